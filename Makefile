@@ -1,0 +1,60 @@
+# The doors to everything. `make` alone lists them.
+STACK ?= dev
+PYTHON := .venv/bin/python
+LAB := $(PYTHON) -m lab
+
+.PHONY: help prepare prepare-test up preview down status registry artefacts test test-unit test-lab lint bench docs pins
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+prepare:
+	@./tools/prepare.sh
+
+prepare-test:
+	@./tools/prepare.sh test
+
+up: prepare  ## the cluster in the lab, with the services of Pulumi.$(STACK).yaml
+	@$(LAB) up $(STACK)
+
+preview: prepare  ## what `make up` would change
+	@$(LAB) preview $(STACK)
+
+status: prepare  ## machines, units, services and their addresses
+	@$(LAB) status $(STACK)
+
+down: prepare  ## destroy the stack; the last one takes the lab with it
+	@$(LAB) down $(STACK)
+
+registry: prepare  ## a registry on localhost:5000 that pushes into the stack's blob storage
+	@$(LAB) registry $(STACK)
+
+artefacts: prepare  ## build the node bundle and the platform images
+	@$(PYTHON) -m tools artefacts
+
+test: lint test-unit test-lab  ## lint, unit tests, and a real cluster in the lab
+
+test-unit: prepare-test
+	@$(PYTHON) -m tools programs
+	$(PYTHON) -m pytest tests/unit
+
+test-lab: prepare-test
+	$(PYTHON) -m pytest tests/lab
+
+lint: prepare-test  ## ruff, mypy --strict, shellcheck
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy .
+	git ls-files -z | xargs -0 grep -lIE '^#!.*\b(ba)?sh\b' | xargs shellcheck
+
+bench: prepare  ## measure; the report is written to bench/results
+	$(PYTHON) -m bench
+
+docs: prepare  ## write docs/configuration.md from the settings
+	$(PYTHON) -m settings > docs/configuration.md
+
+pins:  ## write requirements*.txt anew from requirements*.in
+	.venv/bin/python -m pip install pip-tools
+	.venv/bin/pip-compile --strip-extras --no-header --no-emit-index-url --no-emit-find-links -o requirements.txt requirements.in
+	.venv/bin/pip-compile --strip-extras --no-header --no-emit-index-url --no-emit-find-links -o requirements-dev.txt requirements-dev.in

@@ -1,0 +1,183 @@
+"""What a node without etcd data must do next, from what it sees. Pure: no clock, no network.
+
+The rules in one place (the table "Failure modes of a bootstrap" of docs/architecture.md):
+a wrong join splits or stops the cluster, so whatever is unclear is a reason to wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cluster.bootstrap.members import Record
+from cluster.membership import Member, Members
+
+# fleet's agent_ttl on our nodes: as long as a machine may be silent and still count as alive.
+DEAD_AFTER = 120.0
+# How long an added member may take to start for the first time.
+JOIN_PATIENCE = 300.0
+# v2 TTLs are absolute times: routing keys live 15 s.
+MAX_CLOCK_SKEW = 5.0
+
+
+@dataclass(kw_only=True, frozen=True)
+class Me:
+    """This node."""
+
+    name: str
+    address: str
+    size: int  # members that the cluster shall have, as this node was told
+
+
+@dataclass(kw_only=True, frozen=True)
+class Sight:
+    """What this node sees. `silent` tells for how long each member (by id) has not answered."""
+
+    record: Record | None
+    members: Members | None  # None: nobody that the record names sees a quorum
+    silent: Mapping[str, float]
+    alive_in_fleet: frozenset[str] = frozenset()  # addresses that beat in fleet, as etcd says
+    clock_skew: float = 0.0
+
+
+@dataclass(kw_only=True, frozen=True)
+class Wait:
+    """Look again later."""
+
+    reason: str
+
+
+@dataclass(kw_only=True, frozen=True)
+class Refuse:
+    """Look again later, too, but only an operator can change what is seen."""
+
+    reason: str
+
+
+@dataclass(kw_only=True, frozen=True)
+class CreateRecord:
+    """Nobody has been here before: begin the record."""
+
+
+@dataclass(kw_only=True, frozen=True)
+class Register:
+    """Put this node among the first members."""
+
+
+@dataclass(kw_only=True, frozen=True)
+class StartNew:
+    """Start as one of the first members."""
+
+    members: Mapping[str, str]
+
+
+@dataclass(kw_only=True, frozen=True)
+class Join:
+    """Remove `instead_of`, add this node, start into the existing cluster.
+
+    `instead_of` holds at most one member that was somebody else.
+    """
+
+    members: Members
+    instead_of: tuple[Member, ...] = ()
+
+
+Decision = Wait | Refuse | CreateRecord | Register | StartNew | Join
+
+
+def decide(me: Me, sight: Sight) -> Decision:
+    """The next action of a node that has no etcd data."""
+    if not me.address:
+        raise ValueError("a node without an address can't take part")
+    if abs(sight.clock_skew) > MAX_CLOCK_SKEW:
+        return Wait(reason=f"this node's clock is {sight.clock_skew:+.0f} s off: waiting for NTP")
+    if sight.record is None:
+        return CreateRecord()
+    if sight.members is not None:
+        return _enter(me, sight, sight.members)
+    if sight.record.formed:
+        return Refuse(
+            reason=(
+                "the cluster was formed, but no quorum of its members answers "
+                f"({_list(sight.record.members)}). Bring one of them back with its data, or restore"
+                " a backup. This node joins by itself as soon as a quorum answers"
+            )
+        )
+    return _form(me, sight.record)
+
+
+def _form(me: Me, record: Record) -> Decision:
+    """etcd holds nothing of value yet: every first member may start from nothing."""
+    known = record.members.get(me.name)
+    if record.is_full:
+        if known == me.address:
+            return StartNew(members=record.members)
+        return Wait(
+            reason=(
+                f"the first members are {_list(record.members)} and this node is not among them: "
+                "waiting until they have formed the cluster. If they never can, delete the blob "
+                "members.json in the container `cluster`: nothing is lost before it has formed"
+            )
+        )
+    if known != me.address:
+        return Register()
+    return Wait(
+        reason=f"waiting for the first members: {len(record.members)} of {record.size} are here"
+    )
+
+
+def _enter(me: Me, sight: Sight, members: Members) -> Decision:
+    """A quorum answers: join it, at most one change of the members at a time."""
+    # The same name or address without data is this node's former life. It can't come back.
+    former = [m for m in members.members if m.name == me.name or m.address == me.address]
+    others = [m for m in members.members if m not in former]
+    if len([m for m in others if m.is_healthy]) < members.quorum:
+        return Wait(
+            reason="too few members answer to change the cluster: "
+            + _states(others)
+            + f"; {members.quorum} of {len(members.members)} must"
+        )
+    if former:
+        return Join(members=members, instead_of=tuple(former))
+    if len(members.members) < me.size:
+        ailing = [m for m in others if not m.is_healthy]
+        if not ailing:
+            return Join(members=members)
+        # etcd refuses to grow while a member is away, and it is right
+        lost = _first_dead(ailing, sight)
+        if lost is not None:
+            return Join(members=members, instead_of=(lost,))
+        return Wait(reason=f"waiting for {_states(ailing)} before this node joins")
+    lost = _first_dead(others, sight)
+    if lost is not None:
+        return Join(members=members, instead_of=(lost,))
+    ailing = [m for m in others if not m.is_healthy]
+    if ailing:
+        return Wait(reason=f"waiting to see whether {_states(ailing)} comes back")
+    return Wait(
+        reason=(
+            f"all {len(others)} members are well and the cluster shall have {me.size}: "
+            "this node joins when one of them is gone"
+        )
+    )
+
+
+def _first_dead(members: list[Member], sight: Sight) -> Member | None:
+    """A member that was silent for long, here and (as the quorum knows) in fleet."""
+    for member in members:
+        if member.is_healthy or member.address in sight.alive_in_fleet:
+            continue
+        patience = DEAD_AFTER if member.has_started else JOIN_PATIENCE
+        if sight.silent.get(member.id, 0.0) >= patience:
+            return member
+    return None
+
+
+def _states(members: list[Member]) -> str:
+    return ", ".join(
+        f"{member} {'is well' if member.is_healthy else 'does not answer'}" for member in members
+    )
+
+
+def _list(members: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} ({address})" for name, address in sorted(members.items()))

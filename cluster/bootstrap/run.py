@@ -1,0 +1,187 @@
+"""The bootstrap itself: look, decide, act, until this node may start etcd.
+
+Everything that changes shared state happens under the blob's lease and is decided again under it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cluster.bootstrap.blob import Blob, BlobUnavailable, Content
+from cluster.bootstrap.decide import (
+    CreateRecord,
+    Decision,
+    Join,
+    Me,
+    Refuse,
+    Register,
+    Sight,
+    StartNew,
+    Wait,
+    decide,
+)
+from cluster.bootstrap.members import Record, from_json
+from cluster.clock import Clock
+from cluster.etcd import EtcdError
+from cluster.membership import Members, Membership, MembershipError, client_url, peer_url
+from cluster.progress import Patience, Progress
+
+_PAUSE = 1.0
+
+
+@dataclass(kw_only=True, frozen=True)
+class Start:
+    """How etcd shall be started."""
+
+    members: Mapping[str, str]  # name → address
+    state: str  # new or existing
+    token: str
+
+
+class Bootstrap:
+    """One node's way into the cluster."""
+
+    def __init__(
+        self,
+        me: Me,
+        cluster: str,
+        *,
+        blob: Blob,
+        membership: Membership,
+        alive_addresses: Callable[[Sequence[str]], frozenset[str]],
+        clock: Clock,
+        progress: Progress,
+    ) -> None:
+        self._me = me
+        self._cluster = cluster
+        self._blob = blob
+        self._membership = membership
+        self._alive_addresses = alive_addresses
+        self._clock = clock
+        self._progress = progress
+        self._silent_since: dict[str, float] = {}
+
+    def run(self) -> Start:
+        """Returns when etcd may be started; until then says what it waits for."""
+        patience = Patience(self._clock, self._progress)
+        while True:
+            try:
+                start = self._turn(patience)
+            except (BlobUnavailable, MembershipError, EtcdError) as error:
+                patience.waiting_for(f"trying again: {error}")
+                start = None
+            if start is not None:
+                return start
+            self._clock.sleep(_PAUSE)
+
+    def _turn(self, patience: Patience) -> Start | None:
+        _, sight = self._look()
+        decision = decide(self._me, sight)
+        match decision:
+            case Wait(reason=reason) | Refuse(reason=reason):
+                patience.waiting_for(reason)
+                return None
+            case StartNew(members=members):
+                assert sight.record is not None
+                return Start(members=members, state="new", token=sight.record.token)
+            case CreateRecord() | Register() | Join():
+                return self._act(decision)
+
+    def _act(self, before: Decision) -> Start | None:
+        with self._blob.lease() as lease:
+            content, sight = self._look()
+            decision = decide(self._me, sight)
+            if type(decision) is not type(before) or content is None:
+                return None  # the world changed while this node waited for the lease
+            lease.renew()
+            match decision:
+                case CreateRecord():
+                    record = Record(
+                        cluster=self._cluster,
+                        token=f"{self._cluster}-{secrets.token_hex(4)}",
+                        size=self._me.size,
+                        members={self._me.name: self._me.address},
+                    )
+                    lease.write(record.to_json(), content.etag)
+                    self._progress(f"began the record of the cluster's members as {self._me.name}")
+                case Register():
+                    assert sight.record is not None
+                    record = sight.record.with_member(self._me.name, self._me.address)
+                    lease.write(record.to_json(), content.etag)
+                    self._progress(f"registered as one of the first {record.size} members")
+                case Join():
+                    assert sight.record is not None
+                    start = self._join(decision, sight.record)
+                    lease.renew()
+                    now = replace(sight.record, formed=True, members=start.members)
+                    lease.write(now.to_json(), content.etag)
+                    return start
+        return None
+
+    def _join(self, decision: Join, record: Record) -> Start:
+        members = decision.members
+        through = next(m.address for m in members.healthy if m not in decision.instead_of)
+        for lost in decision.instead_of:
+            self._progress(f"removing {lost} from the cluster: its data is lost")
+            self._membership.remove(through, lost)
+        self._progress(f"adding {self._me.name} ({self._me.address}) to the cluster")
+        self._membership.add(through, self._me.address)
+        staying = [m for m in members.members if m not in decision.instead_of]
+        listed = {m.name or f"unstarted-{m.id}": m.address for m in staying}
+        return Start(
+            members={**listed, self._me.name: self._me.address},
+            state="existing",
+            token=record.token,
+        )
+
+    def _look(self) -> tuple[Content | None, Sight]:
+        content = self._blob.read()
+        record = from_json(content.text) if content is not None else None
+        members = None
+        if record is not None:
+            others = [a for a in record.members.values() if a != self._me.address]
+            members = self._membership.survey(others)
+        return content, Sight(
+            record=record,
+            members=members,
+            silent=self._silence(members),
+            alive_in_fleet=self._alive_addresses([m.address for m in members.healthy])
+            if members is not None
+            else frozenset(),
+            clock_skew=self._blob.clock_skew,
+        )
+
+    def _silence(self, members: Members | None) -> Mapping[str, float]:
+        """For how long each member has been silent. Losing sight of the quorum proves nothing
+        about single members, so it begins the count again."""
+        now = self._clock.now()
+        silent = [m.id for m in members.members if not m.is_healthy] if members else []
+        self._silent_since = {id_: self._silent_since.get(id_, now) for id_ in silent}
+        return {id_: now - since for id_, since in self._silent_since.items()}
+
+
+def environment_file(me: Me, start: Start) -> str:
+    """What etcd.service reads. etcd ignores the INITIAL_ values once it has data."""
+    values = {
+        "ETCD_NAME": me.name,
+        "ETCD_INITIAL_CLUSTER": ",".join(
+            f"{name}={peer_url(address)}" for name, address in sorted(start.members.items())
+        ),
+        "ETCD_INITIAL_CLUSTER_STATE": start.state,
+        "ETCD_INITIAL_CLUSTER_TOKEN": start.token,
+        "ETCD_INITIAL_ADVERTISE_PEER_URLS": peer_url(me.address),
+        "ETCD_LISTEN_PEER_URLS": peer_url(me.address),
+        "ETCD_LISTEN_CLIENT_URLS": f"{client_url('127.0.0.1')},{client_url(me.address)}",
+        "ETCD_ADVERTISE_CLIENT_URLS": client_url(me.address),
+    }
+    return "".join(f"{name}={value}\n" for name, value in values.items())
+
+
+def write_environment(path: Path, text: str) -> None:
+    """Put the file in place at once: etcd must never read half of it."""
+    staged = path.with_suffix(".new")
+    staged.write_text(text, encoding="utf-8")
+    staged.replace(path)

@@ -1,0 +1,49 @@
+"""`python3 -m cluster.router`: the entry point of the router's container."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+
+from cluster.etcd import Etcd
+from cluster.router.agent import Agent
+from cluster.router.announcement import Announcement
+from cluster.router.nginx import Nginx
+from cluster.router.settings import Settings, SettingsError, from_environment
+
+
+def main() -> int:
+    """Serve until SIGTERM, drain, quit."""
+    logging.basicConfig(level=logging.INFO, format="router: %(message)s", stream=sys.stderr)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        settings = from_environment(os.environ)
+    except SettingsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    serve(settings)
+    return 0
+
+
+def serve(settings: Settings) -> None:
+    settings.run_dir.mkdir(parents=True, exist_ok=True)
+    settings.ready_file.unlink(missing_ok=True)
+    announcement = Announcement(
+        Etcd([settings.etcd]), machine_id=settings.machine_id, node=settings.node
+    )
+    nginx = Nginx(configuration=settings.configuration, health_port=settings.health_port)
+    agent = Agent(settings, etcd=Etcd([settings.etcd]), nginx=nginx, announcement=announcement)
+    for wanted in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(wanted, lambda *_: agent.stop())
+    announcement.start()
+    try:
+        agent.run()
+    finally:
+        announcement.withdraw()
+        nginx.quit(settings.quit_timeout)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

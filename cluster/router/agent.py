@@ -1,0 +1,156 @@
+"""The agent's one loop: read etcd, render, reload, verify, announce; then wait for the next change.
+
+Whatever goes wrong, nginx goes on with the configuration it has, and the next pass tries again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+import time
+
+from cluster.etcd import Etcd, EtcdError, KeyNotFound
+from cluster.router import confd
+from cluster.router.announcement import TTL, Announcement
+from cluster.router.nginx import Nginx, NginxError
+from cluster.router.settings import Settings
+from cluster.router.survey import Survey, survey
+from cluster.router.watcher import SERVICES, Watcher
+
+# Changes are found by the watcher; this pass finds what it missed, new certificates, a dead nginx.
+_INTERVAL = 4.0
+_INTERVAL_AFTER_FAILURE = 1.0
+# One rollout step writes several keys, and every reload costs a generation of workers.
+_SETTLE = 0.1
+_BETWEEN_RELOADS = 0.5
+# After etcd was away, announcements that expired meanwhile come back within one beat of theirs.
+_PATIENCE = TTL + 5.0
+
+log = logging.getLogger(__name__)
+
+
+class NotApplied(Exception):
+    """This pass changed nothing, on purpose; the text says why."""
+
+
+class Agent:
+    """Keeps one nginx in line with etcd."""
+
+    def __init__(
+        self, settings: Settings, *, etcd: Etcd, nginx: Nginx, announcement: Announcement
+    ) -> None:
+        self._settings = settings
+        self._etcd = etcd
+        self._nginx = nginx
+        self._announcement = announcement
+        self._changed = threading.Event()
+        self._watcher = Watcher(Etcd([settings.etcd]), self._changed)
+        self._stops = 0
+        self._draining = False
+        self._survey: Survey | None = None  # what nginx runs
+        self._index = 0
+        self._loaded = ""  # digest of the file that nginx runs
+        self._reloaded_at = 0.0
+        self._etcd_failed_at = float("-inf")
+
+    def stop(self) -> None:
+        """Drain, then end `run`. A second call cuts the drain short. Safe in a signal handler."""
+        self._stops += 1
+        self._changed.set()
+
+    def run(self) -> None:
+        """Work until `stop`, then drain: unhealthy for the load balancer, still serving."""
+        while not self._stops:
+            self._wait(self._pass())
+        log.info("draining for %.0f s", self._settings.drain)
+        self._draining = True
+        self._settings.ready_file.unlink(missing_ok=True)
+        deadline = time.monotonic() + self._settings.drain
+        while self._stops == 1 and (left := deadline - time.monotonic()) > 0:
+            self._wait(min(left, self._pass()))
+
+    def reconcile(self) -> None:
+        """Bring nginx in line with what etcd holds now.
+
+        Raises NotApplied, EtcdError, confd.RenderError or NginxError; nginx then runs what it ran.
+        """
+        index, found = self._read()
+        self._refuse_to_empty(found)
+        generation = f"{found.fingerprint}-{self._certificate_fingerprint()}"
+        confd.render(
+            self._settings,
+            generation=generation,
+            skip=[problem.key for problem in found.problems],
+        )
+        self._load(generation)
+        self._survey = found
+        self._index = index
+        self._announcement.applied(index, "; ".join(map(str, found.problems)) or None)
+
+    def _pass(self) -> float:
+        """One reconciliation. Returns the seconds after which to try again without a change."""
+        try:
+            self.reconcile()
+        except (NotApplied, EtcdError, confd.RenderError, NginxError) as error:
+            log.error("%s", error)
+            self._announcement.failed(str(error))
+            return _INTERVAL_AFTER_FAILURE
+        return _INTERVAL
+
+    def _read(self) -> tuple[int, Survey]:
+        try:
+            answer = self._etcd.get(SERVICES, recursive=True)
+        except KeyNotFound as error:
+            self._etcd_failed_at = time.monotonic()
+            raise NotApplied(f"etcd has no {SERVICES} (yet)") from error
+        except EtcdError:
+            self._etcd_failed_at = time.monotonic()
+            raise
+        if answer.index < self._index:
+            # another etcd than before: restored from a backup, or a new cluster
+            self._etcd_failed_at = time.monotonic()
+            self._index = answer.index
+        self._watcher.read_up_to(answer.index)
+        return answer.index, survey(answer.node, self._settings.reserved_ports)
+
+    def _refuse_to_empty(self, found: Survey) -> None:
+        """Announcements expire while etcd is away, although the instances are fine.
+
+        So a service that seems to have lost all of them just after an outage keeps them until
+        they had the time to come back.
+        """
+        if self._survey is None:
+            return
+        left = self._etcd_failed_at + _PATIENCE - time.monotonic()
+        emptied = found.emptied_since(self._survey)
+        if emptied and left > 0:
+            raise NotApplied(
+                f"etcd was away: all instances of {', '.join(emptied)} are kept for {left:.0f} s "
+                "more, until they can be announced again"
+            )
+
+    def _load(self, generation: str) -> None:
+        configuration = self._settings.configuration.read_bytes()
+        digest = hashlib.sha256(configuration).hexdigest()
+        if not self._nginx.is_running:
+            log.info("starting nginx with generation %s", generation)
+            self._nginx.start(generation)
+        elif digest != self._loaded:
+            log.info("reloading nginx with generation %s", generation)
+            self._nginx.reload(generation)
+            self._reloaded_at = time.monotonic()
+        self._loaded = digest
+        if not self._draining:
+            self._settings.ready_file.touch()
+
+    def _certificate_fingerprint(self) -> str:
+        if not self._settings.certificate.is_file():
+            return "plain"
+        return hashlib.sha256(self._settings.certificate.read_bytes()).hexdigest()[:16]
+
+    def _wait(self, seconds: float) -> None:
+        if self._changed.wait(seconds):
+            self._changed.clear()
+            earliest = max(self._reloaded_at + _BETWEEN_RELOADS, time.monotonic() + _SETTLE)
+            time.sleep(max(0.0, earliest - time.monotonic()))

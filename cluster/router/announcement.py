@@ -1,0 +1,78 @@
+"""Tells the cluster, under /routers/<machine-id>, how far this router has come.
+
+A rollout stops an old instance only when every announced router has applied the key's removal, so
+the announcement must never run ahead of nginx, and must stay while nginx serves, even when the
+agent is busy: hence a thread of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+
+from cluster.etcd import Etcd, EtcdError, KeyNotFound
+
+TTL = 15
+_BEAT = 4.0
+
+log = logging.getLogger(__name__)
+
+
+class Announcement(threading.Thread):
+    """Keeps the key alive and its value current until `withdraw`."""
+
+    def __init__(self, etcd: Etcd, *, machine_id: str, node: str) -> None:
+        super().__init__(name="announcement", daemon=True)
+        self._etcd = etcd
+        self._key = f"/routers/{machine_id}"
+        self._node = node
+        self._state: tuple[int, str | None] = (0, "starting")
+        self._news = threading.Event()
+        self._withdrawn = False
+        self._written: str | None = None
+
+    def applied(self, index: int, problem: str | None) -> None:
+        """nginx runs what etcd held at `index`, except for what `problem` names."""
+        self._state = (index, problem)
+        self._news.set()
+
+    def failed(self, problem: str) -> None:
+        """nginx still runs what it ran before."""
+        self._state = (self._state[0], problem)
+        self._news.set()
+
+    def withdraw(self) -> None:
+        """Take the key away: nobody has to wait for this router any more."""
+        self._withdrawn = True
+        self._news.set()
+        self.join()
+        try:
+            self._etcd.delete(self._key)
+        except KeyNotFound:
+            return
+        except EtcdError as error:
+            log.warning("could not remove %s, it expires in %d s: %s", self._key, TTL, error)
+
+    def run(self) -> None:
+        while not self._withdrawn:
+            try:
+                self._beat()
+            except EtcdError as error:
+                self._written = None
+                log.warning("could not announce this router: %s", error)
+            self._news.wait(_BEAT)
+            self._news.clear()
+
+    def _beat(self) -> None:
+        applied, error = self._state
+        value = json.dumps({"node": self._node, "applied": applied, "error": error})
+        if value == self._written:
+            try:
+                self._etcd.refresh(self._key, TTL)
+            except KeyNotFound:
+                pass  # it expired, for instance while etcd had no leader
+            else:
+                return
+        self._etcd.set(self._key, value, ttl=TTL)
+        self._written = value

@@ -1,0 +1,59 @@
+"""Runs confd once: it reads etcd, renders the template, lets nginx test it, and swaps the file."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterable, Mapping
+
+from cluster.router.settings import Settings
+
+# confd itself has no time limit for its check command (confd issue 346).
+_TIMEOUT = 15.0
+
+
+class RenderError(Exception):
+    """There is no new configuration; the one before is still in place."""
+
+
+def render(settings: Settings, *, generation: str, skip: Iterable[str]) -> None:
+    """Bring the configuration up to date with etcd, leaving out the keys in `skip`.
+
+    Raises RenderError when etcd doesn't answer, the template fails or nginx refuses the result.
+    """
+    command = [
+        "confd", "-onetime", "-backend", "etcd", "-node", settings.etcd,
+        "-confdir", str(settings.confd_dir), "-log-level", "error",
+    ]  # fmt: skip
+    process = subprocess.Popen(
+        command,
+        env=_environment(settings, generation, skip, os.environ),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,  # so that a hung check command dies with it
+    )
+    try:
+        output, _ = process.communicate(timeout=_TIMEOUT)
+    except subprocess.TimeoutExpired as error:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        raise RenderError(f"confd took longer than {_TIMEOUT:.0f} s") from error
+    if process.returncode != 0:
+        raise RenderError(f"confd: {' / '.join(output.split())}"[:1000])
+
+
+def _environment(
+    settings: Settings, generation: str, skip: Iterable[str], inherited: Mapping[str, str]
+) -> dict[str, str]:
+    return dict(inherited) | {
+        "ROUTER_GENERATION": generation,
+        # the template looks for " <key> "
+        "ROUTER_SKIP": f" {' '.join(skip)} ",
+        "ROUTER_RUN_DIR": str(settings.run_dir),
+        "ROUTER_TLS_CERTIFICATE": str(settings.certificate),
+        "ROUTER_HTTP_PORT": str(settings.http_port),
+        "ROUTER_HTTPS_PORT": str(settings.https_port),
+        "ROUTER_HEALTH_PORT": str(settings.health_port),
+    }

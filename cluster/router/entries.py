@@ -1,0 +1,142 @@
+"""What the keys below /services must look like, so that the template can rely on it.
+
+etcd holds what any program wrote there. One broken value must cost its own service only, so every
+value is checked here before confd renders it into a configuration that all services share.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+# RFC 1123, with an optional wildcard as nginx takes it in server_name.
+_HOST = re.compile(
+    r"(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+)
+NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+
+
+class Malformed(Exception):
+    """A value that the router can't use; the text says what is wrong with it."""
+
+
+@dataclass(kw_only=True, frozen=True)
+class Route:
+    """How clients reach a service."""
+
+    hosts: tuple[str, ...] = ()
+    http: bool = False
+    tcp: tuple[int, ...] = ()
+    udp: tuple[int, ...] = ()
+
+    @property
+    def is_default_site(self) -> bool:
+        """It takes the requests for hosts that no service names."""
+        return self.http and not self.hosts
+
+
+@dataclass(kw_only=True, frozen=True)
+class Instance:
+    """Where one instance of a service answers: `ip:port` by protocol and public port."""
+
+    http: str | None = None
+    tcp: Mapping[int, str] = field(default_factory=dict)
+    udp: Mapping[int, str] = field(default_factory=dict)
+
+    def serves(self, route: Route) -> bool:
+        """Whether any listener of the route could use this instance."""
+        return bool(
+            (route.http and self.http)
+            or self.tcp.keys() & set(route.tcp)
+            or self.udp.keys() & set(route.udp)
+        )
+
+
+def parse_route(text: str) -> Route:
+    """Raises Malformed."""
+    value = _object(text)
+    hosts = value.get("hosts", [])
+    if not isinstance(hosts, list):
+        raise Malformed("hosts must be a list")
+    for host in hosts:
+        if not isinstance(host, str) or not _HOST.fullmatch(host):
+            raise Malformed(f"{host!r} is not a host name")
+    for flag in ("http", "sticky", "https_redirect"):
+        if not isinstance(value.get(flag, False), bool):
+            raise Malformed(f"{flag} must be true or false")
+    return Route(
+        hosts=tuple(hosts),
+        http=value.get("http", False),
+        tcp=_ports("tcp", value.get("tcp")),
+        udp=_ports("udp", value.get("udp")),
+    )
+
+
+def parse_instance(text: str) -> Instance:
+    """Raises Malformed."""
+    value = _object(text)
+    http = value.get("http")
+    return Instance(
+        http=None if http is None else _address("http", http),
+        tcp=_addresses("tcp", value.get("tcp")),
+        udp=_addresses("udp", value.get("udp")),
+    )
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise Malformed(f"not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise Malformed("not a JSON object")
+    return value
+
+
+def _ports(protocol: str, value: object) -> tuple[int, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise Malformed(f"{protocol} must be a list")
+    ports: list[int] = []
+    for entry in value:
+        port = entry.get("port") if isinstance(entry, dict) else None
+        if not isinstance(port, int) or not _is_port(port):
+            raise Malformed(f"{protocol}: {entry!r} has no port between 1 and 65535")
+        ports.append(port)
+    return tuple(ports)
+
+
+def _addresses(protocol: str, value: object) -> dict[int, str]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise Malformed(f"{protocol} must be an object")
+    addresses = {}
+    for port, address in value.items():
+        # "080" would be another key for the template than for us
+        if not port.isascii() or not port.isdecimal() or str(int(port)) != port:
+            raise Malformed(f"{protocol}: {port!r} is not a port")
+        addresses[int(port)] = _address(protocol, address)
+    return addresses
+
+
+def _address(protocol: str, value: object) -> str:
+    if isinstance(value, str):
+        host, _, port = value.rpartition(":")
+        try:
+            ipaddress.IPv4Address(host)
+        except ValueError:
+            pass
+        else:
+            if port.isascii() and port.isdecimal() and _is_port(int(port)):
+                return value
+    raise Malformed(f"{protocol}: {value!r} is not an IPv4 address with a port")
+
+
+def _is_port(value: int) -> bool:
+    return not isinstance(value, bool) and 0 < value < 65536

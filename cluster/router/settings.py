@@ -1,0 +1,88 @@
+"""The router's settings, all from the environment. The template reads the same variables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cluster.etcd import LOCAL_ENDPOINT
+
+
+class SettingsError(Exception):
+    """The environment lacks a variable, or a value makes no sense."""
+
+
+@dataclass(kw_only=True, frozen=True)
+class Settings:
+    """What one router needs to know. Times are in seconds."""
+
+    node: str
+    machine_id: str
+    etcd: str = LOCAL_ENDPOINT
+    run_dir: Path = Path("/run/router")
+    confd_dir: Path = Path("/etc/confd")
+    certificate: Path = Path("/run/fleet-secrets/tls.crt")
+    http_port: int = 80
+    https_port: int = 443
+    health_port: int = 8089
+    # Longer than the load balancer's probe needs to notice (5 s, twice).
+    drain: float = 15
+    # Open requests and calls may take this long after the drain; then they are cut.
+    quit_timeout: float = 30
+
+    @property
+    def reserved_ports(self) -> frozenset[int]:
+        """Ports that no service may listen on: the router's own."""
+        return frozenset({self.http_port, self.https_port, self.health_port})
+
+    @property
+    def configuration(self) -> Path:
+        """The file that confd writes (`dest` in conf.d/nginx.toml) and nginx runs."""
+        return self.run_dir / "nginx.conf"
+
+    @property
+    def ready_file(self) -> Path:
+        """While this file is there, nginx answers its health probe with 200."""
+        return self.run_dir / "ready"
+
+
+def from_environment(environment: Mapping[str, str]) -> Settings:
+    """Raises SettingsError naming the variable."""
+
+    def number(name: str, default: float) -> float:
+        text = environment.get(name, "")
+        if not text:
+            return default
+        try:
+            return float(text)
+        except ValueError as error:
+            raise SettingsError(f"{name} must be a number, not {text!r}") from error
+
+    node = environment.get("NODE_NAME", "")
+    if not node:
+        raise SettingsError("NODE_NAME is not set; start the router with --env-file /run/node.env")
+    default = Settings(node=node, machine_id=machine_id(environment))
+    return Settings(
+        node=default.node,
+        machine_id=default.machine_id,
+        etcd=environment.get("ROUTER_ETCD") or default.etcd,
+        run_dir=Path(environment.get("ROUTER_RUN_DIR") or default.run_dir),
+        confd_dir=Path(environment.get("ROUTER_CONFD_DIR") or default.confd_dir),
+        certificate=Path(environment.get("ROUTER_TLS_CERTIFICATE") or default.certificate),
+        http_port=int(number("ROUTER_HTTP_PORT", default.http_port)),
+        https_port=int(number("ROUTER_HTTPS_PORT", default.https_port)),
+        health_port=int(number("ROUTER_HEALTH_PORT", default.health_port)),
+        drain=number("ROUTER_DRAIN", default.drain),
+        quit_timeout=number("ROUTER_QUIT_TIMEOUT", default.quit_timeout),
+    )
+
+
+def machine_id(environment: Mapping[str, str], path: Path = Path("/etc/machine-id")) -> str:
+    """MACHINE_ID, or the node's /etc/machine-id mounted into the container: fleet's id of it."""
+    identity = environment.get("MACHINE_ID", "")
+    if not identity and path.is_file():
+        identity = path.read_text(encoding="ascii").strip()
+    if not identity:
+        raise SettingsError(f"MACHINE_ID is not set and {path} is missing or empty")
+    return identity

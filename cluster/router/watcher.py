@@ -1,0 +1,48 @@
+"""Waits on etcd for changes below /services, so that the agent hears of them at once.
+
+Only a doorbell: what changed is read by the agent, completely, every time. A change that is missed
+here is found by the agent's periodic pass.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from cluster.etcd import Etcd, EtcdError
+
+SERVICES = "/services"
+_LONG_POLL = 60.0
+_PAUSE_AFTER_FAILURE = 1.0
+
+
+class Watcher(threading.Thread):
+    """A daemon thread: it may hang in a long poll when the process ends."""
+
+    def __init__(self, etcd: Etcd, changed: threading.Event) -> None:
+        super().__init__(name="watcher", daemon=True)
+        self._etcd = etcd
+        self._changed = changed
+        self._seen = 0
+
+    def read_up_to(self, index: int) -> None:
+        """The agent has read everything up to this index: wait for what comes after it."""
+        self._seen = index
+        if not self.is_alive():
+            self.start()
+
+    def run(self) -> None:
+        while True:
+            start = self._seen
+            try:
+                change = self._etcd.watch(
+                    SERVICES, wait_index=start + 1, recursive=True, timeout=_LONG_POLL
+                )
+            except EtcdError:
+                # Also when the index is too old. The agent's next read says what is wrong, if it
+                # still is, and moves the index on.
+                self._changed.set()
+                threading.Event().wait(_PAUSE_AFTER_FAILURE)
+                continue
+            if change is not None:
+                self._seen = max(self._seen, change.node.modified_index)
+                self._changed.set()

@@ -1,0 +1,61 @@
+"""The routers that are alive, and how far each has followed the keys below /services."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cluster.errors import ClusterError
+from cluster.etcd import Etcd
+
+ROUTERS = "/routers"
+
+
+@dataclass(kw_only=True, frozen=True)
+class Router:
+    """One router's own report. It lives 15 s unless the router renews it."""
+
+    machine_id: str
+    node: str
+    applied: int  # its running nginx reflects /services up to this index
+    error: str | None
+
+
+def read_routers(etcd: Etcd) -> tuple[Router, ...]:
+    """The routers that are alive, by node."""
+    found = etcd.find(ROUTERS, recursive=True)
+    if found is None:
+        return ()
+    routers = []
+    for leaf in found.node.leaves():
+        try:
+            raw = json.loads(leaf.value)
+            routers.append(
+                Router(
+                    machine_id=leaf.name,
+                    node=str(raw["node"]),
+                    applied=int(raw["applied"]),
+                    error=raw.get("error"),
+                )
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise ClusterError(f"{leaf.key} in etcd can't be understood: {error!r}") from error
+    return tuple(sorted(routers, key=lambda router: router.node))
+
+
+def have_applied(routers: Sequence[Router], index: int) -> bool:
+    """Whether every living router serves what was written at `index`. Without a router: no."""
+    return bool(routers) and all(router.applied >= index for router in routers)
+
+
+def laggards(routers: Sequence[Router], index: int) -> str:
+    """Who has not applied `index`, and why, for a reader."""
+    if not routers:
+        return "no router is alive: look at the router units with `fleet-cluster status`"
+    behind = [router for router in routers if router.applied < index]
+    return ", ".join(
+        f"the router on {router.node} has not applied it"
+        + (f" ({router.error})" if router.error else "")
+        for router in behind
+    )

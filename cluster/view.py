@@ -1,0 +1,159 @@
+"""What is true of one service now: its units in fleet, its keys in etcd, who serves.
+
+A rollout decides from this alone and never from memory, which is why it can be run again after
+any interruption.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from cluster.etcd import Etcd
+from cluster.fleet import DesiredState, Fleet, Machine, Unit, UnitState
+from cluster.release import InstanceId, instances_among
+from cluster.routers import Router, have_applied, read_routers
+from cluster.service_keys import Announced, ServiceKeys, ServiceRecord
+
+
+@dataclass(kw_only=True, frozen=True)
+class Instance:
+    """One instance as fleet, systemd and etcd see it."""
+
+    id: InstanceId
+    app: Unit | None = None
+    announce: Unit | None = None
+    app_states: tuple[UnitState, ...] = ()
+    announce_states: tuple[UnitState, ...] = ()
+    announced: Announced | None = None
+    is_seen: bool = False  # every living router serves it
+
+    @property
+    def units(self) -> tuple[Unit, ...]:
+        return tuple(unit for unit in (self.app, self.announce) if unit is not None)
+
+    @property
+    def is_launched(self) -> bool:
+        """fleet is to run it."""
+        return len(self.units) == 2 and all(
+            unit.desired is DesiredState.LAUNCHED for unit in self.units
+        )
+
+    @property
+    def is_ready(self) -> bool:
+        """It serves: healthy, announced, and known to every router."""
+        return self.is_launched and self.announced is not None and self.is_seen
+
+    @property
+    def is_stopped(self) -> bool:
+        """Nothing of it runs or is meant to."""
+        return self.announced is None and self.is_quiet and self.is_dead
+
+    @property
+    def is_quiet(self) -> bool:
+        """fleet is not to run any part of it."""
+        return all(unit.desired is DesiredState.INACTIVE for unit in self.units)
+
+    @property
+    def is_dead(self) -> bool:
+        """systemd runs no part of it."""
+        return all(state.is_dead for state in (*self.app_states, *self.announce_states))
+
+    @property
+    def machine_id(self) -> str:
+        """Where it is, or an empty text while fleet has found no machine."""
+        return self.app.machine_id if self.app is not None else ""
+
+
+@dataclass(kw_only=True, frozen=True)
+class View:
+    """One service at one moment."""
+
+    instances: Mapping[InstanceId, Instance] = field(default_factory=dict)
+    record: ServiceRecord = field(default_factory=ServiceRecord)
+    routers: tuple[Router, ...] = ()
+    machines: tuple[Machine, ...] = ()
+    units: Mapping[str, Unit] = field(default_factory=dict)  # of all services
+
+    def instance(self, instance_id: InstanceId) -> Instance:
+        """One instance, known or not."""
+        return self.instances.get(instance_id) or Instance(id=instance_id)
+
+    def present(self) -> tuple[Instance, ...]:
+        """Those that run, are meant to, or are still announced."""
+        return tuple(instance for instance in self.instances.values() if not instance.is_stopped)
+
+    def node(self, machine_id: str) -> str:
+        """A machine's name for people."""
+        for router in self.routers:
+            if router.machine_id == machine_id:
+                return router.node
+        for machine in self.machines:
+            if machine.id == machine_id:
+                return machine.primary_ip
+        return f"machine {machine_id[:8]}, which is gone"
+
+
+class Observer:
+    """Looks at one service."""
+
+    def __init__(self, etcd: Etcd, fleet: Fleet, keys: ServiceKeys, service: str) -> None:
+        self._etcd = etcd
+        self._fleet = fleet
+        self._keys = keys
+        self._service = service
+
+    def look(self) -> View:
+        """Read everything once. Routers first: what they have applied must not be newer than the
+        keys it is compared with."""
+        routers = read_routers(self._etcd)
+        record = self._keys.read()
+        return make_view(
+            self._service,
+            units=self._fleet.units(),
+            states=self._fleet.states(),
+            machines=self._fleet.machines(),
+            routers=routers,
+            record=record,
+        )
+
+
+def make_view(
+    service: str,
+    *,
+    units: Mapping[str, Unit],
+    states: Sequence[UnitState],
+    machines: Sequence[Machine],
+    routers: Sequence[Router],
+    record: ServiceRecord,
+) -> View:
+    """Put together what the sources say about `service`."""
+    names = {*units, *(state.name for state in states)}
+    known = {instance.key: instance for instance in instances_among(service, names)}
+    for key in record.instances:
+        release, _, n = key.rpartition("-")
+        if key not in known and release and n.isdigit():
+            known[key] = InstanceId(service=service, release=release, n=int(n))
+
+    def states_of(name: str) -> tuple[UnitState, ...]:
+        return tuple(state for state in states if state.name == name)
+
+    instances = {}
+    for key, instance_id in known.items():
+        announced = record.instances.get(key)
+        instances[instance_id] = Instance(
+            id=instance_id,
+            app=units.get(instance_id.app),
+            announce=units.get(instance_id.announce),
+            app_states=states_of(instance_id.app),
+            announce_states=states_of(instance_id.announce),
+            announced=announced,
+            is_seen=announced is not None and have_applied(routers, announced.index),
+        )
+    return View(
+        instances=dict(sorted(instances.items())),
+        record=record,
+        routers=tuple(routers),
+        machines=tuple(machines),
+        units=units,
+    )

@@ -1,0 +1,132 @@
+"""Who may do what: the nodes' managed identity, and every role that anybody gets.
+
+A role assignment takes effect after minutes: whoever relies on one retries on 403.
+"""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pulumi
+from pulumi_azure_native import authorization, managedidentity
+
+# https://learn.microsoft.com/azure/role-based-access-control/built-in-roles
+BLOB_READER = "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1"
+BLOB_CONTRIBUTOR = "ba92f5b4-2d11-453d-a403-e96b0029c9fe"
+SECRETS_USER = "4633458b-17de-408a-b874-0445c86b69e6"
+SECRETS_OFFICER = "b86a8fe4-44ce-4948-aee5-eccb2c155cd7"
+
+
+@dataclass(kw_only=True, frozen=True)
+class IdentityArgs:
+    resource_group_name: pulumi.Input[str]
+    subscription_id: pulumi.Input[str]
+    deployer_id: pulumi.Input[str]
+    """Object id of whoever runs `pulumi up`."""
+    developers: Sequence[str]
+    """Object ids of users who may push images."""
+    nodes_container: pulumi.Input[str]
+    registry_container: pulumi.Input[str]
+    cluster_container: pulumi.Input[str]
+    backups_container: pulumi.Input[str]
+    vault_id: pulumi.Input[str]
+    tags: Mapping[str, str]
+
+
+@dataclass(kw_only=True, frozen=True)
+class Grant:
+    """One role for one principal on one resource."""
+
+    name: str
+    scope: pulumi.Input[str]
+    role: str
+    principal_id: pulumi.Input[str]
+    principal_type: authorization.PrincipalType | None
+
+
+class Identity(pulumi.ComponentResource):
+    """Outputs: `identity_id` (the resource's), `client_id` (by which nodes ask for tokens)."""
+
+    identity_id: pulumi.Output[str]
+    client_id: pulumi.Output[str]
+
+    def __init__(self, name: str, args: IdentityArgs, opts: pulumi.ResourceOptions) -> None:
+        super().__init__("fleet:index:Identity", name, {}, opts)
+        child = pulumi.ResourceOptions(parent=self)
+
+        nodes = managedidentity.UserAssignedIdentity(
+            f"{name}-nodes",
+            resource_group_name=args.resource_group_name,
+            tags=args.tags,
+            opts=child,
+        )
+        for grant in grants(args, nodes.principal_id):
+            authorization.RoleAssignment(
+                f"{name}-{grant.name}",
+                role_assignment_name=assignment_name(grant),
+                scope=grant.scope,
+                # in full, or Azure's answer differs from what was asked for
+                role_definition_id=pulumi.Output.concat(
+                    "/subscriptions/",
+                    args.subscription_id,
+                    f"/providers/Microsoft.Authorization/roleDefinitions/{grant.role}",
+                ),
+                principal_id=grant.principal_id,
+                principal_type=grant.principal_type,
+                opts=child,
+            )
+
+        self.identity_id = nodes.id
+        self.client_id = nodes.client_id
+        self.register_outputs({"identity_id": self.identity_id, "client_id": self.client_id})
+
+
+def grants(args: IdentityArgs, nodes: pulumi.Input[str]) -> list[Grant]:
+    """The table of rights. Nodes can read images but not change them: a node that is taken over
+    can't plant one.
+    """
+    of_nodes = [
+        ("read-artefacts", args.nodes_container, BLOB_READER),
+        ("read-registry", args.registry_container, BLOB_READER),
+        ("write-cluster", args.cluster_container, BLOB_CONTRIBUTOR),
+        ("write-backups", args.backups_container, BLOB_CONTRIBUTOR),
+        ("read-secrets", args.vault_id, SECRETS_USER),
+    ]
+    return [
+        *(
+            Grant(
+                name=f"nodes-{name}",
+                scope=scope,
+                role=role,
+                principal_id=nodes,
+                # without it, Azure looks up an identity that it may not have replicated yet
+                principal_type=authorization.PrincipalType.SERVICE_PRINCIPAL,
+            )
+            for name, scope, role in of_nodes
+        ),
+        *(
+            Grant(
+                name=f"push-{developer}",
+                scope=args.registry_container,
+                role=BLOB_CONTRIBUTOR,
+                principal_id=developer,
+                principal_type=authorization.PrincipalType.USER,
+            )
+            for developer in args.developers
+        ),
+        Grant(
+            name="deployer-manage-secrets",
+            scope=args.vault_id,
+            role=SECRETS_OFFICER,
+            principal_id=args.deployer_id,
+            # a person or a pipeline: Azure knows
+            principal_type=None,
+        ),
+    ]
+
+
+def assignment_name(grant: Grant) -> pulumi.Output[str]:
+    """The same GUID for the same grant: Azure refuses a second name for the same three."""
+    return pulumi.Output.concat(grant.scope, "|", grant.role, "|", grant.principal_id).apply(
+        lambda text: str(uuid.uuid5(uuid.NAMESPACE_URL, text))
+    )

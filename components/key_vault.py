@@ -1,0 +1,84 @@
+"""The vault with what nodes must keep secret: their SSH host key, the TLS key and certificate.
+
+Values are written by ARM and never read back; nodes fetch them with their managed identity.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+
+import pulumi
+from pulumi_azure_native import keyvault
+
+SOFT_DELETE_DAYS = 7
+"""The least that Azure allows. A deleted vault keeps its name that long, hence auto-naming."""
+
+
+@dataclass(kw_only=True, frozen=True)
+class KeyVaultArgs:
+    resource_group_name: pulumi.Input[str]
+    tenant_id: pulumi.Input[str]
+    subnet_id: pulumi.Input[str]
+    """The machines' subnet, which may reach the vault."""
+    admin_cidrs: Sequence[IPv4Network]
+    """From where else it may be reached."""
+    secrets: Mapping[str, pulumi.Input[str]]
+    """Secret values by the name that nodes ask for."""
+    protect: bool
+    """Refuse to delete the vault, and to purge what was deleted from it."""
+    tags: Mapping[str, str]
+
+
+class KeyVault(pulumi.ComponentResource):
+    """Outputs: `vault_id` (a scope for roles), `url` without a slash at the end."""
+
+    vault_id: pulumi.Output[str]
+    url: pulumi.Output[str]
+    secrets: list[pulumi.Resource]
+    """What nodes fetch at boot."""
+
+    def __init__(self, name: str, args: KeyVaultArgs, opts: pulumi.ResourceOptions) -> None:
+        super().__init__("fleet:index:KeyVault", name, {}, opts)
+
+        vault = keyvault.Vault(
+            # Pulumi adds eight digits: unique worldwide, at most 24 characters
+            "fleet",
+            resource_group_name=args.resource_group_name,
+            properties=keyvault.VaultPropertiesArgs(
+                tenant_id=args.tenant_id,
+                sku=keyvault.SkuArgs(family=keyvault.SkuFamily.A, name=keyvault.SkuName.STANDARD),
+                enable_rbac_authorization=True,
+                enable_soft_delete=True,
+                soft_delete_retention_in_days=SOFT_DELETE_DAYS,
+                # Azure refuses False: it can only be switched on
+                enable_purge_protection=True if args.protect else None,
+                public_network_access="Enabled",
+                network_acls=keyvault.NetworkRuleSetArgs(
+                    default_action=keyvault.NetworkRuleAction.DENY,
+                    bypass=keyvault.NetworkRuleBypassOptions.NONE,
+                    virtual_network_rules=[keyvault.VirtualNetworkRuleArgs(id=args.subnet_id)],
+                    ip_rules=[
+                        keyvault.IPRuleArgs(value=str(cidr)) for cidr in sorted(args.admin_cidrs)
+                    ],
+                ),
+            ),
+            tags=args.tags,
+            opts=pulumi.ResourceOptions(parent=self, protect=args.protect),
+        )
+        self.secrets = [
+            keyvault.Secret(
+                f"{name}-{secret}",
+                secret_name=secret,
+                vault_name=vault.name,
+                resource_group_name=args.resource_group_name,
+                properties=keyvault.SecretPropertiesArgs(value=pulumi.Output.secret(value)),
+                tags=args.tags,
+                # deleting one goes through the vault's data plane; with the vault, it need not
+                opts=pulumi.ResourceOptions(parent=self, deleted_with=vault),
+            )
+            for secret, value in args.secrets.items()
+        ]
+
+        self.vault_id = vault.id
+        self.url = pulumi.Output.concat("https://", vault.name, ".vault.azure.net")
+        self.register_outputs({"vault_id": self.vault_id, "url": self.url})

@@ -1,0 +1,159 @@
+"""The machines: a scale set of Flatcar instances that boot from one cloud-config.
+
+Azure starts and replaces machines; it never changes a running one: the upgrade mode is manual, and
+new custom data reaches new or reimaged instances only.
+"""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pulumi
+from pulumi_azure_native import compute
+
+ADMIN = "core"
+"""Flatcar's own administrator account."""
+ETCD_DISK_GB = 16
+OS_DISK_GB = 64
+"""Room for images: Flatcar itself needs 10."""
+
+
+@dataclass(kw_only=True, frozen=True)
+class ScaleSetArgs:
+    resource_group_name: pulumi.Input[str]
+    nodes: int
+    vm_size: str
+    zones: Sequence[str]
+    """Availability zones; none: fault domains."""
+    image_version: str
+    subnet_id: pulumi.Input[str]
+    backend_pool_id: pulumi.Input[str]
+    identity_id: pulumi.Input[str]
+    admin_public_key: pulumi.Input[str]
+    cloud_config: pulumi.Input[str]
+    tags: Mapping[str, str]
+
+
+class ScaleSet(pulumi.ComponentResource):
+    """Outputs: `machines`, the scale set itself, and its `scale_set_name`."""
+
+    machines: compute.VirtualMachineScaleSet
+    scale_set_name: pulumi.Output[str]
+
+    def __init__(self, name: str, args: ScaleSetArgs, opts: pulumi.ResourceOptions) -> None:
+        super().__init__("fleet:index:ScaleSet", name, {}, opts)
+
+        self.machines = compute.VirtualMachineScaleSet(
+            f"{name}-core",
+            resource_group_name=args.resource_group_name,
+            orchestration_mode=compute.OrchestrationMode.UNIFORM,
+            sku=compute.SkuArgs(name=args.vm_size, tier="Standard", capacity=args.nodes),
+            # By default Azure starts more machines and deletes the surplus: fatal for etcd.
+            overprovision=False,
+            upgrade_policy=compute.UpgradePolicyArgs(mode=compute.UpgradeMode.MANUAL),
+            scale_in_policy=compute.ScaleInPolicyArgs(
+                rules=[compute.VirtualMachineScaleSetScaleInRules.NEWEST_VM]
+            ),
+            zones=sorted(args.zones) or None,
+            zone_balance=False if args.zones else None,
+            # five fault domains: no two machines of a quorum on one rack, where Azure can
+            platform_fault_domain_count=1 if args.zones else 5,
+            identity=compute.VirtualMachineScaleSetIdentityArgs(
+                type=compute.ResourceIdentityType.USER_ASSIGNED,
+                user_assigned_identities=[args.identity_id],
+            ),
+            virtual_machine_profile=compute.VirtualMachineScaleSetVMProfileArgs(
+                os_profile=_os_profile(args),
+                storage_profile=_storage_profile(args),
+                network_profile=_network_profile(args),
+                # the serial console's output, for a machine that does not come up
+                diagnostics_profile=compute.DiagnosticsProfileArgs(
+                    boot_diagnostics=compute.BootDiagnosticsArgs(enabled=True)
+                ),
+            ),
+            tags=args.tags,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+
+        self.scale_set_name = self.machines.name
+        self.register_outputs({"scale_set_name": self.scale_set_name})
+
+
+def _os_profile(args: ScaleSetArgs) -> compute.VirtualMachineScaleSetOSProfileArgs:
+    return compute.VirtualMachineScaleSetOSProfileArgs(
+        computer_name_prefix="core",
+        admin_username=ADMIN,
+        custom_data=pulumi.Output.from_input(args.cloud_config).apply(encoded),
+        linux_configuration=compute.LinuxConfigurationArgs(
+            disable_password_authentication=True,
+            provision_vm_agent=True,
+            ssh=compute.SshConfigurationArgs(
+                public_keys=[
+                    compute.SshPublicKeyArgs(
+                        path=f"/home/{ADMIN}/.ssh/authorized_keys",
+                        key_data=args.admin_public_key,
+                    )
+                ]
+            ),
+        ),
+    )
+
+
+def encoded(cloud_config: str) -> str:
+    """Custom data as Azure wants it: base64 of plain UTF-8; Flatcar's agent can't read gzip."""
+    return base64.b64encode(cloud_config.encode()).decode()
+
+
+def _storage_profile(args: ScaleSetArgs) -> compute.VirtualMachineScaleSetStorageProfileArgs:
+    return compute.VirtualMachineScaleSetStorageProfileArgs(
+        # an offer without a plan: no terms to accept
+        image_reference=compute.ImageReferenceArgs(
+            publisher="kinvolk",
+            offer="flatcar-container-linux-corevm-amd64",
+            sku="stable-gen2",
+            version=args.image_version,
+        ),
+        os_disk=compute.VirtualMachineScaleSetOSDiskArgs(
+            create_option=compute.DiskCreateOptionTypes.FROM_IMAGE,
+            caching=compute.CachingTypes.READ_ONLY,
+            disk_size_gb=OS_DISK_GB,
+            managed_disk=_premium(),
+        ),
+        # etcd's own disk: docker's writes must not delay its own, and a reimage leaves it alone
+        data_disks=[
+            compute.VirtualMachineScaleSetDataDiskArgs(
+                lun=0,
+                create_option=compute.DiskCreateOptionTypes.EMPTY,
+                caching=compute.CachingTypes.NONE,
+                disk_size_gb=ETCD_DISK_GB,
+                managed_disk=_premium(),
+            )
+        ],
+    )
+
+
+def _premium() -> compute.VirtualMachineScaleSetManagedDiskParametersArgs:
+    return compute.VirtualMachineScaleSetManagedDiskParametersArgs(
+        storage_account_type=compute.StorageAccountTypes.PREMIUM_LRS
+    )
+
+
+def _network_profile(args: ScaleSetArgs) -> compute.VirtualMachineScaleSetNetworkProfileArgs:
+    return compute.VirtualMachineScaleSetNetworkProfileArgs(
+        network_interface_configurations=[
+            compute.VirtualMachineScaleSetNetworkConfigurationArgs(
+                name="core",
+                primary=True,
+                ip_configurations=[
+                    compute.VirtualMachineScaleSetIPConfigurationArgs(
+                        name="core",
+                        primary=True,
+                        subnet=compute.ApiEntityReferenceArgs(id=args.subnet_id),
+                        load_balancer_backend_address_pools=[
+                            compute.SubResourceArgs(id=args.backend_pool_id)
+                        ],
+                    )
+                ],
+            )
+        ]
+    )

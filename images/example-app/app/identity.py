@@ -1,0 +1,26 @@
+"""Who answers: the unit that starts the container says so in its environment."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(kw_only=True, frozen=True)
+class Identity:
+    instance: str
+    node: str
+    release: str
+    host: str
+
+
+def from_environment(environment: Mapping[str, str]) -> Identity:
+    """INSTANCE, NODE_NAME and RELEASE; outside a cluster the host name stands in."""
+    host = socket.gethostname()
+    return Identity(
+        instance=environment.get("INSTANCE") or host,
+        node=environment.get("NODE_NAME") or "unknown",
+        release=environment.get("RELEASE") or "unknown",
+        host=host,
+    )

@@ -1,0 +1,110 @@
+"""`python -m lab COMMAND`: Azure on a laptop."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from docker.errors import DockerException
+
+from lab import access, containers, docker_daemon, images
+from lab.down import down, force_down
+from lab.endpoints import call, find
+from lab.engine import Stack
+from lab.status import status
+from lab.up import preview, up
+from tools.progress import StepFailed
+
+FAULTS = ("kill", "stop", "start", "reimage", "partition", "heal", "slow", "blob-down", "blob-up")
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command; return its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        return _run(options)
+    except StepFailed as failure:
+        print(f"\n✗ {failure}", file=sys.stderr)
+        return 1
+    except DockerException as failure:
+        print(f"\n✗ Docker refused: {failure}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\ninterrupted: run the same command again to go on", file=sys.stderr)
+        return 130
+
+
+def _run(options: argparse.Namespace) -> int:
+    match options.command:
+        case "up":
+            up(options.stack)
+        case "preview":
+            return preview(options.stack)
+        case "down":
+            if options.force:
+                force_down()
+            else:
+                down(options.stack)
+        case "status":
+            print(status(options.stack))
+        case "exec":
+            return access.execute(options.run)
+        case "ssh":
+            return access.ssh(options.stack, options.node, options.run)
+        case "logs":
+            return access.logs(options.stack, options.service, options.follow)
+        case "registry":
+            _registry(options.stack)
+        case "fault":
+            _fault(options)
+    return 0
+
+
+def _registry(stack_name: str) -> None:
+    client = docker_daemon.ensure()
+    account = Stack(stack_name, find(client)).outputs()["dataAccount"]
+    containers.start_registry(client, account, images.PORT)
+    print(f"Push with: docker push localhost:{images.PORT}/team/app:tag")
+
+
+def _fault(options: argparse.Namespace) -> None:
+    endpoints = find(docker_daemon.ensure())
+    body = {"kind": options.kind, "stack": options.stack, "target": options.target}
+    print(call(endpoints, "POST", "/lab/fault", body))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m lab", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, text in (
+        ("up", "bring the stack up"),
+        ("preview", "show what up would change"),
+        ("status", "machines, services, addresses"),
+        ("registry", "a registry to push to, on localhost:5000"),
+        ("down", "destroy the stack; the last one takes the lab with it"),
+    ):
+        command = commands.add_parser(name, help=text)
+        command.add_argument("stack", nargs="?", default="dev")
+        if name == "down":
+            command.add_argument(
+                "--force", action="store_true", help="remove the whole lab without asking Pulumi"
+            )
+    command = commands.add_parser("exec", help="run a command with the lab in Azure's place")
+    command.add_argument("run", nargs="*", metavar="COMMAND")
+    command = commands.add_parser("ssh", help="a shell on a node, or a command there")
+    command.add_argument("--stack", default="dev")
+    command.add_argument("node", nargs="?", help="core-0, …; without it, any node")
+    command.add_argument("run", nargs="*", metavar="COMMAND")
+    command = commands.add_parser("logs", help="what a service prints, from all nodes")
+    command.add_argument("--stack", default="dev")
+    command.add_argument("--follow", "-f", action="store_true")
+    command.add_argument("service")
+    command = commands.add_parser("fault", help="break something and watch the cluster heal")
+    command.add_argument("--stack", default="dev")
+    command.add_argument("kind", choices=FAULTS)
+    command.add_argument("target", nargs="?", default="", help="a node, such as core-0")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

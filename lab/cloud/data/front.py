@@ -1,0 +1,67 @@
+"""The TLS front of storage and vault: one listener, told apart by host name as on Azure.
+
+It finds out who sends a request and applies faults; everything else is the service's own.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from lab.cloud.data.blob import BlobService
+from lab.cloud.data.callers import DEVELOPER_ADDRESS, Callers
+from lab.cloud.data.dns import STORAGE_SUFFIX, VAULT_SUFFIX
+from lab.cloud.data.faults import Faults, Service
+from lab.cloud.data.network_rules import Sender
+from lab.cloud.data.vault import VaultService
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+_READ_BUFFER = 1 << 19
+
+
+class Front:
+    """The dispatcher; `serve` below puts it behind a socket."""
+
+    def __init__(
+        self, blob: BlobService, vault: VaultService, callers: Callers, faults: Faults
+    ) -> None:
+        self._blob = blob
+        self._vault = vault
+        self._callers = callers
+        self._faults = faults
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        host = request.host.partition(":")[0].lower()
+        if host.endswith(STORAGE_SUFFIX):
+            await self._suffer(request, "blob")
+            return await self._blob.handle(request, host, self._sender(request))
+        if host.endswith(VAULT_SUFFIX):
+            await self._suffer(request, "vault")
+            return await self._vault.handle(request, host, self._sender(request))
+        return web.Response(status=400, text=f"{host} is no name of the lab's storage or vaults\n")
+
+    async def _suffer(self, request: web.BaseRequest, service: Service) -> None:
+        await asyncio.sleep(self._faults.delay.get(service, 0))
+        if self._faults.is_down(service):
+            assert request.transport is not None, "nothing has closed the connection yet"
+            request.transport.abort()
+            raise ConnectionResetError(f"{service} is down")
+
+    def _sender(self, request: web.BaseRequest) -> Sender:
+        instance = self._callers.instance_at(request.remote or "")
+        if instance is None:
+            return Sender(address=DEVELOPER_ADDRESS)
+        return Sender(address=instance.address, subnet=instance.subnet)
+
+
+async def serve(
+    handler: Handler, listener: socket.socket, context: ssl.SSLContext | None = None
+) -> web.ServerRunner:
+    """Answers on a bound socket, with TLS if there is a context, until the runner's ``cleanup``."""
+    runner = web.ServerRunner(web.Server(handler, read_bufsize=_READ_BUFFER))
+    await runner.setup()
+    await web.SockSite(runner, listener, ssl_context=context, backlog=1024).start()
+    return runner

@@ -1,0 +1,232 @@
+"""The containers that play Azure, and what they leave on the Docker host.
+
+Everything the lab makes in Docker carries the label LABEL, so that `wipe` finds all of it,
+also what an interrupted run left half-made.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+
+import docker
+from docker.models.containers import Container
+
+from lab.endpoints import (
+    API_PORT,
+    CLOUD,
+    FRONT_PORT,
+    Endpoints,
+    call,
+    find,
+    get_container,
+    keys,
+    keys_file,
+)
+from lab.paths import state_root
+from tools import build
+from tools.progress import StepFailed, step
+
+LABEL = "fleet-azure.lab"
+NETWORK = "fleet-lab"
+AZURITE, LOAD_BALANCER, REGISTRY = (
+    "fleet-lab-azurite",
+    "fleet-lab-lb",
+    "fleet-lab-registry",
+)
+STATE_VOLUME, BLOB_VOLUME = "fleet-lab-state", "fleet-lab-blobs"
+READY_TIMEOUT = 60.0
+STOP_GRACE = 15
+"""Seconds. Azurite writes its index every 5 s and on SIGTERM: it must be allowed to finish."""
+
+
+def start(client: docker.DockerClient) -> Endpoints:
+    """Bring up whatever of the lab's own containers is missing or outdated."""
+    images = {name: build.ensure_image(name) for name in ("node", "cloud", "azurite")}
+    made = keys()
+    with step("Starting the simulated Azure"):
+        _network(client)
+        _ensure(
+            client,
+            AZURITE,
+            images["azurite"],
+            environment={"AZURITE_ACCOUNTS": f"{made['account']}:{made['blob']}"},
+            volumes={BLOB_VOLUME: {"bind": "/data", "mode": "rw"}},
+            network=NETWORK,
+        )
+        _ensure(
+            client,
+            CLOUD,
+            images["cloud"],
+            environment={
+                "LAB_API_TOKEN": made["api"],
+                "LAB_NODE_IMAGE": images["node"],
+                "LAB_AZURITE_URL": f"http://{AZURITE}:10000",
+                "LAB_AZURITE_ACCOUNT": made["account"],
+                "LAB_AZURITE_KEY": made["blob"],
+            },
+            volumes={
+                STATE_VOLUME: {"bind": "/var/lib/lab", "mode": "rw"},
+                _socket(): {"bind": "/var/run/docker.sock", "mode": "rw"},
+            },
+            network=NETWORK,
+            # its own addresses 169.254.169.254 and 168.63.129.16
+            cap_add=["NET_ADMIN"],
+            ports={API_PORT: ("127.0.0.1", None), FRONT_PORT: ("127.0.0.1", None)},
+        )
+        _ensure(
+            client,
+            LOAD_BALANCER,
+            images["cloud"],
+            command=["python3", "-m", "lab.cloud.load_balancer"],
+            volumes={STATE_VOLUME: {"bind": "/var/lib/lab", "mode": "rw"}},
+            # listens on loopback addresses of the machine and reaches the nodes over their bridge
+            network_mode="host",
+        )
+        endpoints = find(client)
+        _wait_for_api(client, endpoints)
+        _save_ca(client)
+    return endpoints
+
+
+def start_registry(client: docker.DockerClient, account: str, port: int) -> None:
+    """Run the registry that a developer pushes to, with the deployer's identity.
+
+    It lives in the network namespace of a small companion, which routes the metadata address to
+    the simulated Azure: the registry's own image has no tools to do so.
+    """
+    cloud = get_container(client, CLOUD)
+    assert cloud is not None
+    cloud_address = cloud.attrs["NetworkSettings"]["Networks"][NETWORK]["IPAddress"]
+    _ensure(
+        client,
+        f"{REGISTRY}-network",
+        build.ensure_image("cloud"),
+        command=["sh", "-c", f"{' && '.join(_AZURE_ROUTES)} && exec sleep infinity"],
+        cap_add=["NET_ADMIN"],
+        dns=[cloud_address],
+        network=NETWORK,
+        ports={f"{port}/tcp": ("127.0.0.1", port)},
+        labels={f"{LABEL}.identity": "deployer"},
+    )
+    _ensure(
+        client,
+        REGISTRY,
+        build.ensure_image("registry"),
+        environment={
+            "DATA_ACCOUNT": account,
+            "READONLY": "false",
+            "REGISTRY_HTTP_ADDR": f"0.0.0.0:{port}",
+            "SSL_CERT_FILE": "/etc/ssl/lab-ca.pem",
+        },
+        volumes={str(state_root() / "ca.pem"): {"bind": "/etc/ssl/lab-ca.pem", "mode": "ro"}},
+        network_mode=f"container:{REGISTRY}-network",
+    )
+
+
+_AZURE_ROUTES = [
+    f"ip route add {address}/32 dev eth0" for address in ("169.254.169.254", "168.63.129.16")
+]
+"""On-link, so that nothing for these addresses ever leaves the lab's bridge."""
+
+
+def wipe(client: docker.DockerClient) -> None:
+    """Remove every container, network and volume of the lab."""
+    everything: dict[str, str | list[str] | bool] = {"label": LABEL}
+    for container in client.containers.list(all=True, filters=everything):
+        container.remove(force=True, v=True)
+    for network in client.networks.list(filters=everything):
+        network.remove()
+    for volume in client.volumes.list(filters=everything):
+        volume.remove(force=True)
+    keys_file().unlink(missing_ok=True)
+
+
+def _ensure(
+    client: docker.DockerClient,
+    name: str,
+    image: str,
+    labels: Mapping[str, str] | None = None,
+    **options: object,
+) -> Container:
+    """Run a container unless one of this very image and configuration runs already."""
+    wanted = json.dumps([image, options], sort_keys=True, default=str)
+    existing = get_container(client, name)
+    if existing is not None and existing.labels.get(f"{LABEL}.wanted") == wanted:
+        if existing.status != "running":
+            existing.start()
+        return existing
+    if existing is not None:
+        existing.stop(timeout=STOP_GRACE)
+        existing.remove(force=True)
+    for volume in _names(options.get("volumes")):
+        if not volume.startswith("/"):
+            client.volumes.create(volume, labels={LABEL: "1"})
+    return client.containers.run(  # type: ignore[no-any-return,call-overload]
+        image,
+        name=name,
+        detach=True,
+        labels={LABEL: "1", f"{LABEL}.wanted": wanted, **(labels or {})},
+        restart_policy={"Name": "unless-stopped"},
+        **options,
+    )
+
+
+def _names(volumes: object) -> list[str]:
+    return list(volumes) if isinstance(volumes, Mapping) else []
+
+
+def _network(client: docker.DockerClient) -> None:
+    if not client.networks.list(names=[f"^{NETWORK}$"]):
+        client.networks.create(NETWORK, driver="bridge", labels={LABEL: "1"})
+
+
+def _wait_for_api(client: docker.DockerClient, endpoints: Endpoints) -> None:
+    deadline = time.monotonic() + READY_TIMEOUT
+    while True:
+        try:
+            call(endpoints, "GET", "/lab/status", timeout=5)
+        except (OSError, StepFailed) as error:
+            if time.monotonic() < deadline:
+                time.sleep(0.2)
+                continue
+            raise _does_not_answer(client) from error
+        return
+
+
+def _does_not_answer(client: docker.DockerClient) -> StepFailed:
+    log = state_root() / "cloud.log"
+    cloud = get_container(client, CLOUD)
+    if cloud is not None:
+        log.write_text(cloud.logs(tail=200).decode(errors="replace"))
+    return StepFailed(
+        "Starting the simulated Azure",
+        why="its API does not answer",
+        advice="If the log doesn't help: make down, then make up.",
+        log=log,
+    )
+
+
+def _save_ca(client: docker.DockerClient) -> None:
+    """Bring the lab's certificate authority out of the cloud for the programs on this machine."""
+    cloud = get_container(client, CLOUD)
+    assert cloud is not None
+    answer = cloud.exec_run(["cat", "/var/lib/lab/ca.pem"])
+    if answer.exit_code != 0:
+        raise _does_not_answer(client)
+    assert isinstance(answer.output, bytes)
+    (state_root() / "ca.pem").write_bytes(answer.output)
+
+
+def _socket() -> str:
+    """The path of the Docker daemon's socket on this machine."""
+    host = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+    if not host.startswith("unix://"):
+        raise StepFailed(
+            "Starting the simulated Azure",
+            why=f"the Docker daemon is not on this machine (DOCKER_HOST is {host})",
+            advice="Unset DOCKER_HOST: the lab needs a local daemon.",
+        )
+    return host.removeprefix("unix://")

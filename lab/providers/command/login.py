@@ -1,0 +1,131 @@
+"""How this plugin proves who it is to an SSH server, and how it knows the server.
+
+What cannot work at any dial is found in `prepare`, before the first one: a private key or host key
+that cannot be read, an agent that does not answer.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import asyncssh
+
+from lab.providers.command import gotext
+from lab.providers.command.connection import Endpoint
+from lab.providers.command.errors import CommandError
+
+_AGENT_VARIABLE = "SSH_AUTH_SOCK"
+
+
+@dataclass(frozen=True)
+class Login:
+    """Credentials that are ready to use, for any number of dials."""
+
+    endpoint: Endpoint
+    keys: list[asyncssh.SSHKeyPair]
+    methods: list[str]
+    """SSH authentication methods in the order in which they are tried."""
+    host_key: asyncssh.SSHKey | None
+
+    def client(self) -> LoginClient:
+        """The authentication side of one dial."""
+        return LoginClient(self)
+
+    def options(self) -> dict[str, Any]:
+        """Arguments for `asyncssh.connect`: this endpoint and nothing from the user's files."""
+        pinned = self.host_key
+        return {
+            "username": self.endpoint.user,
+            "config": [],
+            "client_keys": None,
+            "agent_path": None,
+            "preferred_auth": self.methods or ["none"],
+            "login_timeout": 0,
+            "known_hosts": ([pinned], [], []) if pinned else None,
+            # Only the pinned key's own algorithm, as Go's client: an RSA key then means SHA-1.
+            **({"server_host_key_algs": [pinned.get_algorithm()]} if pinned else {}),
+        }
+
+
+class LoginClient(asyncssh.SSHClient):
+    """Answers one server's questions, and remembers which methods were tried."""
+
+    def __init__(self, login: Login) -> None:
+        self._keys = list(login.keys)
+        self._password = login.endpoint.password
+        self.tried = ["none"]
+
+    def _first_try(self, method: str) -> bool:
+        if method in self.tried:
+            return False
+        self.tried.append(method)
+        return True
+
+    def public_key_auth_requested(self) -> asyncssh.SSHKeyPair | None:
+        self._first_try("publickey")
+        return self._keys.pop(0) if self._keys else None
+
+    def password_auth_requested(self) -> str | None:
+        return self._password if self._first_try("password") else None
+
+    def kbdint_auth_requested(self) -> str | None:
+        return "" if self._first_try("keyboard-interactive") else None
+
+    def kbdint_challenge_received(
+        self, name: str, instructions: str, lang: str, prompts: Sequence[tuple[str, bool]]
+    ) -> list[str]:
+        """The password, to whatever is asked."""
+        del name, instructions, lang
+        return [self._password or ""] * len(prompts)
+
+
+async def prepare(endpoint: Endpoint) -> Login:
+    """Read the credentials. CommandError when they cannot work, which is never retried."""
+    keys: list[asyncssh.SSHKeyPair] = []
+    methods: list[str] = []
+    if endpoint.private_key is not None:
+        keys += asyncssh.load_keypairs([_private_key(endpoint)])
+        methods.append("publickey")
+    if endpoint.password is not None:
+        methods += ["password", "keyboard-interactive"]
+    agent = endpoint.agent_socket_path or os.environ.get(_AGENT_VARIABLE)
+    if agent:
+        agent_keys = await _agent_keys(agent)
+        # Go tries each method once: with a key of its own it never gets to the agent's.
+        if "publickey" not in methods:
+            keys += agent_keys
+            methods.append("publickey")
+    return Login(endpoint, keys, methods, _host_key(endpoint))
+
+
+def _private_key(endpoint: Endpoint) -> asyncssh.SSHKey:
+    assert endpoint.private_key is not None
+    try:
+        return asyncssh.import_private_key(endpoint.private_key, endpoint.private_key_password)
+    except asyncssh.KeyEncryptionError as error:
+        raise CommandError("x509: decryption password incorrect") from error
+    except asyncssh.KeyImportError as error:
+        if "assphrase" in str(error):
+            raise CommandError("ssh: this private key is passphrase protected") from error
+        raise CommandError("ssh: no key found") from error
+
+
+def _host_key(endpoint: Endpoint) -> asyncssh.SSHKey | None:
+    if endpoint.host_key is None:
+        return None
+    try:
+        return asyncssh.import_public_key(endpoint.host_key)
+    except asyncssh.KeyImportError as error:
+        raise CommandError("failed to parse host key: ssh: no key found") from error
+
+
+async def _agent_keys(path: str) -> list[asyncssh.SSHKeyPair]:
+    try:
+        agent = await asyncssh.connect_agent(path)
+    except OSError as error:
+        reason = gotext.os_error(error)
+        raise CommandError(f"dial unix {path}: connect: {reason}") from error
+    return list(await agent.get_keys())

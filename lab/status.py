@@ -1,0 +1,81 @@
+"""`make status`: the whole system at a glance."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from lab import access, docker_daemon
+from lab.endpoints import find
+from lab.engine import Stack
+from tools.progress import StepFailed
+
+
+def status(stack_name: str) -> str:
+    """Machines, platform, services and addresses of a stack as text."""
+    endpoints = find(docker_daemon.ensure())
+    outputs = Stack(stack_name, endpoints).outputs()
+    machines = access.instances(endpoints, stack_name)
+    if not outputs and not machines:
+        return f"The stack {stack_name} is not up. Start it with: make up STACK={stack_name}"
+    try:
+        cluster = access.ask_cluster(stack_name)
+        trouble = ""
+    except (StepFailed, subprocess.TimeoutExpired) as error:
+        cluster, trouble = {}, f"\nThe cluster itself does not answer: {error}"
+    return "\n".join(
+        [
+            f"Stack {stack_name}: http://{outputs.get('publicIp', '?')}/",
+            "",
+            table(
+                ("MACHINE", "ADDRESS", "POWER", "MODEL", "FLEET", "ROUTER"),
+                _machines(machines, cluster),
+            ),
+            "",
+            table(
+                ("SERVICE", "RELEASE", "IMAGE", "INSTANCE", "MACHINE", "STATE", "ADDRESS"),
+                _instances(cluster),
+            ),
+            trouble,
+        ]
+    ).rstrip()
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Columns as wide as their widest value."""
+    lines = [tuple(head), *(tuple(row) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    return "\n".join(
+        "  ".join(value.ljust(width) for value, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+def _machines(machines: list[dict[str, Any]], cluster: dict[str, Any]) -> Iterable[tuple[str, ...]]:
+    in_fleet = {one["ip"] for one in cluster.get("machines", [])}
+    routers = {one["node"]: one for one in cluster.get("routers", [])}
+    for one in machines:
+        router = routers.get(one["node"])
+        yield (
+            one["node"],
+            one["ip"],
+            one["power"],
+            one["model"],
+            "yes" if one["ip"] in in_fleet else "no",
+            "no" if router is None else router.get("error") or "yes",
+        )
+
+
+def _instances(cluster: dict[str, Any]) -> Iterable[tuple[str, ...]]:
+    for service in cluster.get("services", []):
+        for one in service["instances"]:
+            yield (
+                service["name"],
+                service["release"] or "-",
+                service["image"] or "-",
+                str(one["n"]),
+                one["machine"] or "-",
+                one["state"],
+                one["address"] or "not announced",
+            )

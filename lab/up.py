@@ -1,0 +1,86 @@
+"""`make up`: the whole way from nothing to a page that answers."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import yaml
+
+from lab import containers, docker_daemon, images, recovery
+from lab.endpoints import find
+from lab.engine import Stack
+from lab.paths import PROJECT
+from tools import build
+from tools.progress import StepFailed
+
+SERVICES = "**fleet:index:Service**"
+"""The URNs of all services: they need images, and images need the storage made before them."""
+
+
+def up(stack_name: str) -> None:
+    """Bring the stack up in the lab; safe to run again at any time."""
+    client = docker_daemon.ensure()
+    build.ensure_artefacts()
+    endpoints = containers.start(client)
+    stack = Stack(stack_name, endpoints)
+    stack.select()
+    recovery.recover(stack, endpoints)
+    wanted = service_images(stack_name)
+    if "dataAccount" not in stack.outputs():
+        _pulumi_up(stack, "--exclude", SERVICES)
+    images.push_missing(client, stack.outputs()["dataAccount"], wanted)
+    _pulumi_up(stack)
+    print(_hint(stack))
+
+
+def preview(stack_name: str) -> int:
+    """What `up` would change."""
+    stack = Stack(stack_name, find(docker_daemon.ensure()))
+    build.ensure_artefacts()
+    stack.select()
+    return stack.run("preview", "--diff")
+
+
+def service_images(stack_name: str) -> list[str]:
+    """Every image that the stack's services and their customers name.
+
+    Only a reading aid for pushing: whether the config is right is the program's to say.
+    """
+    document = yaml.safe_load((PROJECT / f"Pulumi.{stack_name}.yaml").read_text()) or {}
+    config = document.get("config") or {}
+    services = config.get("fleet:services")
+    found: list[str] = []
+    for service in services.values() if isinstance(services, dict) else []:
+        with contextlib.suppress(AttributeError):  # not a map: the program will refuse it
+            found.append(service.get("image"))
+            found += [one.get("image") for one in (service.get("customers") or {}).values()]
+    return [image for image in found if isinstance(image, str)]
+
+
+def _pulumi_up(stack: Stack, *arguments: str) -> None:
+    code = stack.run("up", "--yes", *arguments)
+    if code != 0:
+        raise StepFailed(
+            "pulumi up",
+            why=f"it ended with exit code {code}; its own words are above",
+            advice="Mend what it says and run the same command again: it goes on where it stopped.",
+        )
+
+
+def _hint(stack: Stack) -> str:
+    outputs: dict[str, Any] = stack.outputs()
+    address = outputs["publicIp"]
+    suffix = "" if stack.name == "dev" else f" STACK={stack.name}"
+    return f"""
+The cluster is up. Your services answer on
+
+    http://{address}/
+
+Look around:  make status{suffix}                  machines, units, services, addresses
+              .venv/bin/python -m lab ssh          a shell on a node
+              .venv/bin/python -m lab logs SERVICE what a service prints
+              .venv/bin/python -m lab fault stop core-0   and watch the cluster heal
+Change it:    edit Pulumi.{stack.name}.yaml, then make up{suffix}
+Stop it:      make down{suffix}
+"""

@@ -1,0 +1,170 @@
+"""The kinds of values that the configuration is made of, each with the rule that it must meet.
+
+A rule that comes from outside (Azure, docker, fleet, DNS) names its source. A refusal says what is
+allowed; the path and the value are added by `settings.problems`.
+"""
+
+import ipaddress
+import re
+from typing import Annotated
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, SecretStr
+from pydantic.alias_generators import to_camel
+
+DOCKER_BRIDGE = ipaddress.IPv4Network("172.17.0.0/16")
+"""docker's default bridge on every node. https://docs.docker.com/engine/network/drivers/bridge/"""
+
+
+class Section(BaseModel):
+    """A group of keys: camelCase in the configuration, no unknown keys, no guessed types."""
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, strict=True)
+
+
+def _matches(pattern: str, allowed: str) -> AfterValidator:
+    """A validator for a whole string, with the sentence that says what is allowed."""
+    compiled = re.compile(pattern)
+
+    def check(value: str) -> str:
+        if not compiled.fullmatch(value):
+            raise ValueError(allowed)
+        return value
+
+    return AfterValidator(check)
+
+
+def _network(value: object) -> ipaddress.IPv4Network:
+    try:
+        if not isinstance(value, str):
+            raise ValueError(value)
+        return ipaddress.IPv4Network(value)
+    except ValueError:
+        raise ValueError("must be an IPv4 range without host bits, like 203.0.113.0/24") from None
+
+
+def _private_network(value: object) -> ipaddress.IPv4Network:
+    network = _network(value)
+    if not network.is_private or not 16 <= network.prefixlen <= 24:
+        raise ValueError("must be a private IPv4 range from /16 to /24, like 10.20.0.0/16")
+    if network.overlaps(DOCKER_BRIDGE):
+        raise ValueError(f"must not overlap {DOCKER_BRIDGE}, which docker uses on every node")
+    return network
+
+
+def _admin_network(value: object) -> ipaddress.IPv4Network:
+    network = _network(value)
+    if network.prefixlen < 8:
+        raise ValueError("must be /8 or narrower: SSH is never open to the whole Internet")
+    if network.prefixlen == 31:
+        # https://learn.microsoft.com/azure/storage/common/storage-network-security
+        raise ValueError("must not be a /31, which Azure storage refuses: give two addresses")
+    return network
+
+
+def _image(value: str) -> str:
+    """An image of the stack's own registry. Grammar: github.com/distribution/reference."""
+    component = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+    match = re.fullmatch(rf"({component}(?:/{component})*)(?::([\w][\w.-]{{0,127}}))?", value)
+    first = value.split("/")[0]
+    if "/" in value and ("." in first or ":" in first or first == "localhost"):
+        raise ValueError(
+            "must not name a registry: images come from the stack's own, push it there and write "
+            "only repository:tag"
+        )
+    if match is None or "@" in value:
+        raise ValueError("must be repository:tag in lower case, like toktv/api:1.4.2")
+    if match[2] is None:
+        raise ValueError("must have a tag, like toktv/api:1.4.2")
+    if match[2] == "latest":
+        raise ValueError("must name a version: a tag that moves would never roll out")
+    return value
+
+
+def _memory(value: str) -> str:
+    """A memory limit in docker's units. docker refuses less than 6m; we keep some room to start."""
+    match = re.fullmatch(r"([1-9][0-9]*)([mg])", value)
+    megabytes = int(match[1]) * {"m": 1, "g": 1024}[match[2]] if match else 0
+    if not 16 <= megabytes <= 65536:
+        raise ValueError("must be a whole number followed by m or g, from 16m to 64g")
+    return value
+
+
+def _env_value(value: str) -> str:
+    """A line of a unit is at most 2,048 bytes (fleet), and escaping can double a value."""
+    if any(ord(character) < 32 or ord(character) == 127 for character in value):
+        raise ValueError("must be one line without control characters: units cannot hold them")
+    if len(value.encode()) > 900:
+        raise ValueError("must be at most 900 bytes")
+    return value
+
+
+def _ssh_private_key(value: SecretStr) -> SecretStr:
+    """A key that Azure and the SSH client take. The text of the key is never part of a message."""
+    allowed = "must be an OpenSSH private key without passphrase: ed25519, or RSA from 2,048 bits"
+    try:
+        key = serialization.load_ssh_private_key(value.get_secret_value().encode(), None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise ValueError(allowed) from None
+    strong_rsa = isinstance(key, rsa.RSAPrivateKey) and key.key_size >= 2048
+    if not strong_rsa and not isinstance(key, ed25519.Ed25519PrivateKey):
+        raise ValueError(allowed)
+    return value
+
+
+_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+
+Name = Annotated[
+    str,
+    _matches(
+        r"[a-z]([a-z0-9-]{0,28}[a-z0-9])?",
+        "must be 1 to 30 lower-case letters, digits and hyphens, starting with a letter",
+    ),
+]
+"""Of a service or customer: becomes part of unit, container and etcd key names."""
+Image = Annotated[str, AfterValidator(_image)]
+Memory = Annotated[str, AfterValidator(_memory)]
+Host = Annotated[
+    str,
+    Field(max_length=253),
+    _matches(rf"{_LABEL}(\.{_LABEL})*", "must be a DNS name in lower case, like api.tok.tv"),
+]
+HealthPath = Annotated[
+    str,
+    Field(max_length=200),
+    _matches(r"/[A-Za-z0-9._~/?=&-]*", "must be a path, like /health"),
+]
+PortNumber = Annotated[int, Field(ge=1, le=65535)]
+EnvName = Annotated[
+    str,
+    Field(max_length=64),
+    _matches("[A-Za-z_][A-Za-z0-9_]*", "must be letters, digits and _, not starting with a digit"),
+]
+EnvValue = Annotated[str, AfterValidator(_env_value)]
+PrivateNetwork = Annotated[
+    ipaddress.IPv4Network, PlainValidator(_private_network, json_schema_input_type=str)
+]
+AdminNetwork = Annotated[
+    ipaddress.IPv4Network, PlainValidator(_admin_network, json_schema_input_type=str)
+]
+Guid = Annotated[
+    str,
+    _matches(
+        "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "must be a GUID in lower case with hyphens"
+    ),
+]
+SshPrivateKey = Annotated[SecretStr, AfterValidator(_ssh_private_key)]
+Location = Annotated[str, _matches("[a-z]+[0-9]*", "must be an Azure region, like westeurope")]
+FlatcarVersion = Annotated[
+    str, _matches(r"\d+\.\d+\.\d+", "must be a pinned Flatcar version, like 4593.2.5")
+]
+DnsLabel = Annotated[
+    str,
+    # https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules
+    _matches(
+        "[a-z][a-z0-9-]{1,61}[a-z0-9]",
+        "must be 3 to 63 lower-case letters, digits and hyphens, starting with a letter",
+    ),
+]

@@ -1,0 +1,89 @@
+"""Reads the stack's configuration: the only place that touches `pulumi.Config`."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pulumi
+from pulumi.runtime import config as runtime_config
+from pydantic import ValidationError
+
+from settings import rules
+from settings.problems import NO_VALUE, Problem, SettingsError, from_pydantic
+from settings.stack import Settings
+
+NAMESPACE = "fleet"
+CLUSTER_NAME = re.compile(r"[a-z][a-z0-9-]{1,38}[a-z0-9]")
+"""project-stack: it becomes a resource group, a DNS label and part of other Azure names."""
+
+
+def load() -> Settings:
+    """The settings of the current stack. SettingsError tells everything that is wrong."""
+    settings, problems = parse(_raw())
+    problems = [*_cluster_name(), *_plain_secrets(), *problems]
+    if settings is None or problems:
+        raise SettingsError(problems)
+    return settings
+
+
+def parse(raw: Mapping[str, Any]) -> tuple[Settings | None, list[Problem]]:
+    """Settings from plain values, and what is wrong with them.
+
+    Rules that compare values are only asked once every value by itself is right.
+    """
+    try:
+        # by way of JSON, where lists become tuples and texts become networks, yet "3" no number
+        settings = Settings.model_validate_json(json.dumps(raw))
+    except ValidationError as error:
+        return None, from_pydantic(error, Settings)
+    return settings, list(rules.problems(settings))
+
+
+def _raw() -> dict[str, Any]:
+    """All keys of our namespace, decoded. Pulumi hands every value over as text."""
+    config = pulumi.Config(NAMESPACE)
+    prefix = f"{NAMESPACE}:"
+    known = {**runtime_config.get_config_env(), **runtime_config.CONFIG.get()}
+    names = sorted(key.removeprefix(prefix) for key in known if key.startswith(prefix))
+    return {name: _decoded(name, config.require(name)) for name in names}
+
+
+def _decoded(name: str, text: str) -> object:
+    """The value behind the text. Where a text is wanted, 0755 and true are texts, too."""
+    if _wants_text(name):
+        return text
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text  # validation says what was wanted instead
+
+
+def _wants_text(name: str) -> bool:
+    schema = Settings.model_json_schema()["properties"].get(name, {})
+    kinds = [schema.get("type"), *(option.get("type") for option in schema.get("anyOf", []))]
+    return "string" in kinds
+
+
+def _cluster_name() -> Iterator[Problem]:
+    name = f"{pulumi.get_project()}-{pulumi.get_stack()}"
+    if not CLUSTER_NAME.fullmatch(name):
+        yield Problem(
+            path="the stack's name",
+            value=pulumi.get_stack(),
+            message=f"must be lower-case letters, digits and hyphens, and {name} at most 40 "
+            "characters: Azure names follow from it",
+        )
+
+
+def _plain_secrets() -> Iterator[Problem]:
+    """A secret that lies in the stack's file in plain text has been given away already."""
+    key = f"{NAMESPACE}:sshPrivateKey"
+    given = pulumi.Config(NAMESPACE).get("sshPrivateKey") is not None
+    if given and not runtime_config.is_config_secret(key):
+        yield Problem(
+            path=key,
+            value=NO_VALUE,
+            message="must be a secret: make a new key and set it with "
+            "`pulumi config set --secret fleet:sshPrivateKey`",
+        )

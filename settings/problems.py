@@ -1,0 +1,117 @@
+"""How a refused configuration is told: every problem with its path, its value, what is allowed."""
+
+import json
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import pulumi
+from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
+
+NO_VALUE = object()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """One thing that is wrong. `value` is left out where it is missing, or secret."""
+
+    path: str
+    value: object = NO_VALUE
+    message: str
+
+    def __str__(self) -> str:
+        if self.value is NO_VALUE:
+            return f"{self.path}: {self.message}"
+        shown = json.dumps(self.value, ensure_ascii=False, default=str)
+        if len(shown) > 80:
+            shown = f"{shown[:77]}..."
+        return f"{self.path} = {shown}: {self.message}"
+
+
+class SettingsError(pulumi.RunError):
+    """The configuration is refused. Pulumi prints a RunError without a stack trace."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        count = "1 problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
+        lines = "".join(f"\n  {problem}" for problem in self.problems)
+        super().__init__(f"the stack's configuration has {count}; nothing was changed:{lines}")
+
+
+def from_pydantic(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
+    """The problems that validating `model` found, in the words of the configuration."""
+    found = error.errors()
+    wrong_items = {details["loc"][:-1] for details in found}
+    return [
+        _problem(details, model)
+        for details in found
+        # pydantic counts only the items that are right
+        if not (details["type"] == "too_short" and details["loc"] in wrong_items)
+    ]
+
+
+def _problem(details: ErrorDetails, model: type[BaseModel]) -> Problem:
+    # a bad key of a map is reported at (…, key, "[key]")
+    location = tuple(part for part in details["loc"] if part != "[key]")
+    path = _path(location)
+    match details["type"]:
+        case "missing":
+            return Problem(path=path, message="is missing")
+        case "extra_forbidden":
+            allowed = _keys_of(model, location[:-1])
+            return Problem(path=path, message=f"unknown key; allowed are {', '.join(allowed)}")
+        case "too_short":
+            message = "must not be empty"
+        case "value_error":
+            message = str(details["ctx"]["error"])
+        case _:
+            message = details["msg"].replace("Input should", "must").replace("String", "text")
+            message = message[0].lower() + message[1:]
+    if _is_secret(model, location):
+        return Problem(path=path, message=message)
+    return Problem(path=path, value=details["input"], message=message)
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    """`fleet:services.api.tcp[0].port`"""
+    steps = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+    return "fleet:" + "".join(steps).removeprefix(".")
+
+
+def _keys_of(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """The keys that are known at a place of the configuration."""
+    found = _type_at(model, location)
+    if not (isinstance(found, type) and issubclass(found, BaseModel)):
+        raise TypeError(f"there are no keys at {location}, but {found}")
+    return sorted(field.alias or name for name, field in found.model_fields.items())
+
+
+def _is_secret(model: type[BaseModel], location: tuple[int | str, ...]) -> bool:
+    return _type_at(model, location) is SecretStr
+
+
+def _type_at(annotation: object, location: tuple[int | str, ...]) -> object:
+    """Follow a location through models, maps, lists and optional values to the type there."""
+    annotation = _bare(annotation)
+    if not location:
+        return annotation
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        fields = {field.alias or name: field for name, field in annotation.model_fields.items()}
+        field = fields.get(str(location[0]))
+        return _type_at(field.annotation, location[1:]) if field else None
+    if typing.get_origin(annotation) in (tuple, Mapping):
+        of_key, *of_item = typing.get_args(annotation)
+        inner = of_key if typing.get_origin(annotation) is tuple else of_item[0]
+        return _type_at(inner, location[1:])
+    return None
+
+
+def _bare(annotation: object) -> object:
+    """A type without `Annotated` and without `| None`."""
+    if typing.get_origin(annotation) is typing.Annotated:
+        return _bare(typing.get_args(annotation)[0])
+    if typing.get_origin(annotation) in (types.UnionType, typing.Union):
+        return _bare(next(one for one in typing.get_args(annotation) if one is not type(None)))
+    return annotation

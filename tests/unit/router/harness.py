@@ -1,0 +1,235 @@
+"""The real parts a router is tested with: etcd, confd and nginx on loopback ports of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+
+from cluster.etcd import Etcd, EtcdError
+from tools.programs import ensure_program
+
+PROJECT = Path(__file__).resolve().parents[3]
+IMAGE = PROJECT / "images" / "router"
+
+# A connection of its own for every request, as different clients would have.
+CLIENT = httpx.Client(
+    trust_env=False, headers={"Connection": "close"}, limits=httpx.Limits(max_keepalive_connections=0)
+)
+
+T = TypeVar("T")
+
+
+def program(name: str, package: str) -> Path:
+    """An installed program, or the pinned one that tools/ builds."""
+    installed = shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin:/sbin")
+    return Path(installed) if installed else ensure_program(package) / name
+
+
+def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def eventually(attempt: Callable[[], T | None], *, what: str, timeout: float = 15.0) -> T:
+    """The first result of `attempt` that is neither None nor False."""
+    deadline = time.monotonic() + timeout
+    while True:
+        result = attempt()
+        if result is not None and result is not False:
+            return result
+        assert time.monotonic() < deadline, f"not within {timeout:.0f} s: {what}"
+        time.sleep(0.02)
+
+
+class EtcdServer:
+    """A single-member etcd with the v2 API, like the one on every node."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.port = free_port()
+        self._peer_port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.client = Etcd([self.url])
+
+    def start(self) -> None:
+        peer = f"http://127.0.0.1:{self._peer_port}"
+        with (self._folder / "etcd.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [
+                    program("etcd", "etcd"), "--enable-v2=true", "--name", "test",
+                    "--data-dir", self._folder / "data", "--unsafe-no-fsync",
+                    "--listen-client-urls", self.url, "--advertise-client-urls", self.url,
+                    "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
+                    "--initial-cluster", f"test={peer}",
+                ],
+                stdout=log,
+                stderr=log,
+            )  # fmt: skip
+        eventually(self._answers, what=f"etcd answers on {self.url}")
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(20)
+            self._process = None
+
+    def _answers(self) -> bool:
+        try:
+            self.client.find("/")
+        except EtcdError:
+            return False
+        return True
+
+
+@dataclass(kw_only=True)
+class Router:
+    """A router agent with its nginx, as a process."""
+
+    etcd: EtcdServer
+    folder: Path
+    machine_id: str = "0123456789abcdef0123456789abcdef"
+    environment: Mapping[str, str] = field(default_factory=dict)
+    http_port: int = field(default_factory=free_port)
+    https_port: int = field(default_factory=free_port)
+    health_port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def access_log(self) -> Path:
+        return self.folder / "access.log"
+
+    @property
+    def agent_log(self) -> str:
+        return (self.folder / "agent.log").read_text()
+
+    def start(self) -> None:
+        confd_dir = lay_out_confd(self.folder)
+        shutil.copytree(IMAGE / "pages", self.folder / "pages", dirs_exist_ok=True)
+        environment = {
+            "PATH": f"{program('confd', 'confd').parent}:/usr/sbin:/sbin:{os.environ['PATH']}",
+            "PYTHONPATH": str(PROJECT),
+            "NODE_NAME": "core-0",
+            "MACHINE_ID": self.machine_id,
+            "ROUTER_ETCD": self.etcd.url,
+            "ROUTER_RUN_DIR": str(self.folder / "run"),
+            "ROUTER_CONFD_DIR": str(confd_dir),
+            "ROUTER_PAGES": str(self.folder / "pages"),
+            "ROUTER_ACCESS_LOG": str(self.access_log),
+            "ROUTER_TLS_CERTIFICATE": str(self.folder / "tls.crt"),
+            "ROUTER_TLS_KEY": str(self.folder / "tls.key"),
+            "ROUTER_HTTP_PORT": str(self.http_port),
+            "ROUTER_HTTPS_PORT": str(self.https_port),
+            "ROUTER_HEALTH_PORT": str(self.health_port),
+            "ROUTER_DRAIN": "0.5",
+            "ROUTER_QUIT_TIMEOUT": "5",
+            **self.environment,
+        }
+        with (self.folder / "agent.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "cluster.router"],
+                cwd=self.folder,
+                env=environment,
+                stdout=log,
+                stderr=log,
+            )
+
+    def stop(self) -> int:
+        """SIGTERM as docker sends it; the exit code."""
+        assert self.process is not None
+        self.process.terminate()
+        return self.process.wait(30)
+
+    def health(self) -> int | None:
+        """The status of the health probe, None if nothing listens."""
+        try:
+            return CLIENT.get(f"http://127.0.0.1:{self.health_port}/health").status_code
+        except httpx.TransportError:
+            return None
+
+    def announced(self) -> dict[str, Any] | None:
+        answer = self.etcd.client.find(f"/routers/{self.machine_id}")
+        return None if answer is None else dict(json.loads(answer.node.value))
+
+    def wait_until_applied(self, index: int) -> None:
+        def caught_up() -> bool:
+            state = self.announced()
+            return state is not None and state["applied"] >= index
+
+        eventually(caught_up, what=f"the router has applied index {index}")
+
+    def get(self, host: str, path: str = "/", **options: Any) -> httpx.Response:
+        headers = {"Host": host} | options.pop("headers", {})
+        return CLIENT.request(
+            options.pop("method", "GET"),
+            f"http://127.0.0.1:{self.http_port}{path}",
+            headers=headers,
+            **options,
+        )
+
+
+def lay_out_confd(folder: Path) -> Path:
+    """The image's /etc/confd with this test's paths, for the nginx installed here."""
+    confd_dir = folder / "confd"
+    if not confd_dir.exists():
+        shutil.copytree(IMAGE / "conf.d", confd_dir / "conf.d")
+        shutil.copytree(IMAGE / "templates", confd_dir / "templates")
+        resource = confd_dir / "conf.d" / "nginx.toml"
+        resource.write_text(resource.read_text().replace("/run/router", str(folder / "run")))
+        template = confd_dir / "templates" / "nginx.conf.tmpl"
+        if nginx_version() < (1, 25, 1):
+            # The image's nginx is newer; Debian 12's does not know this directive yet.
+            template.write_text(template.read_text().replace("    http2 on;\n", ""))
+    return confd_dir
+
+
+def nginx_version() -> tuple[int, ...]:
+    output = subprocess.run(
+        [program("nginx", "nginx"), "-v"], capture_output=True, text=True, check=True
+    ).stderr
+    found = re.search(r"nginx/([\d.]+)", output)
+    assert found, output
+    return tuple(int(part) for part in found[1].split("."))
+
+
+def publish(
+    etcd: EtcdServer,
+    service: str,
+    *,
+    route: Mapping[str, Any] | None = None,
+    instances: Mapping[str, Mapping[str, Any]] | None = None,
+) -> int:
+    """Write a service's keys; the index of the last write."""
+    index = 0
+    if route is not None:
+        index = etcd.client.set(f"/services/{service}/route", json.dumps(route)).index
+    for name, value in (instances or {}).items():
+        key = f"/services/{service}/instances/{name}"
+        index = etcd.client.set(key, json.dumps(value)).index
+    return index
+
+
+@contextlib.contextmanager
+def running(router: Router) -> Iterator[Router]:
+    """Start a router, wait until it is healthy, and stop it in the end."""
+    router.start()
+    try:
+        eventually(lambda: router.health() == 200, what="the router is healthy")
+        yield router
+    finally:
+        if router.process is not None and router.process.poll() is None:
+            router.stop()

@@ -1,0 +1,49 @@
+"""`python -m tools programs [NAME…] | image NAME… | artefacts`."""
+
+import argparse
+import sys
+
+from tools import build
+from tools.images import IMAGES
+from tools.progress import StepFailed
+from tools.programs import PROGRAMS
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command; print what it made on standard output, progress on standard error."""
+    options = _parser().parse_args(arguments)
+    try:
+        match options.command:
+            case "programs":
+                for name in options.names or PROGRAMS:
+                    print(f"{name}\t{build.ensure_program(name)}")
+            case "image":
+                for name in options.names:
+                    print(build.ensure_image(name))
+            case "artefacts":
+                manifest = build.ensure_artefacts()
+                print(f"bundle\t{manifest.bundle.path}")
+                for name, image in manifest.images.items():
+                    print(f"{name}\t{image.path}\t{image.reference}")
+    except StepFailed as failure:
+        print(failure, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted: run the same command again to go on", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tools", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    programs = commands.add_parser("programs", help="build programs (all, or those named)")
+    programs.add_argument("names", nargs="*", metavar="NAME", choices=[*PROGRAMS, []])
+    image = commands.add_parser("image", help="build images and print their references")
+    image.add_argument("names", nargs="+", metavar="NAME", choices=IMAGES)
+    commands.add_parser("artefacts", help="build what nodes fetch; write .artefacts/manifest.json")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,118 @@
+"""The images: which folder each is built from, on which other image, and what goes into it.
+
+`cluster` and `router` stand on `python`, not on each other: a change of the cluster's code
+costs one small layer in each, and a node that has loaded one already has most of the other.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tools import base_image
+from tools.content_key import is_source, key_of, key_of_tree
+from tools.packages import NodePackages, PythonPackages
+from tools.paths import PROJECT
+from tools.programs import PROGRAMS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """An image and all that its content depends on."""
+
+    name: str
+    folder: Path
+    """Holds the Dockerfile and its files: the root of the build's context."""
+    parent: str | None = None
+    """The image it stands on; None for the bare base."""
+    sources: tuple[str, ...] = ()
+    """Files of the project (globs), put into the context under the same paths."""
+    programs: Mapping[str, str] = field(default_factory=dict)
+    """Binary, put into the context's bin/ → the program that it belongs to."""
+    packages: PythonPackages | NodePackages | None = None
+    """Packages that the host installs into the context."""
+    archived: bool = True
+    """Kept as a file: building it anew would take longer than loading it."""
+
+    @property
+    def reference(self) -> str:
+        return f"fleet/{self.name}:{self.key}"
+
+    @property
+    def key(self) -> str:
+        parent = IMAGES[self.parent].key if self.parent else base_image.key()
+        programs = [PROGRAMS[program].key for program in self.programs.values()]
+        sources = [
+            part
+            for path in self.source_files()
+            for part in (path.relative_to(PROJECT).as_posix(), path.read_bytes())
+        ]
+        packages = self.packages.key if self.packages else ""
+        return key_of(parent, key_of_tree(self.folder), *programs, packages, *sources)
+
+    def source_files(self) -> list[Path]:
+        """Return the project's files that `sources` names, in a fixed order."""
+        found = [path for glob in self.sources for path in sorted(PROJECT.glob(glob))]
+        return [path for path in found if path.is_file() and is_source(path)]
+
+
+CLUSTER_PACKAGE = ("cluster/**/*",)
+LAB = PROJECT / "lab" / "images"
+
+IMAGES = {
+    image.name: image
+    for image in (
+        # on the nodes
+        Image(name="python", folder=PROJECT / "images" / "python"),
+        Image(
+            name="cluster",
+            folder=PROJECT / "images" / "cluster",
+            parent="python",
+            sources=CLUSTER_PACKAGE,
+        ),
+        Image(
+            name="router",
+            folder=PROJECT / "images" / "router",
+            parent="python",
+            sources=CLUSTER_PACKAGE,
+            programs={"confd": "confd"},
+        ),
+        Image(
+            name="registry",
+            folder=PROJECT / "images" / "registry",
+            programs={"registry": "registry"},
+        ),
+        Image(
+            name="example-app",
+            folder=PROJECT / "images" / "example-app",
+            parent="python",
+            archived=False,
+        ),
+        # in the lab
+        Image(
+            name="node",
+            folder=LAB / "node",
+            programs={"coreos-cloudinit": "coreos-cloudinit"},
+        ),
+        Image(
+            name="cloud-runtime",
+            folder=LAB / "cloud-runtime",
+            parent="python",
+            packages=PythonPackages(requirements=PROJECT / "lab" / "cloud" / "requirements.txt"),
+        ),
+        Image(
+            name="cloud",
+            folder=LAB / "cloud",
+            parent="cloud-runtime",
+            sources=("lab/__init__.py", "lab/catalogue.py", "lab/cloud/**/*"),
+            archived=False,
+        ),
+        Image(
+            name="azurite",
+            folder=LAB / "azurite",
+            packages=NodePackages(folder=LAB / "azurite"),
+        ),
+    )
+}
+
+PLATFORM_IMAGES = ("cluster", "registry", "router")
+"""The images that nodes fetch as blobs."""
