@@ -36,7 +36,9 @@ class ImageName:
         return self.digest or self.tag or ""
 
     def __str__(self) -> str:
-        return f"{self.repository}@{self.digest}" if self.digest else f"{self.repository}:{self.tag}"
+        return (
+            f"{self.repository}@{self.digest}" if self.digest else f"{self.repository}:{self.tag}"
+        )
 
 
 @dataclass(kw_only=True, frozen=True)
@@ -170,6 +172,4 @@ def _image(top: Fields) -> ImageName:
                 "registry (no host name; a tag is required so that a release can be told apart)",
             )
         return ImageName(repository="", tag=None, digest=None)
-    return ImageName(
-        repository=match["repository"], tag=match["tag"], digest=match["digest"]
-    )
+    return ImageName(repository=match["repository"], tag=match["tag"], digest=match["digest"])

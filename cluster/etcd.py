@@ -1,7 +1,7 @@
 """A client of etcd's v2 keys API: the store that fleet, the routers and the rollouts share.
 
 Reads are linearizable (`quorum=true`): a stale read would let a rollout stop an instance too early.
-It never retries a write whose outcome is unknown; the caller must read and decide.
+A conditional write whose outcome is unknown is never repeated: the caller must read and decide.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from types import TracebackType
 
 import httpx
 
+from cluster.clock import Clock, SystemClock
 from cluster.etcd_answer import (
     Answer,
     CompareFailed,
@@ -40,6 +41,7 @@ __all__ = [
 LOCAL_ENDPOINT = "http://127.0.0.1:2379"
 # etcd answers a request after at most 5 s + 2 x its election timeout (5 s on our nodes).
 REQUEST_TIMEOUT = 16.0
+_PAUSE = 0.5
 
 
 class Etcd:
@@ -51,10 +53,16 @@ class Etcd:
         *,
         transport: httpx.BaseTransport | None = None,
         timeout: float = REQUEST_TIMEOUT,
+        patience: float = 0.0,
+        clock: Clock | None = None,
     ) -> None:
+        """With `patience`, requests that may be repeated are, for so many seconds, while no
+        endpoint answers or no leader is elected."""
         if not endpoints:
             raise ValueError("etcd needs at least one endpoint")
         self._endpoints = [endpoint.rstrip("/") for endpoint in endpoints]
+        self._patience = patience
+        self._clock = clock or SystemClock()
         self._client = httpx.Client(
             transport=transport,
             trust_env=False,  # a proxy of the environment must not see the cluster's traffic
@@ -122,7 +130,7 @@ class Etcd:
     def make_directory(self, key: str) -> None:
         """Make a directory; nothing happens if it is there already."""
         try:
-            self._keys("PUT", key, form={"dir": "true", "prevExist": "false"})
+            self._keys("PUT", key, form={"dir": "true", "prevExist": "false"}, repeat=True)
         except KeyExists:
             return
 
@@ -216,8 +224,18 @@ class Etcd:
         *,
         query: Mapping[str, str] | None = None,
         form: Mapping[str, str] | None = None,
+        repeat: bool | None = None,
     ) -> Answer:
-        return parse(self.request(method, _path(key), query=query, form=form))
+        if repeat is None:
+            repeat = not any(name.startswith("prev") for name in (*(query or ()), *(form or ())))
+        deadline = self._clock.now() + (self._patience if repeat else 0.0)
+        while True:
+            try:
+                return parse(self.request(method, _path(key), query=query, form=form))
+            except EtcdUnavailable:
+                if self._clock.now() >= deadline:
+                    raise
+            self._clock.sleep(_PAUSE)
 
 
 class _TimedOut(EtcdUnavailable):

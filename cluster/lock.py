@@ -100,20 +100,10 @@ class Lock:
         patience = Patience(self._clock, self._progress)
         while True:
             asked = self._clock.now()
-            try:
-                self._etcd.create(self._key, self._value, ttl=TTL)
-            except KeyExists:
-                pass
-            else:
+            who = self._try()
+            if who is None:
                 self._renewed = asked
                 return
-            found = self._etcd.find(self._key)
-            if found is None:
-                continue
-            if found.node.value == self._value:
-                self._renewed = asked
-                return
-            who = _describe(found.node.value)
             if self._clock.now() >= deadline:
                 raise LockTaken(
                     f"{self._name} is locked by {who} for more than {self._patience:.0f} s. "
@@ -121,6 +111,21 @@ class Lock:
                 )
             patience.waiting_for(f"{self._name} is locked by {who}: waiting")
             self._clock.sleep(_PAUSE)
+
+    def _try(self) -> str | None:
+        """None if the lock is ours now, else who has it."""
+        try:
+            self._etcd.create(self._key, self._value, ttl=TTL)
+        except KeyExists:
+            found = self._etcd.find(self._key)
+        except EtcdUnavailable as error:
+            return f"nobody can tell ({error})"
+        else:
+            return None
+        if found is None:
+            return "somebody who just let go"
+        # a write whose answer was lost
+        return None if found.node.value == self._value else _describe(found.node.value)
 
     def _release(self) -> None:
         try:

@@ -78,10 +78,8 @@ def next_step(view: View, target: Target) -> Step:
     if useless:
         return Stop(instances=tuple(useless))
 
-    if target.route is not None and target.route != view.record.route:
-        # A first route goes ahead of the instances; a changed one waits for the new release.
-        if view.record.route is None or ready:
-            return WriteRoute(route=target.route)
+    if target.route is not None and _is_time_for_route(view, target.route, bool(ready)):
+        return WriteRoute(route=target.route)
 
     pending = [i for i in wanted if view.instance(i).is_launched and i not in ready]
     if pending:
@@ -96,6 +94,11 @@ def next_step(view: View, target: Target) -> Step:
         room = len(wanted) - len(ready) - len(surplus)
         return Start(instances=tuple(missing[: max(1, room)]))
     return Done()
+
+
+def _is_time_for_route(view: View, route: str, is_proved: bool) -> bool:
+    """A first route goes ahead of the instances; a changed one waits for the new release."""
+    return route != view.record.route and (view.record.route is None or is_proved)
 
 
 def _stopping_order(instance: Instance) -> tuple[bool, int]:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import sys
-from typing import Protocol, TextIO
+from collections.abc import Callable
+from typing import TextIO
 
 from cluster.clock import Clock
 
-
-class Progress(Protocol):
-    """Takes a finished sentence about one step."""
-
-    def __call__(self, line: str) -> None: ...
+# Takes a finished sentence about one step.
+Progress = Callable[[str], None]
 
 
 class Lines:

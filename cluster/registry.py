@@ -50,7 +50,7 @@ class Registry:
         )
 
     def resolve(self, image: ImageName) -> str:
-        """The digest of `image`. Raises RegistryError if it is missing, or after 90 s of trouble."""
+        """The digest of `image`. Raises RegistryError: it is missing, or 90 s of trouble."""
         path = f"/v2/{image.repository}/manifests/{image.reference}"
         deadline = self._clock.now() + _PATIENCE
         patience = Patience(self._clock, self._progress)

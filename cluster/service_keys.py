@@ -144,7 +144,9 @@ def _announced(node: Node) -> Announced:
 def _failure(node: Node) -> FailureNote:
     raw = _object(node)
     return FailureNote(
-        node=str(raw.get("node", "")), reason=str(raw.get("reason", "")), log=str(raw.get("log", ""))
+        node=str(raw.get("node", "")),
+        reason=str(raw.get("reason", "")),
+        log=str(raw.get("log", "")),
     )
 
 

@@ -103,6 +103,10 @@ class Observer:
         self._keys = keys
         self._service = service
 
+    def routers(self) -> tuple[Router, ...]:
+        """The routers that are alive."""
+        return read_routers(self._etcd)
+
     def look(self) -> View:
         """Read everything once. Routers first: what they have applied must not be newer than the
         keys it is compared with."""

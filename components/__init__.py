@@ -1,1 +1,1 @@
-"""What the stack consists of: one Azure concern a file, each a ComponentResource with typed args."""
+"""What the stack consists of: one Azure concern a file, as ComponentResources with typed args."""

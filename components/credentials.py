@@ -8,6 +8,7 @@ import datetime
 import ipaddress
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pulumi
@@ -15,10 +16,31 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider
+from pydantic import SecretStr
 
 VALIDITY = datetime.timedelta(days=825)
 RENEWAL = datetime.timedelta(days=90)
 """A certificate with less than this left is replaced by the next `pulumi up`."""
+
+
+@dataclass(kw_only=True, frozen=True)
+class KeyPair:
+    """An SSH key, whoever made it."""
+
+    private_key: pulumi.Output[str]
+    public_key: pulumi.Output[str]
+
+
+def admin_key(name: str, given: SecretStr | None, *, comment: str) -> KeyPair:
+    """The administrator's key: the one given, or one that the stack makes."""
+    if given is None:
+        made = SshKeyPair(name, comment=comment)
+        return KeyPair(private_key=made.private_key, public_key=made.public_key)
+    text = given.get_secret_value()
+    return KeyPair(
+        private_key=pulumi.Output.secret(text),
+        public_key=pulumi.Output.from_input(f"{public_half(text)} {comment}"),
+    )
 
 
 class SshKeyPair(Resource, module="fleet", name="SshKeyPair"):
@@ -27,7 +49,9 @@ class SshKeyPair(Resource, module="fleet", name="SshKeyPair"):
     private_key: pulumi.Output[str]
     public_key: pulumi.Output[str]
 
-    def __init__(self, name: str, *, comment: str, opts: pulumi.ResourceOptions) -> None:
+    def __init__(
+        self, name: str, *, comment: str, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
         outputs = {"private_key": None, "public_key": None}
         super().__init__(
             SshKeyPairProvider(), name, {"comment": comment, **outputs}, _secret_key(opts)
@@ -47,7 +71,7 @@ class SelfSignedCertificate(Resource, module="fleet", name="SelfSignedCertificat
         *,
         hosts: Sequence[pulumi.Input[str]],
         addresses: Sequence[pulumi.Input[str]],
-        opts: pulumi.ResourceOptions,
+        opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         outputs = {"private_key": None, "certificate": None, "not_after": None}
         super().__init__(
@@ -147,6 +171,6 @@ def new_certificate(
     return private_key.decode(), certificate.public_bytes(serialization.Encoding.PEM).decode()
 
 
-def _secret_key(opts: pulumi.ResourceOptions) -> pulumi.ResourceOptions:
+def _secret_key(opts: pulumi.ResourceOptions | None) -> pulumi.ResourceOptions:
     own = pulumi.ResourceOptions(additional_secret_outputs=["private_key"])
     return pulumi.ResourceOptions.merge(opts, own)

@@ -171,7 +171,7 @@ def _balancing_rule(rule: Rule, balancer_id: pulumi.Output[str]) -> network.Load
         frontend_ip_configuration=part("frontendIPConfigurations", FRONTEND),
         backend_address_pool=part("backendAddressPools", POOL),
         probe=part("probes", rule.probe),
-        # "SourceIP" (client and us) and not "SourceIPProtocol": TCP and UDP of a call belong together
+        # not SourceIPProtocol: TCP and UDP of a call must reach the same machine
         load_distribution=network.LoadDistribution.SOURCE_IP if rule.sticky else None,
         idle_timeout_in_minutes=IDLE_MINUTES if tcp else None,
         # an idle connection ends with a reset instead of silence

@@ -31,6 +31,8 @@ class ScaleSetArgs:
     identity_id: pulumi.Input[str]
     admin_public_key: pulumi.Input[str]
     cloud_config: pulumi.Input[str]
+    after: Sequence[pulumi.Resource]
+    """What a machine asks for when it boots."""
     tags: Mapping[str, str]
 
 
@@ -72,7 +74,8 @@ class ScaleSet(pulumi.ComponentResource):
                 ),
             ),
             tags=args.tags,
-            opts=pulumi.ResourceOptions(parent=self),
+            # given here: children don't inherit what a component depends on
+            opts=pulumi.ResourceOptions(parent=self, depends_on=list(args.after)),
         )
 
         self.scale_set_name = self.machines.name

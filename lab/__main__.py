@@ -15,7 +15,10 @@ from lab.status import status
 from lab.up import preview, up
 from tools.progress import StepFailed
 
-FAULTS = ("kill", "stop", "start", "reimage", "partition", "heal", "slow", "blob-down", "blob-up")
+FAULTS = (
+    *("kill", "stop", "start", "reimage", "partition", "heal", "slow"),
+    *("blob-down", "blob-up", "vault-down", "vault-up", "metadata-down", "metadata-up"),
+)
 
 
 def main(arguments: list[str]) -> int:

@@ -36,6 +36,7 @@ AZURITE, LOAD_BALANCER, REGISTRY = (
     "fleet-lab-lb",
     "fleet-lab-registry",
 )
+AZURITE_PORT = 10000
 STATE_VOLUME, BLOB_VOLUME = "fleet-lab-state", "fleet-lab-blobs"
 READY_TIMEOUT = 60.0
 STOP_GRACE = 15
@@ -52,6 +53,14 @@ def start(client: docker.DockerClient) -> Endpoints:
             client,
             AZURITE,
             images["azurite"],
+            command=[
+                *("--blobHost", "0.0.0.0"),
+                *("--blobPort", str(AZURITE_PORT)),
+                *("--location", "/data"),
+                # the SDKs in use are newer than Azurite
+                "--skipApiVersionCheck",
+                "--disableTelemetry",
+            ],
             environment={"AZURITE_ACCOUNTS": f"{made['account']}:{made['blob']}"},
             volumes={BLOB_VOLUME: {"bind": "/data", "mode": "rw"}},
             network=NETWORK,
@@ -63,7 +72,7 @@ def start(client: docker.DockerClient) -> Endpoints:
             environment={
                 "LAB_API_TOKEN": made["api"],
                 "LAB_NODE_IMAGE": images["node"],
-                "LAB_AZURITE_URL": f"http://{AZURITE}:10000",
+                "LAB_AZURITE_URL": f"http://{AZURITE}:{AZURITE_PORT}",
                 "LAB_AZURITE_ACCOUNT": made["account"],
                 "LAB_AZURITE_KEY": made["blob"],
             },
@@ -97,16 +106,13 @@ def start_registry(client: docker.DockerClient, account: str, port: int) -> None
     It lives in the network namespace of a small companion, which routes the metadata address to
     the simulated Azure: the registry's own image has no tools to do so.
     """
-    cloud = get_container(client, CLOUD)
-    assert cloud is not None
-    cloud_address = cloud.attrs["NetworkSettings"]["Networks"][NETWORK]["IPAddress"]
-    _ensure(
+    companion = _ensure(
         client,
         f"{REGISTRY}-network",
-        build.ensure_image("cloud"),
+        build.ensure_image("cloud-runtime"),
         command=["sh", "-c", f"{' && '.join(_AZURE_ROUTES)} && exec sleep infinity"],
         cap_add=["NET_ADMIN"],
-        dns=[cloud_address],
+        dns=[AZURE_DNS],
         network=NETWORK,
         ports={f"{port}/tcp": ("127.0.0.1", port)},
         labels={f"{LABEL}.identity": "deployer"},
@@ -122,12 +128,13 @@ def start_registry(client: docker.DockerClient, account: str, port: int) -> None
             "SSL_CERT_FILE": "/etc/ssl/lab-ca.pem",
         },
         volumes={str(state_root() / "ca.pem"): {"bind": "/etc/ssl/lab-ca.pem", "mode": "ro"}},
-        network_mode=f"container:{REGISTRY}-network",
+        network_mode=f"container:{companion.id}",
     )
 
 
+AZURE_DNS = "168.63.129.16"
 _AZURE_ROUTES = [
-    f"ip route add {address}/32 dev eth0" for address in ("169.254.169.254", "168.63.129.16")
+    f"ip route add {address}/32 dev eth0" for address in ("169.254.169.254", AZURE_DNS)
 ]
 """On-link, so that nothing for these addresses ever leaves the lab's bridge."""
 

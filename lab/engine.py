@@ -1,6 +1,7 @@
 """The real Pulumi engine, with the lab in Azure's place.
 
-The program is not touched and told nothing: the engine finds the lab's plugins first on PATH.
+The program is not touched and told nothing: the engine has a home of its own, whose plugins are
+the lab's.
 """
 
 from __future__ import annotations
@@ -23,20 +24,22 @@ PASSPHRASE = "lab"
 """Encrypts the secrets of the lab's stacks, whose keys protect nothing but containers."""
 
 PLUGINS = {
-    "pulumi-resource-azure-native": "lab.providers.azure_native",
-    "pulumi-resource-command": "lab.providers.command",
+    "azure-native": ("3.29.0", "lab.providers.azure_native"),
+    "command": ("1.2.1", "lab.providers.command"),
 }
+"""Package → the version that the program's SDK asks for, and the module that plays it."""
 
 
 def environment(endpoints: Endpoints) -> dict[str, str]:
     """The variables under which any command (pulumi, curl, …) sees the lab as Azure."""
-    path = [str(_plugins()), *map(str, _programs()), os.environ["PATH"]]
+    _install_plugins()
     inherited = {name: value for name, value in os.environ.items() if name != "SSH_AUTH_SOCK"}
     return {
         **inherited,  # an agent's keys are offered first, and too many refused keys end a login
-        "PATH": ":".join(path),
+        "PATH": f"{_engine()}:{os.environ['PATH']}",
+        "PULUMI_IGNORE_AMBIENT_PLUGINS": "true",
         "PYTHONPATH": str(PROJECT),
-        "PULUMI_HOME": str(state_root() / "pulumi"),
+        "PULUMI_HOME": str(_home()),
         "PULUMI_BACKEND_URL": f"file://{_backend()}",
         "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
         "PULUMI_SKIP_UPDATE_CHECK": "true",
@@ -99,6 +102,11 @@ class Stack:
         ).get("deployment", {})
         return found
 
+    def holds(self, name: str) -> bool:
+        """Whether the state has a resource of this logical name."""
+        resources = self.state().get("resources", [])
+        return any(resource["urn"].endswith(f"::{name}") for resource in resources)
+
     def unlock(self) -> None:
         """Remove the lock of an engine that is no longer there (killed, or the machine died)."""
         for lock in (_backend() / ".pulumi" / "locks").glob(f"**/{self.name}/*.json"):
@@ -138,8 +146,20 @@ def forget_stacks() -> None:
     shutil.rmtree(_backend())
 
 
-def _programs() -> list[Path]:
-    return [build.ensure_program(name) for name in ("pulumi", "pulumi-language-python")]
+def _engine() -> Path:
+    """A folder with the engine and the language host side by side.
+
+    The engine takes what lies beside it for its own. A host found on PATH draws a warning instead.
+    """
+    programs = [build.ensure_program(name) for name in ("pulumi", "pulumi-language-python")]
+    folder = state_root() / "-".join(["engine", *(one.name.rsplit("-", 1)[1] for one in programs)])
+    if not folder.exists():
+        partial = folder.with_suffix(".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        for program in programs:
+            shutil.copytree(program, partial, dirs_exist_ok=True)
+        partial.rename(folder)
+    return folder
 
 
 def _backend() -> Path:
@@ -148,29 +168,29 @@ def _backend() -> Path:
     return folder
 
 
-def _plugins() -> Path:
-    """A folder with an executable for each plugin that the lab plays.
+def _install_plugins() -> None:
+    """Put the plugins that the lab plays where the engine keeps downloaded ones.
 
     Where the real command plugin is installed, the lab uses that one.
     """
-    folder = state_root() / "plugins"
-    folder.mkdir(exist_ok=True)
-    for executable, module in PLUGINS.items():
-        path = folder / executable
-        if executable == "pulumi-resource-command" and _installed_elsewhere(executable, folder):
-            path.unlink(missing_ok=True)
-            continue
-        text = f'#!/bin/sh\nexec "{sys.executable}" -m {module} "$@"\n'
+    for name, (version, module) in PLUGINS.items():
+        executable = f"pulumi-resource-{name}"
+        path = _home() / "plugins" / f"resource-{name}-v{version}" / executable
+        real = _installed(name, executable) if name == "command" else None
+        text = f'#!/bin/sh\nexec "{real or sys.executable}" {"" if real else f"-m {module} "}"$@"\n'
         if not path.exists() or path.read_text() != text:
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
             path.chmod(0o755)
-    return folder
 
 
-def _installed_elsewhere(executable: str, folder: Path) -> bool:
-    path = ":".join(p for p in os.environ["PATH"].split(":") if p != str(folder))
-    if shutil.which(executable, path=path):
-        return True
-    kind, name = executable.removeprefix("pulumi-").split("-", 1)
+def _installed(name: str, executable: str) -> Path | None:
+    """A real plugin on this machine: on PATH, or in the user's own Pulumi folder."""
+    on_path = shutil.which(executable)
     home = Path(os.environ.get("PULUMI_HOME", Path.home() / ".pulumi"))
-    return any(home.glob(f"plugins/{kind}-{name}-v*/{executable}"))
+    kept = sorted(home.glob(f"plugins/resource-{name}-v*/{executable}"))
+    return Path(on_path) if on_path else kept[-1] if kept else None
+
+
+def _home() -> Path:
+    return state_root() / "pulumi"

@@ -17,6 +17,9 @@ from tools.progress import StepFailed
 SERVICES = "**fleet:index:Service**"
 """The URNs of all services: they need images, and images need the storage made before them."""
 
+PLATFORM = "fleet-platform"
+"""The last resource before the services."""
+
 
 def up(stack_name: str) -> None:
     """Bring the stack up in the lab; safe to run again at any time."""
@@ -27,7 +30,7 @@ def up(stack_name: str) -> None:
     stack.select()
     recovery.recover(stack, endpoints)
     wanted = service_images(stack_name)
-    if "dataAccount" not in stack.outputs():
+    if not stack.holds(PLATFORM):
         _pulumi_up(stack, "--exclude", SERVICES)
     images.push_missing(client, stack.outputs()["dataAccount"], wanted)
     _pulumi_up(stack)

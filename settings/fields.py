@@ -6,6 +6,7 @@ allowed; the path and the value are added by `settings.problems`.
 
 import ipaddress
 import re
+import unicodedata
 from typing import Annotated
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -94,7 +95,7 @@ def _memory(value: str) -> str:
 
 def _env_value(value: str) -> str:
     """A line of a unit is at most 2,048 bytes (fleet), and escaping can double a value."""
-    if any(ord(character) < 32 or ord(character) == 127 for character in value):
+    if any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in value):
         raise ValueError("must be one line without control characters: units cannot hold them")
     if len(value.encode()) > 900:
         raise ValueError("must be at most 900 bytes")

@@ -94,7 +94,7 @@ def _is_secret(model: type[BaseModel], location: tuple[int | str, ...]) -> bool:
 
 def _type_at(annotation: object, location: tuple[int | str, ...]) -> object:
     """Follow a location through models, maps, lists and optional values to the type there."""
-    annotation = _bare(annotation)
+    annotation = bare(annotation)
     if not location:
         return annotation
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
@@ -108,10 +108,10 @@ def _type_at(annotation: object, location: tuple[int | str, ...]) -> object:
     return None
 
 
-def _bare(annotation: object) -> object:
+def bare(annotation: object) -> object:
     """A type without `Annotated` and without `| None`."""
     if typing.get_origin(annotation) is typing.Annotated:
-        return _bare(typing.get_args(annotation)[0])
+        return bare(typing.get_args(annotation)[0])
     if typing.get_origin(annotation) in (types.UnionType, typing.Union):
-        return _bare(next(one for one in typing.get_args(annotation) if one is not type(None)))
+        return bare(next(one for one in typing.get_args(annotation) if one is not type(None)))
     return annotation

@@ -28,8 +28,6 @@ RESERVED_PORTS = {
     "udp": {53: "the resolver", 68: "DHCP", 123: "time", 443: "the router"},
 }
 RESERVED_NAMES = frozenset({"cluster", "etcd", "fleet", "registry", "router"})
-# set for every container by its unit
-RESERVED_ENV = frozenset({"SERVICE_NAME", "SERVICE_INSTANCE", "SERVICE_RELEASE", "NODE_NAME"})
 
 
 def problems(settings: Settings) -> Iterator[Problem]:
@@ -90,16 +88,6 @@ def _services(settings: Settings) -> Iterator[Problem]:
                     message="must have either customers or tcp and udp: a public port can lead to "
                     "one customer only",
                 )
-        for variable in sorted(RESERVED_ENV & _variables(settings, name)):
-            yield Problem(
-                path=f"{path}.env.{variable}", message="is set by the system for every instance"
-            )
-
-
-def _variables(settings: Settings, service: str) -> set[str]:
-    customers = settings.services[service].customers or {}
-    own = {variable for customer in customers.values() for variable in customer.env}
-    return own | set(settings.services[service].env)
 
 
 def _names(settings: Settings) -> Iterator[Problem]:

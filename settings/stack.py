@@ -70,8 +70,8 @@ class Settings(Section):
     )
     protect: bool = Field(
         default=False,
-        description="Refuse to delete what holds data: storage, vault. Set it for production; "
-        "`pulumi destroy` works only after setting it back.",
+        description="Refuse to delete what holds data (storage, vault) and its resource group. Set "
+        "it for production; `pulumi destroy` works only after setting it back.",
     )
     dns_label: DnsLabel | None = Field(
         default=None,

@@ -5,8 +5,8 @@ import sys
 
 from tools import build
 from tools.images import IMAGES
-from tools.progress import StepFailed
 from tools.programs import PROGRAMS
+from tools.progress import StepFailed
 
 
 def main(arguments: list[str]) -> int:
@@ -38,11 +38,17 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tools", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     programs = commands.add_parser("programs", help="build programs (all, or those named)")
-    programs.add_argument("names", nargs="*", metavar="NAME", choices=[*PROGRAMS, []])
+    programs.add_argument("names", nargs="*", metavar="NAME", type=_program)
     image = commands.add_parser("image", help="build images and print their references")
     image.add_argument("names", nargs="+", metavar="NAME", choices=IMAGES)
     commands.add_parser("artefacts", help="build what nodes fetch; write .artefacts/manifest.json")
     return parser
+
+
+def _program(name: str) -> str:
+    if name not in PROGRAMS:
+        raise argparse.ArgumentTypeError(f"no program {name!r}; there are {', '.join(PROGRAMS)}")
+    return name
 
 
 if __name__ == "__main__":

@@ -46,9 +46,7 @@ def ensure_artefacts() -> Manifest:
         images[name] = ImageArtefact(
             path=str(archive), sha256=sha256_of(archive), reference=IMAGES[name].reference
         )
-    manifest = Manifest(
-        bundle=Artefact(path=str(bundle), sha256=sha256_of(bundle)), images=images
-    )
+    manifest = Manifest(bundle=Artefact(path=str(bundle), sha256=sha256_of(bundle)), images=images)
     _write(manifest, MANIFEST)
     return manifest
 

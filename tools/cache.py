@@ -16,6 +16,9 @@ from tools.paths import cache_root
 
 KEPT_VERSIONS = 4
 
+Maker = Callable[[Path], None]
+"""Makes an entry, a file or a folder, at the path it is given."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
@@ -31,7 +34,7 @@ class Entry:
         return cache_root() / self.kind / f"{self.name}-{self.key}{self.suffix}"
 
 
-def ensure(entry: Entry, make: Callable[[Path], None]) -> Path:
+def ensure(entry: Entry, make: Maker) -> Path:
     """Return the entry's path; if it is missing, `make` it at the path it is given."""
     path = entry.path
     if not path.exists():

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from tools.progress import StepFailed
 
-NOT_INSTALLED = "Install it from your distribution's packages (see the README), then run this again."
+NOT_INSTALLED = (
+    "Install it from your distribution's packages (see the README), then run this again."
+)
 RUN_AGAIN = "Mend what the log says, then run this again: it goes on where it stopped."
 
 
@@ -43,8 +45,10 @@ def run(
             raise StepFailed(what, why=why, advice=advice, log=log) from error
 
 
-def capture(command: Sequence[str | Path], *, what: str, cwd: Path | None = None) -> str:
-    """Run a command that answers at once and return what it printed."""
+def capture(
+    command: Sequence[str | Path], *, what: str, advice: str, cwd: Path | None = None
+) -> str:
+    """Run a command that has little to say and return what it printed."""
     try:
         done = subprocess.run(command, check=True, cwd=cwd, capture_output=True, text=True)
     except FileNotFoundError as error:
@@ -53,5 +57,5 @@ def capture(command: Sequence[str | Path], *, what: str, cwd: Path | None = None
         ) from error
     except subprocess.CalledProcessError as error:
         why = error.stderr.strip() or f"{command[0]} exited with {error.returncode}"
-        raise StepFailed(what, why=why, advice=RUN_AGAIN) from error
+        raise StepFailed(what, why=why, advice=advice) from error
     return done.stdout

@@ -13,22 +13,22 @@ CLASSIC_BUILDER = {"DOCKER_BUILDKIT": "0"}
 
 def has_image(reference: str) -> bool:
     """Tell whether the daemon has an image. Raises StepFailed if no daemon answers."""
-    found = capture(["docker", "image", "ls", "--quiet", reference], what="asking Docker")
+    found = _ask("image", "ls", "--quiet", reference, what="asking Docker")
     return bool(found.strip())
 
 
 def import_archive(archive: Path, reference: str, *, change: str) -> None:
     """Make an image of one layer from the tar file of a root file system."""
-    capture(
-        ["docker", "import", "--change", change, str(archive), reference], what="importing the base"
-    )
+    _ask("import", "--change", change, str(archive), reference, what="importing the base")
 
 
 def build(context: Path, reference: str, *, arguments: dict[str, str], log: Path) -> None:
     """Build an image from a context folder, with the host's network so that apt works inside."""
     build_arguments = [f"--build-arg={name}={value}" for name, value in arguments.items()]
+    # --force-rm: a failed build leaves no container behind either
+    options = ["--network=host", "--force-rm", *build_arguments, f"--tag={reference}"]
     run(
-        ["docker", "build", "--network=host", *build_arguments, f"--tag={reference}", context],
+        ["docker", "build", *options, context],
         what=f"building {reference}",
         log=log,
         env=CLASSIC_BUILDER,
@@ -37,7 +37,7 @@ def build(context: Path, reference: str, *, arguments: dict[str, str], log: Path
 
 def load(archive: Path) -> None:
     """Load the images of a `docker save` archive, which may be gzipped."""
-    capture(["docker", "load", "--input", str(archive)], what=f"loading {archive.name}")
+    _ask("load", "--input", str(archive), what=f"loading {archive.name}")
 
 
 def save(reference: str, archive: Path) -> None:
@@ -54,3 +54,7 @@ def save(reference: str, archive: Path) -> None:
                 why=f"docker save exited with {saving.returncode}, gzip {packing.returncode}",
                 advice=f"Check the space left for {archive.parent}. {DAEMON_ADVICE}",
             )
+
+
+def _ask(*arguments: str, what: str) -> str:
+    return capture(["docker", *arguments], what=what, advice=DAEMON_ADVICE)

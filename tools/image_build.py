@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tools import cache, docker
 from tools.base_image import ensure_base
-from tools.images import IMAGES, Image
 from tools.content_key import files_below
+from tools.images import IMAGES, Image
 from tools.paths import PROJECT
 from tools.programs import ensure_program
 from tools.progress import step

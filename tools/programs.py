@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tools import cache
-from tools.commands import capture, run
+from tools.commands import RUN_AGAIN, capture, run
 from tools.content_key import key_of
 from tools.paths import PROJECT
 from tools.progress import step
@@ -128,10 +128,10 @@ def _build(program: Program, folder: Path) -> None:
         )
     if program.scripts:
         module = ["go", "list", "-m", "-f", "{{.Dir}}", program.scripts_module]
-        sources = Path(capture(module, what="finding the scripts", cwd=program.folder).strip())
+        found = capture(module, what="finding the scripts", advice=RUN_AGAIN, cwd=program.folder)
         for script in program.scripts:
             copied = folder / Path(script).name
-            shutil.copyfile(sources / script, copied)
+            shutil.copyfile(Path(found.strip()) / script, copied)
             copied.chmod(0o755)  # modules carry no execute bit
 
 

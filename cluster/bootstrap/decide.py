@@ -38,6 +38,7 @@ class Sight:
     silent: Mapping[str, float]
     alive_in_fleet: frozenset[str] = frozenset()  # addresses that beat in fleet, as etcd says
     clock_skew: float = 0.0
+    registered_now: bool = False  # this very run registered: this node has never started etcd
 
 
 @dataclass(kw_only=True, frozen=True)
@@ -128,6 +129,9 @@ def _form(me: Me, record: Record) -> Decision:
 
 def _enter(me: Me, sight: Sight, members: Members) -> Decision:
     """A quorum answers: join it, at most one change of the members at a time."""
+    if _is_first_start(me, sight, members):
+        assert sight.record is not None
+        return StartNew(members=sight.record.members)
     # The same name or address without data is this node's former life. It can't come back.
     former = [m for m in members.members if m.name == me.name or m.address == me.address]
     others = [m for m in members.members if m not in former]
@@ -153,12 +157,22 @@ def _enter(me: Me, sight: Sight, members: Members) -> Decision:
         return Join(members=members, instead_of=(lost,))
     ailing = [m for m in others if not m.is_healthy]
     if ailing:
-        return Wait(reason=f"waiting to see whether {_states(ailing)} comes back")
+        return Wait(reason=f"waiting to see whether {_names(ailing)} comes back")
     return Wait(
         reason=(
             f"all {len(others)} members are well and the cluster shall have {me.size}: "
             "this node joins when one of them is gone"
         )
+    )
+
+
+def _is_first_start(me: Me, sight: Sight, members: Members) -> bool:
+    """The other first members were quicker and have a quorum already; they count on this node."""
+    return (
+        sight.registered_now
+        and sight.record is not None
+        and not sight.record.formed
+        and any(m.name == me.name and m.address == me.address for m in members.members)
     )
 
 
@@ -177,6 +191,10 @@ def _states(members: list[Member]) -> str:
     return ", ".join(
         f"{member} {'is well' if member.is_healthy else 'does not answer'}" for member in members
     )
+
+
+def _names(members: list[Member]) -> str:
+    return ", ".join(str(member) for member in members)
 
 
 def _list(members: Mapping[str, str]) -> str:

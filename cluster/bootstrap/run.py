@@ -63,6 +63,7 @@ class Bootstrap:
         self._clock = clock
         self._progress = progress
         self._silent_since: dict[str, float] = {}
+        self._registered = False
 
     def run(self) -> Start:
         """Returns when etcd may be started; until then says what it waits for."""
@@ -106,11 +107,13 @@ class Bootstrap:
                         members={self._me.name: self._me.address},
                     )
                     lease.write(record.to_json(), content.etag)
+                    self._registered = True
                     self._progress(f"began the record of the cluster's members as {self._me.name}")
                 case Register():
                     assert sight.record is not None
                     record = sight.record.with_member(self._me.name, self._me.address)
                     lease.write(record.to_json(), content.etag)
+                    self._registered = True
                     self._progress(f"registered as one of the first {record.size} members")
                 case Join():
                     assert sight.record is not None
@@ -152,6 +155,7 @@ class Bootstrap:
             if members is not None
             else frozenset(),
             clock_skew=self._blob.clock_skew,
+            registered_now=self._registered,
         )
 
     def _silence(self, members: Members | None) -> Mapping[str, float]:

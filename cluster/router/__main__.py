@@ -7,9 +7,9 @@ import os
 import signal
 import sys
 
-from cluster.etcd import Etcd
 from cluster.router.agent import Agent
 from cluster.router.announcement import Announcement
+from cluster.router.members import Access, Members
 from cluster.router.nginx import Nginx
 from cluster.router.settings import Settings, SettingsError, from_environment
 
@@ -30,11 +30,10 @@ def main() -> int:
 def serve(settings: Settings) -> None:
     settings.run_dir.mkdir(parents=True, exist_ok=True)
     settings.ready_file.unlink(missing_ok=True)
-    announcement = Announcement(
-        Etcd([settings.etcd]), machine_id=settings.machine_id, node=settings.node
-    )
+    members = Members(settings.etcd, own_address=settings.node_ip)
+    announcement = Announcement(Access(members), machine_id=settings.machine_id, node=settings.node)
     nginx = Nginx(configuration=settings.configuration, health_port=settings.health_port)
-    agent = Agent(settings, etcd=Etcd([settings.etcd]), nginx=nginx, announcement=announcement)
+    agent = Agent(settings, members=members, nginx=nginx, announcement=announcement)
     for wanted in (signal.SIGTERM, signal.SIGINT):
         signal.signal(wanted, lambda *_: agent.stop())
     announcement.start()

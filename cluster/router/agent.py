@@ -10,22 +10,23 @@ import logging
 import threading
 import time
 
-from cluster.etcd import Etcd, EtcdError, KeyNotFound
-from cluster.router import confd
-from cluster.router.announcement import TTL, Announcement
+from cluster.etcd import EtcdError, KeyNotFound, Node
+from cluster.router import confd, ports
+from cluster.router.announcement import Announcement
+from cluster.router.members import Access, Members
 from cluster.router.nginx import Nginx, NginxError
 from cluster.router.settings import Settings
-from cluster.router.survey import Survey, survey
+from cluster.router.survey import Listener, Survey, survey
 from cluster.router.watcher import SERVICES, Watcher
 
 # Changes are found by the watcher; this pass finds what it missed, new certificates, a dead nginx.
 _INTERVAL = 4.0
 _INTERVAL_AFTER_FAILURE = 1.0
+# Nodes are replaced; and the own member of etcd, once well again, is to be asked again.
+_LEARN_MEMBERS_EVERY = 30.0
 # One rollout step writes several keys, and every reload costs a generation of workers.
 _SETTLE = 0.1
 _BETWEEN_RELOADS = 0.5
-# After etcd was away, announcements that expired meanwhile come back within one beat of theirs.
-_PATIENCE = TTL + 5.0
 
 log = logging.getLogger(__name__)
 
@@ -38,34 +39,38 @@ class Agent:
     """Keeps one nginx in line with etcd."""
 
     def __init__(
-        self, settings: Settings, *, etcd: Etcd, nginx: Nginx, announcement: Announcement
+        self, settings: Settings, *, members: Members, nginx: Nginx, announcement: Announcement
     ) -> None:
         self._settings = settings
-        self._etcd = etcd
+        self._members = members
+        self._etcd = Access(members)
         self._nginx = nginx
         self._announcement = announcement
         self._changed = threading.Event()
-        self._watcher = Watcher(Etcd([settings.etcd]), self._changed)
+        self._watcher = Watcher(Access(members), self._changed)
         self._stops = 0
-        self._draining = False
         self._survey: Survey | None = None  # what nginx runs
         self._index = 0
         self._loaded = ""  # digest of the file that nginx runs
         self._reloaded_at = 0.0
         self._etcd_failed_at = float("-inf")
+        self._learned_at = float("-inf")
 
     def stop(self) -> None:
-        """Drain, then end `run`. A second call cuts the drain short. Safe in a signal handler."""
+        """Unhealthy at once; `run` drains and ends. A second call cuts the drain short.
+
+        Safe in a signal handler.
+        """
         self._stops += 1
+        self._settings.ready_file.unlink(missing_ok=True)
         self._changed.set()
 
     def run(self) -> None:
-        """Work until `stop`, then drain: unhealthy for the load balancer, still serving."""
+        """Work until `stop`, then drain: the load balancer sends nobody new, but who comes is
+        served, and changes are still applied."""
         while not self._stops:
             self._wait(self._pass())
         log.info("draining for %.0f s", self._settings.drain)
-        self._draining = True
-        self._settings.ready_file.unlink(missing_ok=True)
         deadline = time.monotonic() + self._settings.drain
         while self._stops == 1 and (left := deadline - time.monotonic()) > 0:
             self._wait(min(left, self._pass()))
@@ -80,6 +85,7 @@ class Agent:
         generation = f"{found.fingerprint}-{self._certificate_fingerprint()}"
         confd.render(
             self._settings,
+            etcd=self._etcd.url,
             generation=generation,
             skip=[problem.key for problem in found.problems],
         )
@@ -100,7 +106,7 @@ class Agent:
 
     def _read(self) -> tuple[int, Survey]:
         try:
-            answer = self._etcd.get(SERVICES, recursive=True)
+            answer = self._etcd.ask(lambda etcd: etcd.get(SERVICES, recursive=True))
         except KeyNotFound as error:
             self._etcd_failed_at = time.monotonic()
             raise NotApplied(f"etcd has no {SERVICES} (yet)") from error
@@ -112,7 +118,25 @@ class Agent:
             self._etcd_failed_at = time.monotonic()
             self._index = answer.index
         self._watcher.read_up_to(answer.index)
-        return answer.index, survey(answer.node, self._settings.reserved_ports)
+        self._learn_members()
+        return answer.index, self._survey_of(answer.node)
+
+    def _learn_members(self) -> None:
+        if time.monotonic() < self._learned_at + _LEARN_MEMBERS_EVERY:
+            return
+        self._learned_at = time.monotonic()
+        self._etcd.ask(self._members.learn)
+        self._etcd.prefer_own()
+
+    def _survey_of(self, services: Node) -> Survey:
+        taken: dict[Listener, str] = {
+            ("tcp", port): "the router" for port in self._settings.own_ports
+        }
+        found = survey(services, taken)
+        running = self._survey.listeners if self._survey else frozenset()
+        if busy := ports.in_use(found.listeners - running):
+            found = survey(services, taken | dict.fromkeys(busy, "another program on this node"))
+        return found
 
     def _refuse_to_empty(self, found: Survey) -> None:
         """Announcements expire while etcd is away, although the instances are fine.
@@ -122,7 +146,7 @@ class Agent:
         """
         if self._survey is None:
             return
-        left = self._etcd_failed_at + _PATIENCE - time.monotonic()
+        left = self._etcd_failed_at + self._settings.patience - time.monotonic()
         emptied = found.emptied_since(self._survey)
         if emptied and left > 0:
             raise NotApplied(
@@ -141,8 +165,9 @@ class Agent:
             self._nginx.reload(generation)
             self._reloaded_at = time.monotonic()
         self._loaded = digest
-        if not self._draining:
-            self._settings.ready_file.touch()
+        self._settings.ready_file.touch()
+        if self._stops:  # also if the signal came just now
+            self._settings.ready_file.unlink(missing_ok=True)
 
     def _certificate_fingerprint(self) -> str:
         if not self._settings.certificate.is_file():

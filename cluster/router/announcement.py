@@ -12,6 +12,7 @@ import logging
 import threading
 
 from cluster.etcd import Etcd, EtcdError, KeyNotFound
+from cluster.router.members import Access
 
 TTL = 15
 _BEAT = 4.0
@@ -22,7 +23,7 @@ log = logging.getLogger(__name__)
 class Announcement(threading.Thread):
     """Keeps the key alive and its value current until `withdraw`."""
 
-    def __init__(self, etcd: Etcd, *, machine_id: str, node: str) -> None:
+    def __init__(self, etcd: Access, *, machine_id: str, node: str) -> None:
         super().__init__(name="announcement", daemon=True)
         self._etcd = etcd
         self._key = f"/routers/{machine_id}"
@@ -48,7 +49,7 @@ class Announcement(threading.Thread):
         self._news.set()
         self.join()
         try:
-            self._etcd.delete(self._key)
+            self._etcd.ask(lambda etcd: etcd.delete(self._key))
         except KeyNotFound:
             return
         except EtcdError as error:
@@ -57,22 +58,22 @@ class Announcement(threading.Thread):
     def run(self) -> None:
         while not self._withdrawn:
             try:
-                self._beat()
+                self._etcd.ask(self._beat)
             except EtcdError as error:
                 self._written = None
                 log.warning("could not announce this router: %s", error)
             self._news.wait(_BEAT)
             self._news.clear()
 
-    def _beat(self) -> None:
+    def _beat(self, etcd: Etcd) -> None:
         applied, error = self._state
         value = json.dumps({"node": self._node, "applied": applied, "error": error})
         if value == self._written:
             try:
-                self._etcd.refresh(self._key, TTL)
+                etcd.refresh(self._key, TTL)
             except KeyNotFound:
                 pass  # it expired, for instance while etcd had no leader
             else:
                 return
-        self._etcd.set(self._key, value, ttl=TTL)
+        etcd.set(self._key, value, ttl=TTL)
         self._written = value

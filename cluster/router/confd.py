@@ -17,13 +17,13 @@ class RenderError(Exception):
     """There is no new configuration; the one before is still in place."""
 
 
-def render(settings: Settings, *, generation: str, skip: Iterable[str]) -> None:
-    """Bring the configuration up to date with etcd, leaving out the keys in `skip`.
+def render(settings: Settings, *, etcd: str, generation: str, skip: Iterable[str]) -> None:
+    """Bring the configuration up to date with the etcd at this URL, without the keys in `skip`.
 
     Raises RenderError when etcd doesn't answer, the template fails or nginx refuses the result.
     """
     command = [
-        "confd", "-onetime", "-backend", "etcd", "-node", settings.etcd,
+        "confd", "-onetime", "-backend", "etcd", "-node", etcd,
         "-confdir", str(settings.confd_dir), "-log-level", "error",
     ]  # fmt: skip
     process = subprocess.Popen(

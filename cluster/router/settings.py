@@ -19,6 +19,7 @@ class Settings:
 
     node: str
     machine_id: str
+    node_ip: str | None = None  # tells this node's etcd member from the others
     etcd: str = LOCAL_ENDPOINT
     run_dir: Path = Path("/run/router")
     confd_dir: Path = Path("/etc/confd")
@@ -31,10 +32,14 @@ class Settings:
     # Open requests and calls may take this long after the drain; then they are cut.
     quit_timeout: float = 30
 
+    # After etcd was away, announcements (TTL 15 s) that expired meanwhile come back within one beat
+    # of their sidekicks. For so long a service that lost all instances keeps them.
+    patience: float = 20
+
     @property
-    def reserved_ports(self) -> frozenset[int]:
-        """Ports that no service may listen on: the router's own."""
-        return frozenset({self.http_port, self.https_port, self.health_port})
+    def own_ports(self) -> tuple[int, ...]:
+        """TCP ports that no service may listen on: the router's own."""
+        return (self.http_port, self.https_port, self.health_port)
 
     @property
     def configuration(self) -> Path:
@@ -66,6 +71,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     return Settings(
         node=default.node,
         machine_id=default.machine_id,
+        node_ip=environment.get("NODE_IP"),
         etcd=environment.get("ROUTER_ETCD") or default.etcd,
         run_dir=Path(environment.get("ROUTER_RUN_DIR") or default.run_dir),
         confd_dir=Path(environment.get("ROUTER_CONFD_DIR") or default.confd_dir),
@@ -75,6 +81,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         health_port=int(number("ROUTER_HEALTH_PORT", default.health_port)),
         drain=number("ROUTER_DRAIN", default.drain),
         quit_timeout=number("ROUTER_QUIT_TIMEOUT", default.quit_timeout),
+        patience=number("ROUTER_PATIENCE", default.patience),
     )
 
 

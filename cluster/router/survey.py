@@ -9,9 +9,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from cluster.etcd import Node
 from cluster.router.entries import NAME, Instance, Malformed, Route, parse_instance, parse_route
+
+Listener = tuple[Literal["tcp", "udp"], int]
 
 
 @dataclass(kw_only=True, frozen=True)
@@ -30,6 +33,7 @@ class Survey:
     """What etcd said at one moment."""
 
     backends: Mapping[str, int]  # service → how many of its instances can be used
+    listeners: frozenset[Listener]  # of TCP and UDP services
     problems: tuple[Problem, ...]
     fingerprint: str  # changes when anything that the router uses changes
 
@@ -45,31 +49,33 @@ class Survey:
 class _Claims:
     """Who owns the default site, the host names and the ports; the first by name wins."""
 
-    def __init__(self, reserved_ports: Iterable[int]) -> None:
-        self._owners = {("tcp", port): "the router" for port in reserved_ports}
+    def __init__(self, taken: Mapping[Listener, str]) -> None:
+        self.listeners: dict[Listener, str] = {}
+        self._taken = taken
         self._hosts: dict[str, str] = {}
 
-    def claim(self, service: str, route: Route) -> str | None:
-        """The reason why this route can't be served beside the ones before it, or None."""
-        listeners = [("tcp", port) for port in route.tcp] + [("udp", port) for port in route.udp]
+    def claim(self, service: str, route: Route) -> None:
+        """Raises Malformed if this route can't be served beside the ones before it."""
+        listeners: list[Listener] = [("tcp", port) for port in route.tcp]
+        listeners += [("udp", port) for port in route.udp]
         if len(set(listeners)) < len(listeners):
-            return "the same port twice"
+            raise Malformed("it names the same port twice")
         for protocol, port in listeners:
-            if owner := self._owners.get((protocol, port)):
-                return f"{protocol} port {port} belongs to {owner}"
+            listener = (protocol, port)
+            if owner := self._taken.get(listener) or self.listeners.get(listener):
+                raise Malformed(f"{protocol} port {port} belongs to {owner}")
         hosts = ("",) if route.is_default_site else route.hosts if route.http else ()
         for host in hosts:
             if owner := self._hosts.get(host):
                 what = f"host {host}" if host else "the default site (no hosts)"
-                return f"{what} belongs to {owner}"
-        self._owners.update(dict.fromkeys(listeners, service))
+                raise Malformed(f"{what} belongs to {owner}")
+        self.listeners.update(dict.fromkeys(listeners, service))
         self._hosts.update(dict.fromkeys(hosts, service))
-        return None
 
 
-def survey(services: Node, reserved_ports: Iterable[int]) -> Survey:
-    """What the tree below /services means for a router."""
-    claims = _Claims(reserved_ports)
+def survey(services: Node, taken: Mapping[Listener, str]) -> Survey:
+    """What the tree below /services means for a router whose ports `taken` belong to others."""
+    claims = _Claims(taken)
     backends: dict[str, int] = {}
     problems: list[Problem] = []
     digest = hashlib.sha256()
@@ -87,13 +93,18 @@ def survey(services: Node, reserved_ports: Iterable[int]) -> Survey:
             route = parse_route(route_node.value)
             if not NAME.fullmatch(service.name):
                 raise Malformed("a service's name is made of a-z, 0-9 and -")
-            if refusal := claims.claim(service.name, route):
-                raise Malformed(refusal)
+            claims.claim(service.name, route)
         except Malformed as error:
             problems.append(Problem(key=route_node.key, reason=str(error)))
         else:
             backends[service.name] = sum(instance.serves(route) for instance in usable)
-    return Survey(backends=backends, problems=tuple(problems), fingerprint=digest.hexdigest()[:16])
+    digest.update("\0".join(problem.key for problem in problems).encode())
+    return Survey(
+        backends=backends,
+        listeners=frozenset(claims.listeners),
+        problems=tuple(problems),
+        fingerprint=digest.hexdigest()[:16],
+    )
 
 
 def _instances(nodes: Iterable[Node]) -> tuple[list[Instance], list[Problem]]:

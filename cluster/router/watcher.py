@@ -7,8 +7,10 @@ here is found by the agent's periodic pass.
 from __future__ import annotations
 
 import threading
+from functools import partial
 
-from cluster.etcd import Etcd, EtcdError
+from cluster.etcd import Answer, Etcd, EtcdError
+from cluster.router.members import Access
 
 SERVICES = "/services"
 _LONG_POLL = 60.0
@@ -18,7 +20,7 @@ _PAUSE_AFTER_FAILURE = 1.0
 class Watcher(threading.Thread):
     """A daemon thread: it may hang in a long poll when the process ends."""
 
-    def __init__(self, etcd: Etcd, changed: threading.Event) -> None:
+    def __init__(self, etcd: Access, changed: threading.Event) -> None:
         super().__init__(name="watcher", daemon=True)
         self._etcd = etcd
         self._changed = changed
@@ -32,11 +34,8 @@ class Watcher(threading.Thread):
 
     def run(self) -> None:
         while True:
-            start = self._seen
             try:
-                change = self._etcd.watch(
-                    SERVICES, wait_index=start + 1, recursive=True, timeout=_LONG_POLL
-                )
+                change = self._etcd.ask(partial(_wait_for_change, after=self._seen))
             except EtcdError:
                 # Also when the index is too old. The agent's next read says what is wrong, if it
                 # still is, and moves the index on.
@@ -46,3 +45,7 @@ class Watcher(threading.Thread):
             if change is not None:
                 self._seen = max(self._seen, change.node.modified_index)
                 self._changed.set()
+
+
+def _wait_for_change(etcd: Etcd, after: int) -> Answer | None:
+    return etcd.watch(SERVICES, wait_index=after + 1, recursive=True, timeout=_LONG_POLL)

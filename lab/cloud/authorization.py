@@ -3,7 +3,7 @@
 import time
 import uuid
 
-from lab.catalogue import SUBSCRIPTION_ID
+from lab.catalogue import DEPLOYER_OBJECT_ID, SUBSCRIPTION_ID
 from lab.cloud.data.roles import ROLES
 from lab.cloud.errors import AzureError
 from lab.cloud.kinds import Answer, Kind, Request
@@ -66,7 +66,7 @@ class RoleAssignmentKind(Kind):
             raise AzureError("InvalidPrincipalType", message)
         identity = self._identity(principal)
         if identity is None:
-            if principal_type == "ServicePrincipal":
+            if principal_type == "ServicePrincipal" and principal.lower() != DEPLOYER_OBJECT_ID:
                 message = f"Principal {principal} does not exist in the directory."
                 raise AzureError("PrincipalNotFound", message)
             return

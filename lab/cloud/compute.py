@@ -9,6 +9,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Iterable
+from itertools import islice
 
 from lab.cloud import scale_set_rules
 from lab.cloud.errors import AzureError, not_found
@@ -78,7 +79,7 @@ class ScaleSetKind(Kind):
         made_from = _model(request.inputs, _custom_data(request))
         subnet = self.store.get(_subnet(request.inputs))
         assert subnet is not None, "the rules have been checked"
-        free = [address for address, _ in zip(free_addresses(self.store, subnet), range(count))]
+        free = list(islice(free_addresses(self.store, subnet), count))
         if len(free) < count:
             message = f"Subnet {subnet.id} does not have enough capacity for {count} machines."
             raise AzureError("SubnetIsFull", message)
@@ -121,7 +122,7 @@ class ScaleSetKind(Kind):
 
 
 def is_current(scale_set: Resource, instance: Instance) -> bool:
-    """Whether the machine is made from the scale set's present model (Azure: latestModelApplied)."""
+    """Whether the machine is made from the present model (Azure: latestModelApplied)."""
     model: str = _model(scale_set.inputs, scale_set.private["customData"])["model"]
     return instance.model == model
 
@@ -182,7 +183,7 @@ def _spread(zones: list[str], kept: Iterable[Instance], count: int) -> list[str 
     """A zone for each new machine: always one of the emptiest."""
     if not zones:
         return [None] * count
-    filled = Counter({zone: 0 for zone in zones})
+    filled = Counter(dict.fromkeys(zones, 0))
     filled.update(instance.zone for instance in kept if instance.zone in zones)
     chosen: list[str | None] = []
     for _ in range(count):

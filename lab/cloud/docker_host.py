@@ -15,10 +15,12 @@ from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 from docker.types import IPAMConfig, IPAMPool, LogConfig
 
-from lab.cloud.host import Disk, Finished, Machine, MachineState, Network, NetworkOverlap
+from lab.cloud.host import Finished, Machine, MachineState, Network, NetworkOverlap
 
 LABEL = "fleet-azure.lab"
 RESOURCE_LABEL = f"{LABEL}.resource"
+OWNER_LABEL = f"{LABEL}.cloud"
+"""Which cloud made it: two labs on one host leave each other's machines alone."""
 
 # systemd 257 wants to be told, twice, that cgroup v1 is fine; on cgroup v2 this has no effect.
 _LEGACY_CGROUP = "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"
@@ -67,20 +69,30 @@ class DockerHost:
         return await asyncio.to_thread(self._run, name, command)
 
     def _create_network(self, network: Network) -> None:
-        if not self._client.networks.list(names=[f"^{network.name}$"]):
+        if not self._has_network(network):
+            self._remove_network(network.name)
             pool = IPAMPool(subnet=network.cidr, gateway=network.gateway)
             try:
                 self._client.networks.create(
                     network.name,
                     driver="bridge",
                     ipam=IPAMConfig(pool_configs=[pool]),
-                    labels={LABEL: "1", RESOURCE_LABEL: network.resource_id},
+                    labels=self._labels(network.resource_id),
                 )
             except APIError as error:
                 if "overlap" in str(error.explanation).lower():
                     raise NetworkOverlap(self._owner_of(network.cidr)) from error
                 raise
         self._join(network)
+
+    def _has_network(self, network: Network) -> bool:
+        """Whether it is there as wanted; one of the same name is left from a lab that was lost."""
+        for found in self._client.networks.list(names=[f"^{network.name}$"]):
+            if found.attrs["Labels"].get(OWNER_LABEL) != self._container:
+                raise NetworkOverlap(f"the Docker network {network.name} is somebody else's")
+            if found.attrs["IPAM"]["Config"][0]["Subnet"] == network.cidr:
+                return True
+        return False
 
     def _join(self, network: Network) -> None:
         """Puts this process into the network, where machines look for the fabric's addresses."""
@@ -106,19 +118,22 @@ class DockerHost:
             network.remove()
 
     def _create_machine(self, machine: Machine) -> None:
-        if self._find(machine.name):
+        existing = self._find(machine.name)
+        if existing is not None:
+            if existing.labels.get(RESOURCE_LABEL) != machine.resource_id:
+                raise RuntimeError(f"the container name {machine.name} is taken")
             return
         volumes = {self._volume(machine, "docker"): {"bind": _DOCKER_DATA, "mode": "rw"}}
         if machine.disks:
             disks = self._volume(machine, "disks")
             volumes[disks] = {"bind": _DISKS, "mode": "rw"}
-            self._make_disks(disks, machine.disks)
+            self._make_disks(machine, disks)
         container = self._client.containers.create(
             self._image,
             ["/sbin/init", _LEGACY_CGROUP],
             name=machine.name,
             hostname=machine.host_name,
-            labels={LABEL: "1", RESOURCE_LABEL: machine.resource_id},
+            labels=self._labels(machine.resource_id),
             environment={"container": "docker", "SYSTEMD_PROC_CMDLINE": _LEGACY_CGROUP},
             cap_add=["ALL"],
             cap_drop=["SYS_RESOURCE"],
@@ -141,23 +156,27 @@ class DockerHost:
         container.put_archive("/", _archive(machine.files))
 
     def _volume(self, machine: Machine, purpose: str) -> str:
-        labels = {LABEL: "1", RESOURCE_LABEL: machine.resource_id}
-        volume = self._client.volumes.create(f"{machine.name}-{purpose}", labels=labels)
+        volume = self._client.volumes.create(
+            f"{machine.name}-{purpose}", labels=self._labels(machine.resource_id)
+        )
         return str(volume.name)
 
-    def _make_disks(self, volume: str, disks: Sequence[Disk]) -> None:
+    def _make_disks(self, machine: Machine, volume: str) -> None:
         """Sparse files, made once: a reimaged machine finds its old disks."""
         make = " && ".join(
             f"{{ test -e /disks/lun{disk.lun}.img || "
             f"truncate -s {disk.gigabytes}G /disks/lun{disk.lun}.img; }}"
-            for disk in disks
+            for disk in machine.disks
         )
+        maker = _disk_maker(machine.name)
+        self._remove_container(maker)
         self._client.containers.run(
             self._image,
             ["/bin/sh", "-c", make],
+            name=maker,
             remove=True,
             network_mode="none",
-            labels={LABEL: "1"},
+            labels={LABEL: "1", OWNER_LABEL: self._container},
             volumes={volume: {"bind": "/disks", "mode": "rw"}},
         )
 
@@ -172,12 +191,16 @@ class DockerHost:
             container.wait()
 
     def _remove_machine(self, name: str, keep_disks: bool) -> None:
-        container = self._find(name)
-        if container is not None:
-            container.remove(force=True, v=True)
+        self._remove_container(name)
+        self._remove_container(_disk_maker(name))  # of a creation that died in its middle
         self._remove_volume(f"{name}-docker")
         if not keep_disks:
             self._remove_volume(f"{name}-disks")
+
+    def _remove_container(self, name: str) -> None:
+        container = self._find(name)
+        if container is not None:
+            container.remove(force=True, v=True)
 
     def _remove_volume(self, name: str) -> None:
         try:
@@ -186,15 +209,17 @@ class DockerHost:
             return
 
     def _machines(self) -> Sequence[MachineState]:
-        containers = self._client.containers.list(all=True, filters={"label": RESOURCE_LABEL})
+        own = [RESOURCE_LABEL, f"{OWNER_LABEL}={self._container}"]
+        # The low-level call: the other one inspects every container, and this is asked often.
+        listed = self._client.api.containers(all=True, filters={"label": own})
         return [
             MachineState(
-                name=str(container.name),
-                resource_id=container.labels[RESOURCE_LABEL],
-                running=container.status == "running",
-                exit_code=container.attrs["State"]["ExitCode"],
+                name=each["Names"][0].lstrip("/"),
+                resource_id=each["Labels"][RESOURCE_LABEL],
+                running=each["State"] == "running",
+                status=each["Status"],
             )
-            for container in containers
+            for each in listed
         ]
 
     def _run(self, name: str, command: Sequence[str]) -> Finished:
@@ -203,11 +228,18 @@ class DockerHost:
         assert result.exit_code is not None, "not detached"
         return Finished(code=result.exit_code, output=result.output.decode(errors="replace"))
 
+    def _labels(self, resource_id: str) -> dict[str, str]:
+        return {LABEL: "1", RESOURCE_LABEL: resource_id, OWNER_LABEL: self._container}
+
     def _find(self, name: str) -> Container | None:
         try:
             return self._client.containers.get(name)
         except NotFound:
             return None
+
+
+def _disk_maker(machine: str) -> str:
+    return f"{machine}-disk-maker"
 
 
 def _archive(files: Mapping[str, bytes]) -> bytes:

@@ -45,7 +45,8 @@ class MachineState:
     name: str
     resource_id: str
     running: bool
-    exit_code: int
+    status: str
+    """In Docker's words: ``Exited (137) 3 seconds ago``."""
 
 
 @dataclass(frozen=True, kw_only=True)

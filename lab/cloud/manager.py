@@ -14,7 +14,8 @@ from lab.catalogue import RESOURCE_TYPES, SUBSCRIPTION_ID, ResourceType
 from lab.cloud.errors import AzureError, not_found, not_modelled
 from lab.cloud.kinds import Kind, Request
 from lab.cloud.locations import LOCATIONS, normalised
-from lab.cloud.properties import without_nulls
+from lab.cloud.naming import check_tags
+from lab.cloud.properties import as_sent
 from lab.cloud.store import JsonObject, Resource, Store
 
 _SUBSCRIPTION = f"/subscriptions/{SUBSCRIPTION_ID}"
@@ -27,11 +28,12 @@ class ResourceManager:
         self._store = store
         self._kinds: Mapping[str, Kind] = {kind.token: kind for kind in kinds}
         self._busy: set[str] = set()
+        self._going: set[str] = set()
 
     async def create(self, token: str, inputs: JsonObject) -> Resource:
         """Raises 409 if there is a resource with that id: Pulumi must not take over others'."""
         kind, resource_type = self._known(token)
-        inputs = without_nulls(inputs)
+        inputs = as_sent(inputs)
         id = _resource_id(resource_type, inputs)
         existing = self._store.get(id)
         if existing is not None and not kind.always_exists:
@@ -44,7 +46,7 @@ class ResourceManager:
         before = self._store.get(id)
         if before is None:
             raise not_found(id)
-        inputs = without_nulls(inputs)
+        inputs = as_sent(inputs)
         _refuse_replacement(resource_type, before, inputs)
         return await self._write(kind, resource_type, before.id, inputs, before)
 
@@ -54,7 +56,7 @@ class ResourceManager:
         if resource is None:
             return
         kind, _ = self._known(resource.token)
-        async with self._operation(resource.id):
+        async with self._operation(resource.id), self._deletion(resource.id):
             kind.check_delete(resource)
             for child in self._contents(resource):
                 await self._kinds[child.token].remove(child)
@@ -71,10 +73,10 @@ class ResourceManager:
         before: Resource | None,
     ) -> Resource:
         kind.properties.refuse_unmodelled(resource_type.arm_type, inputs)
-        self._check_parents(id)
-        if "location" in inputs:
-            _check_location(inputs["location"], resource_type.arm_type)
         names = {name: str(inputs[name]) for name in resource_type.id_names}
+        self._check_parents(id, parents(resource_type, names))
+        _check_location(resource_type, inputs)
+        check_tags(inputs.get("tags") or {})
         request = Request(id=id, path=names, inputs=inputs, before=before)
         async with self._operation(id):
             kind.check(request)
@@ -95,60 +97,64 @@ class ResourceManager:
             raise not_modelled(f"resource type {token}")
         return self._kinds[token], RESOURCE_TYPES[token]
 
-    def _check_parents(self, id: str) -> None:
-        for parent in parents(id):
-            if self._store.get(parent) is not None or parent.lower() == _SUBSCRIPTION:
+    def _check_parents(self, id: str, parents: Iterable[str]) -> None:
+        for parent in parents:
+            if self._store.get(parent) is not None or parent.lower() == _SUBSCRIPTION.lower():
                 continue
-            if re.fullmatch(r"/subscriptions/[^/]+/resourceGroups/[^/]+", parent):
+            if re.fullmatch(r"(?i)/subscriptions/[^/]+", parent):
+                message = f"The subscription '{parent}' could not be found."
+                raise AzureError("SubscriptionNotFound", message, 404)
+            if re.fullmatch(r"(?i)/subscriptions/[^/]+/resourceGroups/[^/]+", parent):
                 message = f"Resource group '{parent.rsplit('/', 1)[-1]}' could not be found."
                 raise AzureError("ResourceGroupNotFound", message, 404)
-            if parent.lower().startswith(_SUBSCRIPTION + "/"):
-                message = f"Can not perform requested operation on nested resource '{id}'. "
-                message += f"Parent resource '{parent}' not found."
-                raise AzureError("ParentResourceNotFound", message, 404)
-            raise AzureError("SubscriptionNotFound", f"No subscription for '{id}'.", 404)
+            message = f"Can not perform requested operation on nested resource '{id}'. "
+            message += f"Parent resource '{parent}' not found."
+            raise AzureError("ParentResourceNotFound", message, 404)
 
     def _contents(self, resource: Resource) -> list[Resource]:
         """Everything inside it, users before what they use, so that the effects can be undone."""
-        inside = [each for each in self._store.list() if each.within(resource.id)]
+        inside = self._store.list(prefix=f"{resource.id}/")
         order = list(self._kinds)
         known = [each for each in inside if each.token in self._kinds]
         return sorted(known, key=lambda each: order.index(each.token), reverse=True)
 
     @asynccontextmanager
     async def _operation(self, id: str) -> AsyncIterator[None]:
-        """One at a time on a resource, as ARM wants it."""
+        """One at a time on a resource, as ARM wants it, and none inside what is being deleted."""
         key = id.lower()
-        if key in self._busy:
-            message = f"Another operation on '{id}' is in progress. Try again later."
-            raise AzureError("AnotherOperationInProgress", message, 409)
+        if key in self._busy or any(key.startswith(f"{going}/") for going in self._going):
+            raise _in_progress(id)
         self._busy.add(key)
         try:
             yield
         finally:
             self._busy.discard(key)
 
+    @asynccontextmanager
+    async def _deletion(self, id: str) -> AsyncIterator[None]:
+        key = id.lower()
+        if any(busy.startswith(f"{key}/") for busy in self._busy):
+            raise _in_progress(id)
+        self._going.add(key)
+        try:
+            yield
+        finally:
+            self._going.discard(key)
 
-def parents(id: str) -> list[str]:
-    """Ids that must exist before ``id`` can: subscription, group, outer resources, a scope.
 
-    ``/subscriptions/s/resourceGroups/g/providers/N/a/x/b/y`` has three: s, g and x. Parts that
-    Azure always has (``blobServices/default``) are not resources to wait for.
+def _in_progress(id: str) -> AzureError:
+    message = f"Another operation on '{id}' is in progress. Try again later."
+    return AzureError("AnotherOperationInProgress", message, 409)
+
+
+def parents(resource_type: ResourceType, names: Mapping[str, str]) -> list[str]:
+    """Ids that must exist before one of this type can: subscription, group, outer resources.
+
+    Each is the part of the id up to one of its named parts; of a role assignment, its scope.
     """
-    head, _, tail = id.rpartition("/providers/")
-    if not head:  # a resource group
-        return [id.rsplit("/resourceGroups/", 1)[0]]
-    found = [head] if "/providers/" in head else _groups(head)
-    _, *names = tail.split("/")
-    for end in range(2, len(names) - 1, 2):
-        if names[end - 1] != "default":
-            found.append(f"{head}/providers/{'/'.join([tail.split('/')[0], *names[:end]])}")
-    return found
-
-
-def _groups(head: str) -> list[str]:
-    subscription, separator, _ = head.partition("/resourceGroups/")
-    return [subscription, head] if separator else [subscription]
+    template = resource_type.id_template
+    ends = [match.end() for match in re.finditer(r"{\w+}", template)][:-1]
+    return [template[:end].format(subscriptionId=SUBSCRIPTION_ID, **names) for end in ends]
 
 
 def _resource_id(resource_type: ResourceType, inputs: JsonObject) -> str:
@@ -191,9 +197,16 @@ def _differs(name: str, old: Any, new: Any) -> bool:
     return bool(old != new)
 
 
-def _check_location(location: str, arm_type: str) -> None:
+def _check_location(resource_type: ResourceType, inputs: JsonObject) -> None:
+    if not resource_type.located:
+        return
+    location = inputs.get("location")
+    if not location:
+        message = "The location property is required for this definition."
+        raise AzureError("LocationRequired", message)
     if normalised(location) not in LOCATIONS:
-        message = f"The provided location '{location}' is not available for '{arm_type}'."
+        message = f"The provided location '{location}' is not available for resource type "
+        message += f"'{resource_type.arm_type}'."
         raise AzureError("LocationNotAvailableForResourceType", message)
 
 

@@ -8,6 +8,7 @@ outside the machine and sees the addresses and ports on the wire. Both chains ar
 from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import IPv4Network, collapse_addresses
 
+from lab.cloud.load_balancer.sources import CLIENTS
 from lab.cloud.nsg import (
     ALL_PORTS,
     ANY,
@@ -41,11 +42,11 @@ def ruleset(
     """The input of ``nft -f -`` that replaces the table as a whole.
 
     ``trusted`` are source addresses whose traffic was judged elsewhere: the host's end of the
-    bridge, from which the load balancer's connections and probes come.
+    bridge, from which probes come. The addresses that the load balancer's clients have always are.
     """
     lines = ["table inet azure", "delete table inet azure", "table inet azure {"]
     lines += _chain("inbound", "prerouting", BEFORE_DNAT, f'iifname != "{interface}" accept')
-    lines += [f"    ip saddr {_set(trusted)} accept"] if trusted else []
+    lines += [f"    ip saddr {_set((*trusted, str(CLIENTS)))} accept"]
     lines += [f"    jump inbound-{n}" for n in range(len(groups))]
     lines += ["  }"]
     lines += _chain("outbound", "postrouting", AFTER_SNAT, f'oifname != "{interface}" accept')

@@ -14,8 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from lab.cloud.errors import AzureError
-from lab.cloud.host import Host
-from lab.cloud.instances import INSTANCE, RUNNING, STOPPED, Instance, instance_of, instances
+from lab.cloud.host import Host, MachineState
+from lab.cloud.instances import RUNNING, STOPPED, Instance, instance_of, instances
 from lab.cloud.provisioning import PROVISIONED, machine
 from lab.cloud.store import Store
 
@@ -28,6 +28,9 @@ SHUTDOWN_SECONDS = 20
 """What a machine gets to shut down in order before the plug is pulled."""
 
 _MACHINES = re.compile(r"/virtualMachineScaleSets/[^/]+/virtualMachines/\d+$", re.IGNORECASE)
+
+
+Remake = Callable[[Instance], Awaitable[None]]
 
 
 class Nodes:
@@ -45,6 +48,7 @@ class Nodes:
         self._host = host
         self._authority = authority
         self._on_start = on_start
+        self._making: set[str] = set()
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     def record(self, instance: Instance) -> None:
@@ -56,12 +60,17 @@ class Nodes:
         If one fails, those that were to be made are removed again, and an AzureError says why.
         """
         wanted = list(made)
+        # At once, so that nobody else takes their addresses.
         for instance in wanted:
             self.record(instance)
-        results = await asyncio.gather(
-            *(self._provision(instance, custom_data) for instance in wanted),
-            return_exceptions=True,
-        )
+            self._making.add(instance.id)
+        try:
+            results = await asyncio.gather(
+                *(self._provision(instance, custom_data) for instance in wanted),
+                return_exceptions=True,
+            )
+        finally:
+            self._making.difference_update(instance.id for instance in wanted)
         failures = [result for result in results if isinstance(result, BaseException)]
         if failures:
             await self.retire(wanted)
@@ -103,26 +112,29 @@ class Nodes:
             raise AzureError("MachineCommandFailed", message, 409)
         return finished.output
 
-    async def heal(self) -> None:
-        """Makes what runs equal to what is recorded: after a crash, a reboot, an interruption."""
+    async def heal(self, remake: Remake) -> None:
+        """Makes what runs equal to what is recorded: after a crash, a reboot, an interruption.
+
+        ``remake`` is for a machine whose container is gone.
+        """
         states = {state.name: state for state in await self._host.machines()}
         recorded = {instance.container for instance in instances(self._store)}
-        for name, state in states.items():
-            if name not in recorded and _MACHINES.search(state.resource_id):
-                # Its record may have come after the containers were listed.
-                if self._store.get(state.resource_id) is None:
-                    LOG.warning("removing %s, which no record knows", name)
-                    await self._host.remove_machine(name, keep_disks=False)
+        for name, found in states.items():
+            unknown = name not in recorded and _MACHINES.search(found.resource_id)
+            # The record may be younger than the list of containers.
+            if unknown and self._store.get(found.resource_id) is None:
+                LOG.warning("removing %s, which no record knows", name)
+                await self._host.remove_machine(name, keep_disks=False)
         for instance in instances(self._store):
-            lock = self._locks[instance.id]
-            if lock.locked() or not instance.is_running:
+            if self._is_busy(instance):
                 continue
-            state = states.get(instance.container)
-            if state is not None and not state.running:
-                LOG.warning("starting %s (it ended with %s)", instance.name, state.exit_code)
-                await self.start(instance)
+            if self._store.get(instance.scale_set) is None:
+                LOG.warning("removing %s, whose scale set was never finished", instance.name)
+                await self.retire([instance])
+            elif instance.is_running:
+                await self._bring_back(instance, states.get(instance.container), remake)
 
-    async def keep_healed(self) -> None:
+    async def keep_healed(self, remake: Remake) -> None:
         """Runs for ever. A machine that ends without being told to is started again.
 
         This includes one that switched itself off: from here it can't be told from one that
@@ -130,13 +142,34 @@ class Nodes:
         """
         while True:
             try:
-                await self.heal()
+                await self.heal(remake)
             except Exception:
                 LOG.exception("could not look after the machines; trying again")
             await asyncio.sleep(HEAL_SECONDS)
 
+    def _is_busy(self, instance: Instance) -> bool:
+        return instance.id in self._making or self._locks[instance.id].locked()
+
+    async def _bring_back(
+        self, instance: Instance, state: MachineState | None, remake: Remake
+    ) -> None:
+        if state is not None and state.running:
+            return
+        try:
+            if state is None:
+                LOG.warning("making %s anew: its container is gone", instance.name)
+                await remake(instance)
+            else:
+                LOG.warning("starting %s: %s", instance.name, state.status)
+                await self.start(instance)
+        except Exception:
+            # The others must not wait for it.
+            LOG.exception("could not bring %s back; trying again", instance.name)
+
     async def _provision(self, instance: Instance, custom_data: str) -> None:
         async with self._locks[instance.id]:
+            # Whatever is left under this name belonged to a machine that nobody remembers.
+            await self._host.remove_machine(instance.container, keep_disks=False)
             await self._make(instance, custom_data)
 
     async def _make(self, instance: Instance, custom_data: str) -> None:
@@ -169,12 +202,3 @@ class Nodes:
                 await self._host.stop_machine(instance.container, grace=grace)
             await self._host.remove_machine(instance.container, keep_disks=False)
             self._store.delete(instance.id)
-
-
-def orphans(store: Store) -> list[Instance]:
-    """Machines whose scale set was never finished: its creation died with the cloud."""
-    return [
-        instance_of(resource)
-        for resource in store.list(INSTANCE)
-        if store.get(resource.private["scale_set"]) is None
-    ]

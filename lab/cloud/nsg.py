@@ -1,4 +1,4 @@
-"""Network security groups: which packets pass, by Azure's rules. Pure; nothing here touches a network.
+"""Network security groups: which packets pass, by Azure's rules. Pure.
 
 Both ends use it: the load balancer asks about a client and a machine's port, and nft.py turns the
 same rules into a packet filter for traffic between machines. A tag or a field that isn't modelled
@@ -30,7 +30,7 @@ PRIVATE = tuple(
     IPv4Network(network)
     for network in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")
 )
-"""Not the Internet even outside the virtual network. Loopback is: it is where the lab's clients are."""
+"""Not the Internet, even outside the virtual network. Loopback is: the lab's clients are there."""
 
 PROTOCOLS = frozenset({"*", "Tcp", "Udp", "Icmp", "Esp", "Ah"})
 
@@ -221,8 +221,8 @@ def _one_of(rule: str, field: str, value: str, *allowed: str) -> Any:
 
 
 def _terms(raw: Mapping[str, Any], field: str, plural: str) -> tuple[str, ...]:
-    single, several = raw.get(field), raw.get(plural) or []
-    return tuple([single] if single not in (None, "") else [] + list(several))
+    single, several = raw.get(field), raw.get(plural) or ()
+    return (single, *several) if single else tuple(several)
 
 
 def _addresses(rule: str, raw: Mapping[str, Any], field: str) -> tuple[str, ...]:

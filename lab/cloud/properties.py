@@ -52,10 +52,15 @@ def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield path, value
 
 
-def without_nulls(value: Any) -> Any:
-    """The same value, with the properties left out that are null."""
+def as_sent(value: Any) -> Any:
+    """The same value as Azure would get it: without nulls, and with whole numbers whole.
+
+    The engine's wire format has only floating point numbers.
+    """
     if isinstance(value, dict):
-        return {key: without_nulls(each) for key, each in value.items() if each is not None}
+        return {key: as_sent(each) for key, each in value.items() if each is not None}
     if isinstance(value, list):
-        return [without_nulls(each) for each in value]
+        return [as_sent(each) for each in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
     return value

@@ -17,6 +17,7 @@ from lab.cloud.store import JsonObject, Resource, Store
 ACCOUNT = "azure-native:storage:StorageAccount"
 BLOB_SERVICE = "azure-native:storage:BlobServiceProperties"
 CONTAINER = "azure-native:storage:BlobContainer"
+BLOB = "azure-native:storage:Blob"
 MANAGEMENT_POLICY = "azure-native:storage:ManagementPolicy"
 
 _SKUS = frozenset(
@@ -65,7 +66,7 @@ class AccountKind(Kind):
             "minimumTlsVersion": ("TLS1_2", "TLS1_3"),
             "isHnsEnabled": (False,),
             "isSftpEnabled": (False,),
-            "isNfsV3Enabled": (False,),
+            "enableNfsV3": (False,),
             "dnsEndpointType": ("Standard",),
         },
         inert={
@@ -162,6 +163,27 @@ class ContainerKind(Kind):
 
     async def remove(self, resource: Resource) -> None:
         await self._backend.delete_container(account_of(resource.id), resource.name)
+
+
+class BlobKind(Kind):
+    """The record of a blob. azure-native uploads it itself, with the account's key."""
+
+    token = BLOB
+    properties = Properties(
+        modelled=frozenset(
+            {
+                "resourceGroupName",
+                "accountName",
+                "containerName",
+                "blobName",
+                "contentType",
+                "contentMd5",
+                "metadata.*",
+            }
+        ),
+        only={"type": ("Block",)},
+        inert={"accessTier": "it changes the price, not the answers"},
+    )
 
 
 class ManagementPolicyKind(Kind):

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+import os
 import signal
 import sys
 import traceback
@@ -214,7 +215,6 @@ async def serve(plugin: Plugin, argv: list[str]) -> None:
     await server.start()
     print(port, flush=True)  # the first line of stdout is the protocol's handshake
     await plugin.engine_gone()
-    await server.stop(grace=None)
 
 
 def run(make_plugin: Callable[[], Plugin]) -> None:
@@ -224,7 +224,9 @@ def run(make_plugin: Callable[[], Plugin]) -> None:
         executor = ThreadPoolExecutor(_BLOCKING_CALLS, thread_name_prefix="call")
         asyncio.get_running_loop().set_default_executor(executor)
         await serve(make_plugin(), sys.argv[1:])
+        os._exit(1)  # at once: a call that waits in a thread would keep an orphan alive
 
-    # Ctrl-C is the engine's to handle: it lets running calls finish, then ends its plugins.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # The engine ends a plugin by SIGINT, after its last call, and waits for it. A Ctrl-C in the
+    # terminal does not come here: plugins have a process group of their own.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     asyncio.run(main())

@@ -1,4 +1,4 @@
-"""Azure's data plane in the lab: metadata, names, storage and vault, with tokens and roles enforced.
+"""Azure's data plane in the lab: metadata, names, storage and vault, behind tokens and roles.
 
-The control plane (lab.cloud) starts it with `plane.start` in its own process and its own store.
+The control plane (lab.cloud) starts it (plane.py) in its own process, with its own store.
 """

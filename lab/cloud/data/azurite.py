@@ -10,7 +10,7 @@ import xml.etree.ElementTree as xml
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from email.utils import formatdate
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import aiohttp
 from yarl import URL
@@ -32,12 +32,12 @@ _NO_AUTOMATIC = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
 
 class Azurite:
-    """``url`` is ``http://host:port/account``; the host must have no dot or be an address."""
+    """``url`` is ``http://host:port``. The host is an address or has no dot: Azurite would take
+    the first label of a longer name for the account."""
 
-    def __init__(self, url: str, key: str) -> None:
-        parts = urlsplit(url)
-        self._origin = f"{parts.scheme}://{parts.netloc}"
-        self._account = parts.path.strip("/")
+    def __init__(self, url: str, account: str, key: str) -> None:
+        self._origin = url.rstrip("/")
+        self._account = account
         self._key = key
         self._session: aiohttp.ClientSession | None = None
 

@@ -5,6 +5,7 @@ The order is Azure's: firewall, authentication, role, existence. No body is ever
 """
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -17,7 +18,7 @@ from lab.cloud.data import blob_request, network_rules, roles, shared_key
 from lab.cloud.data.azurite import Azurite, unavailable
 from lab.cloud.data.blob_request import BlobRequest, Target
 from lab.cloud.data.dns import STORAGE_ACCOUNT, STORAGE_SUFFIX
-from lab.cloud.data.faults import Faults
+from lab.cloud.data.faults import Faults, hang_up
 from lab.cloud.data.identity import STORAGE, InvalidToken, Principal, Tokens, bearer
 from lab.cloud.data.network_rules import Sender
 from lab.cloud.data.roles import Roles
@@ -26,6 +27,7 @@ from lab.cloud.store import Resource, Store
 
 _CLOCK_SKEW = timedelta(minutes=15)
 _CHUNK = 1 << 18
+_FIRST_WITH_TOKENS = "2017-11-09"
 
 # Hop by hop, or replaced by ours.
 _NOT_FORWARDED = frozenset(
@@ -81,14 +83,20 @@ class BlobService:
         if header.startswith("SharedKey "):
             _check_shared_key(account, request, header)
         elif (token := bearer(header)) is not None:
+            _check_version(request)
             principal = self._authenticated(account, token)
             self._check_roles(account, asked, principal)
         elif header:
             raise _unauthenticated("InvalidAuthenticationInfo", "Unknown authorization scheme.")
         else:
             _refuse_anonymous(account, request)
-        for target in filter(None, (asked.target, asked.copy_source)):
-            self._check_exists(target)
+        self._check_exists(asked.target)
+        if asked.copy_source is not None:
+            if asked.copy_source.account != asked.target.account:
+                # What opens one account opens no other; such a source would have to be public.
+                message = "The copy source is in another account."
+                raise AzureError("CannotVerifyCopySource", message, 404)
+            self._check_exists(asked.copy_source)
 
     def _authenticated(self, account: Resource, token: str) -> Principal:
         audiences = frozenset({STORAGE, f"https://{account.name}{STORAGE_SUFFIX}"})
@@ -100,10 +108,6 @@ class BlobService:
     def _check_roles(self, account: Resource, asked: BlobRequest, principal: Principal) -> None:
         needed = [(asked.action, asked.target)]
         if asked.copy_source is not None:
-            if asked.copy_source.account != asked.target.account:
-                raise AzureError(
-                    "CannotVerifyCopySource", "The copy source is in another account.", 404
-                )
             needed += [(roles.BLOB_READ, asked.copy_source)]
         for action, target in needed:
             scope = _container_id(account, target.container)
@@ -121,6 +125,8 @@ class BlobService:
             raise AzureError("ContainerNotFound", "The specified container does not exist.", 404)
 
     async def _forward(self, request: web.BaseRequest, asked: BlobRequest) -> web.StreamResponse:
+        if request.body_exists and request.content_length is None:
+            raise AzureError("MissingContentLengthHeader", "Content-Length is required.", 411)
         headers = {
             name: value
             for name, value in request.headers.items()
@@ -132,8 +138,6 @@ class BlobService:
             assert isinstance(request.transport, asyncio.WriteTransport)
             request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         body = self._watched(request) if request.body_exists else None
-        if body is not None and request.content_length is None:
-            raise AzureError("MissingContentLengthHeader", "Content-Length is required.", 411)
         try:
             async with self._azurite.send(
                 asked.method, self._azurite.path(asked.target), asked.query, headers, body
@@ -141,7 +145,9 @@ class BlobService:
                 if asked.is_list:
                     return await self._listing(answer)
                 return await self._stream(request, answer)
-        except (aiohttp.ClientConnectionError, TimeoutError) as error:
+        except (aiohttp.ClientError, ConnectionError, TimeoutError) as error:
+            if self._faults.is_down("blob"):
+                return hang_up(request)
             raise unavailable(error) from error
 
     async def _watched(self, request: web.BaseRequest) -> AsyncIterator[bytes]:
@@ -165,8 +171,7 @@ class BlobService:
                 await response.write(chunk)
         except (aiohttp.ClientError, ConnectionError, TimeoutError):
             # Half an answer is out: only a broken connection tells the client so.
-            if request.transport is not None:
-                request.transport.abort()
+            hang_up(request)
             return response
         await response.write_eof()
         return response
@@ -188,7 +193,7 @@ class BlobService:
             '<?xml version="1.0" encoding="utf-8"?>\n'
             f"<Error><Code>{error.code}</Code><Message>{escape(error.message)}</Message></Error>"
         )
-        headers = {"x-ms-error-code": error.code}
+        headers = {"x-ms-error-code": error.code, "x-ms-request-id": str(uuid.uuid4())}
         if error.status == 401:
             headers["WWW-Authenticate"] = (
                 "Bearer authorization_uri=https://login.microsoftonline.com/"
@@ -196,6 +201,17 @@ class BlobService:
             )
         return web.Response(
             status=error.status, body=body.encode(), headers=headers, content_type="application/xml"
+        )
+
+
+def _check_version(request: web.BaseRequest) -> None:
+    """Without a version the service takes the request for one of 2009, which knows no tokens."""
+    if request.headers.get("x-ms-version", "") < _FIRST_WITH_TOKENS:
+        raise AzureError(
+            "AuthenticationFailed",
+            "Authentication scheme Bearer is not supported in this version: set x-ms-version to "
+            f"{_FIRST_WITH_TOKENS} or later.",
+            403,
         )
 
 

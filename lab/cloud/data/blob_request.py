@@ -109,7 +109,7 @@ def parse(*, host: str, method: str, raw_path: str, headers: Mapping[str, str]) 
         query=query,
         action=action,
         is_list=is_container and comp == "list",
-        copy_source=_copy_source(headers.get("x-ms-copy-source"), comp),
+        copy_source=_copy_source(headers, comp),
     )
 
 
@@ -131,11 +131,12 @@ def _refuse_unmodelled(parameters: Mapping[str, str], headers: Mapping[str, str]
         raise not_modelled(f"listing with include={','.join(refused)}")
 
 
-def _copy_source(url: str | None, comp: str) -> Target | None:
+def _copy_source(headers: Mapping[str, str], comp: str) -> Target | None:
+    url = headers.get("x-ms-copy-source")
     if url is None:
         return None
-    if comp:
-        raise not_modelled(f"comp={comp} with a copy source")
+    if comp or headers.get("x-ms-blob-type"):
+        raise not_modelled("putting a blob or block from a URL (only Copy Blob)")
     parts = urlsplit(url)
     if parts.query:
         raise not_modelled("copy sources with a query (snapshots, signatures)")

@@ -8,8 +8,16 @@ import asyncio
 import socket
 import struct
 from collections.abc import Callable
+from typing import cast
 
-from dnslib import QTYPE, RCODE, RR, A, DNSError, DNSRecord
+from dnslib import (  # type: ignore[import-untyped]
+    QTYPE,
+    RCODE,
+    RR,
+    A,
+    DNSError,
+    DNSRecord,
+)
 
 from lab.cloud.data.callers import Callers
 from lab.cloud.instances import instances
@@ -86,8 +94,8 @@ class _Datagrams(asyncio.DatagramProtocol):
         self._resolve = resolve
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self._transport = transport
+        # Before Python 3.12 asyncio's own transport is no subclass of DatagramTransport.
+        self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, sender: tuple[str, int]) -> None:
         try:

@@ -6,6 +6,8 @@ Only the front reads them. They live in memory: a restarted cloud is a healthy o
 from dataclasses import dataclass, field
 from typing import Literal
 
+from aiohttp import web
+
 Service = Literal["blob", "vault", "metadata"]
 
 
@@ -22,3 +24,10 @@ class Faults:
     def clear(self) -> None:
         self.down.clear()
         self.delay.clear()
+
+
+def hang_up(request: web.BaseRequest) -> web.Response:
+    """Breaks the connection. The response is for aiohttp's sake; nobody gets to read it."""
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response(status=503)

@@ -13,11 +13,12 @@ from aiohttp import web
 from lab.cloud.data.blob import BlobService
 from lab.cloud.data.callers import DEVELOPER_ADDRESS, Callers
 from lab.cloud.data.dns import STORAGE_SUFFIX, VAULT_SUFFIX
-from lab.cloud.data.faults import Faults, Service
+from lab.cloud.data.faults import Faults, Service, hang_up
 from lab.cloud.data.network_rules import Sender
 from lab.cloud.data.vault import VaultService
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+ServiceHandler = Callable[[web.BaseRequest, str, Sender], Awaitable[web.StreamResponse]]
 
 _READ_BUFFER = 1 << 19
 
@@ -36,19 +37,18 @@ class Front:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         host = request.host.partition(":")[0].lower()
         if host.endswith(STORAGE_SUFFIX):
-            await self._suffer(request, "blob")
-            return await self._blob.handle(request, host, self._sender(request))
+            return await self._serve("blob", self._blob.handle, request, host)
         if host.endswith(VAULT_SUFFIX):
-            await self._suffer(request, "vault")
-            return await self._vault.handle(request, host, self._sender(request))
+            return await self._serve("vault", self._vault.handle, request, host)
         return web.Response(status=400, text=f"{host} is no name of the lab's storage or vaults\n")
 
-    async def _suffer(self, request: web.BaseRequest, service: Service) -> None:
+    async def _serve(
+        self, service: Service, handle: ServiceHandler, request: web.BaseRequest, host: str
+    ) -> web.StreamResponse:
         await asyncio.sleep(self._faults.delay.get(service, 0))
         if self._faults.is_down(service):
-            assert request.transport is not None, "nothing has closed the connection yet"
-            request.transport.abort()
-            raise ConnectionResetError(f"{service} is down")
+            return hang_up(request)
+        return await handle(request, host, self._sender(request))
 
     def _sender(self, request: web.BaseRequest) -> Sender:
         instance = self._callers.instance_at(request.remote or "")
@@ -61,7 +61,7 @@ async def serve(
     handler: Handler, listener: socket.socket, context: ssl.SSLContext | None = None
 ) -> web.ServerRunner:
     """Answers on a bound socket, with TLS if there is a context, until the runner's ``cleanup``."""
-    runner = web.ServerRunner(web.Server(handler, read_bufsize=_READ_BUFFER))
+    runner = web.ServerRunner(web.Server(handler, access_log=None, read_bufsize=_READ_BUFFER))
     await runner.setup()
     await web.SockSite(runner, listener, ssl_context=context, backlog=1024).start()
     return runner

@@ -65,8 +65,7 @@ def _compute(instance: Instance, store: Store) -> JsonObject:
 
 def _network(instance: Instance, store: Store) -> JsonObject:
     subnet = store.get(instance.subnet)
-    prefixes = subnet.inputs.get("addressPrefixes") or [] if subnet else []
-    prefix = IPv4Network((subnet.inputs.get("addressPrefix") or prefixes[0]) if subnet else "0/0")
+    prefixes = _prefixes(subnet.inputs) if subnet else []
     address = {"privateIpAddress": instance.address, "publicIpAddress": ""}
     return {
         "interface": [
@@ -75,15 +74,15 @@ def _network(instance: Instance, store: Store) -> JsonObject:
                     "ipAddress": [address],
                     "subnet": [
                         {"address": str(prefix.network_address), "prefix": str(prefix.prefixlen)}
+                        for prefix in prefixes
                     ],
                 },
                 "ipv6": {"ipAddress": []},
-                "macAddress": _mac(instance.address),
             }
         ]
     }
 
 
-def _mac(address: str) -> str:
-    """Docker derives a container's default hardware address from its IPv4 address."""
-    return "0242" + "".join(f"{int(part):02X}" for part in address.split("."))
+def _prefixes(subnet: JsonObject) -> list[IPv4Network]:
+    single, several = subnet.get("addressPrefix"), subnet.get("addressPrefixes") or []
+    return [IPv4Network(each) for each in ([single] if single else several)]

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from lab.catalogue import DEPLOYER_CLIENT_ID, DEPLOYER_OBJECT_ID
 from lab.cloud.data.callers import Callers
-from lab.cloud.data.faults import Faults
+from lab.cloud.data.faults import Faults, hang_up
 from lab.cloud.data.identity import RESOURCES, Principal, Tokens
 from lab.cloud.data.instance_document import document, leaf
 from lab.cloud.instances import Instance
@@ -46,8 +46,8 @@ class Metadata:
         self._faults = faults
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        if self._faults.is_down("metadata") and request.transport is not None:
-            request.transport.abort()
+        if self._faults.is_down("metadata"):
+            return hang_up(request)
         try:
             return await self._answer(request)
         except Refusal as refusal:

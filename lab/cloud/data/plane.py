@@ -4,7 +4,6 @@ The control plane holds it, asks `tokens` and `roles` when it needs them, tells 
 containers, and sets `faults`.
 """
 
-import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,17 +36,11 @@ class Settings:
 
     state: Path = Path("/var/lib/lab")
     azurite_url: str
+    azurite_account: str
     azurite_key: str
     metadata: tuple[str, int] = ("169.254.169.254", 80)
     names: tuple[str, int] = ("168.63.129.16", 53)
     front: tuple[str, int] = ("0.0.0.0", 443)
-
-    @classmethod
-    def from_environment(cls) -> "Settings":
-        """``LAB_AZURITE_URL`` is ``http://host:port/account``, ``LAB_AZURITE_KEY`` its key."""
-        return cls(
-            azurite_url=os.environ["LAB_AZURITE_URL"], azurite_key=os.environ["LAB_AZURITE_KEY"]
-        )
 
 
 class DataPlane:
@@ -57,7 +50,7 @@ class DataPlane:
         self.tokens = Tokens(settings.state, TENANT_ID)
         self.roles = Roles(store)
         self.faults = Faults()
-        self.azurite = Azurite(settings.azurite_url, settings.azurite_key)
+        self.azurite = Azurite(settings.azurite_url, settings.azurite_account, settings.azurite_key)
         self.authority = tls.authority(settings.state / "tls")
         self._settings = settings
         callers = callers or LabCallers(store=store)

@@ -14,7 +14,7 @@ from lab.cloud.store import Resource, Store
 ROLE_ASSIGNMENT = "azure-native:authorization:RoleAssignment"
 
 PROPAGATION = 5.0
-"""Seconds until an assignment acts. Azure takes up to ten minutes; that it isn't at once matters."""
+"""Seconds until an assignment acts. Azure takes minutes; what matters is that it isn't at once."""
 
 _BLOBS = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs"
 BLOB_READ = f"{_BLOBS}/read"

@@ -5,7 +5,6 @@ private keys never leave the lab's state.
 """
 
 import ssl
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -95,7 +94,7 @@ def _make_server(signer: _Key, issuer: x509.Certificate, paths: Authority) -> No
 def _builder(
     subject: x509.Name, issuer: x509.Name, key: _Key, lifetime: timedelta
 ) -> x509.CertificateBuilder:
-    now = datetime.now(UTC)
+    now = _now()
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -122,8 +121,12 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
     )
 
 
-def _is_current(path: Path, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> bool:
-    return path.exists() and _load(path).not_valid_after_utc - _RENEW_BEFORE > clock()
+def _is_current(path: Path) -> bool:
+    return path.exists() and _load(path).not_valid_after_utc - _RENEW_BEFORE > _now()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _load(path: Path) -> x509.Certificate:

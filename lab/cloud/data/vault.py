@@ -162,10 +162,7 @@ class VaultService:
         secrets.check_name_is_free(self._store, vault.id, name)
         id = _secret_id(vault, name)
         before = self._store.get(id)
-        properties = {
-            key: body[key] for key in ("value", "contentType", "attributes") if key in body
-        }
-        private = secrets.with_version(before, properties, body.get("tags"))
+        private = secrets.with_version(before, body, body.get("tags"))
         inputs = before.inputs if before else {"vaultName": vault.name, "secretName": name}
         outputs = before.outputs if before else {}
         secret = Resource(

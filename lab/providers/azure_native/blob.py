@@ -36,13 +36,17 @@ class BlobResources:
     def create(self, token: str, inputs: Props, timeout: float) -> CloudResource:
         blob_id = _TYPE.resource_id(inputs)
         container, name = inputs["containerName"], inputs["blobName"]
+        recorded = self._cloud.read(blob_id) is not None
         with self._service(inputs) as service:
-            if self._cloud.read(blob_id) is not None and service.head(container, name) is not None:
+            if recorded and service.head(container, name) is not None:
                 message = f"cannot create already existing resource '{blob_id}'"
                 raise ProviderError(message, grpc.StatusCode.ALREADY_EXISTS)
             with _content(inputs.get("source")) as content:
                 service.upload(container, name, content, _headers(inputs))
-            self._register(blob_id, token, inputs, timeout)
+            if recorded:  # of a blob that somebody deleted behind Pulumi's back
+                self._cloud.update(blob_id, token, _without_source(inputs), timeout)
+            else:
+                self._cloud.create(token, _without_source(inputs), timeout)
             return _resource(blob_id, service)
 
     def read(self, resource_id: str) -> CloudResource | None:
@@ -75,12 +79,6 @@ class BlobResources:
             if error.status != 404:  # with the account, the blob is gone
                 raise
         self._cloud.delete(resource_id, timeout)
-
-    def _register(self, blob_id: str, token: str, inputs: Props, timeout: float) -> None:
-        if self._cloud.read(blob_id) is None:
-            self._cloud.create(token, _without_source(inputs), timeout)
-        else:  # the record of a blob that somebody deleted behind Pulumi's back
-            self._cloud.update(blob_id, token, _without_source(inputs), timeout)
 
     @contextmanager
     def _service(self, names: Props) -> Iterator[BlobService]:

@@ -7,6 +7,7 @@ connection goes to is the lab's. Content is sent in blocks: no file is ever in m
 from __future__ import annotations
 
 import base64
+import email.utils
 import hashlib
 import http.client
 import re
@@ -19,10 +20,11 @@ from typing import BinaryIO
 
 import grpc
 
-from lab.providers.azure_native.shared_key import sign
+from lab.cloud.data import shared_key
 from lab.providers.cloud_client import CloudError
 from lab.providers.plugin import ProviderError
 
+_SERVICE_VERSION = "2023-11-03"
 _BLOCK = 8 * 1024 * 1024
 _TIMEOUT = 120.0  # for one request; a block takes well under a second
 
@@ -136,10 +138,7 @@ class BlobService:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> dict[str, str]:
-        length = {} if body is None else {"Content-Length": str(len(body))}
-        signed = sign(
-            method, url, {**length, **(headers or {})}, account=self._account, key=self._key
-        )
+        signed = self._signed(method, url, body, headers or {})
         try:
             self._connection.request(method, url, body, signed)
             response = self._connection.getresponse()
@@ -154,6 +153,27 @@ class BlobService:
         if response.status >= 400:
             raise _storage_error(response.status, found, content)
         return found
+
+    def _signed(
+        self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> dict[str, str]:
+        path, _, query = url.partition("?")
+        length = {} if body is None else {"Content-Length": str(len(body))}
+        stamped = {
+            **headers,
+            **length,
+            "x-ms-date": email.utils.formatdate(usegmt=True),
+            "x-ms-version": _SERVICE_VERSION,
+        }
+        signature = shared_key.authorization(
+            account=self._account,
+            key=self._key,
+            method=method,
+            path=path,
+            query=query,
+            headers=stamped,
+        )
+        return {**stamped, "Authorization": signature}
 
 
 def _blocks(content: BinaryIO) -> Iterator[bytes]:

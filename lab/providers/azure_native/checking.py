@@ -22,6 +22,8 @@ CREATE_BEFORE_DELETE = "__createBeforeDelete"
 
 API_VERSION = "azureApiVersion"
 
+_OURS = frozenset({CREATE_BEFORE_DELETE, API_VERSION})
+
 _LOCATION_ADVICE = (
     "Either set it explicitly or configure it with "
     "'pulumi config set azure-native:location <value>'."
@@ -88,11 +90,8 @@ def check_problems(resource_type: ResourceType, inputs: Props) -> list[Problem]:
     return found + list(_source_problems(inputs.get("source")))
 
 
-_OURS = frozenset({CREATE_BEFORE_DELETE, API_VERSION})
-
-
 def _missing(name: str, advice: str = "") -> Problem:
-    return Problem(name, f"missing required property '{name}'. {advice}".strip(". ") + ".")
+    return Problem(name, f"missing required property '{name}'. {advice}".removesuffix(". "))
 
 
 def _default_name(

@@ -65,7 +65,8 @@ def imported_inputs(resource_type: ResourceType, resource_id: str, outputs: Prop
     names = resource_type.parse_id(resource_id) or {}
     projected = _projected(reveal(outputs), schema.input_shape(resource_type.token))
     identity = {name: names[name] for name in resource_type.id_names if name in names}
-    return {**projected, **identity}
+    version = {API_VERSION: resource_type.api_version} if resource_type.api_version else {}
+    return {**projected, **identity, **version}
 
 
 def _preview_record(inputs: Props, properties: Mapping[str, Shape]) -> Props:

@@ -13,5 +13,6 @@ which only ever make a problem easier to see:
   so, once the operation's time is up.
 * SSH connections are closed after their command. The real plugin keeps those of `remote.Command`
   open until it exits, so that many commands on one host can meet sshd's limits only there.
+* Private keys that are encrypted in OpenSSH's own format need the Python package bcrypt.
 * The schema is empty: it serves programs whose SDK is installed, not SDK generation.
 """

@@ -108,6 +108,13 @@ async def _close(ssh: asyncssh.SSHClientConnection) -> None:
 async def _connect(login: Login, operation: Operation) -> asyncssh.SSHClientConnection:
     sock = await _tcp(login.endpoint)
     client = login.client()
+    # asyncssh trips over a socket whose peer is gone already, as behind a load balancer that
+    # accepts and then finds no healthy machine.
+    try:
+        sock.getpeername()
+    except OSError as error:
+        sock.close()
+        raise DialError("ssh: handshake failed: EOF") from error
     handshake = asyncssh.connect(sock=sock, client_factory=lambda: client, **login.options())
     return await _handshake(handshake, client, login, operation)
 
@@ -154,6 +161,8 @@ def refusal(error: asyncssh.ChannelOpenError) -> str:
 async def _tcp(endpoint: Endpoint) -> socket.socket:
     """A TCP connection, within the per-dial timeout. The first address's error counts."""
     loop = asyncio.get_running_loop()
+    if not 0 <= endpoint.port <= 0xFFFF:
+        raise DialError(f"dial tcp: address {endpoint.port}: invalid port")
     try:
         found = await loop.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
@@ -228,7 +237,9 @@ def _reason(error: asyncssh.Error | OSError, client: LoginClient) -> str:
         case asyncssh.HostKeyNotVerifiable():
             return "ssh: host key mismatch"
         case asyncssh.KeyExchangeFailed():
-            return f"ssh: no common algorithm: {error.reason}"
+            return f"ssh: no common algorithm: {error.reason}".replace(
+                "algorithm: Unable to find compatible server host key", "algorithm for host key"
+            )
         case asyncssh.ConnectionLost():
             return "EOF"
         case asyncssh.Error():

@@ -14,6 +14,8 @@ _ESCAPES = {
     "\\": r"\\", '"': r"\"",
 }  # fmt: skip
 
+_FIRST_REALTIME_SIGNAL = 32
+
 
 def quote(text: str) -> str:
     """The text as Go's `%q` prints it: in double quotes, with what is not printable escaped."""
@@ -50,5 +52,6 @@ def exit_status(returncode: int) -> str:
     """How a local process ended, as Go's `exec.ExitError`: `exit status 3`, `signal: killed`."""
     if returncode >= 0:
         return f"exit status {returncode}"
-    text = signal.strsignal(-returncode) or f"signal {-returncode}"
-    return f"signal: {text.lower()}"
+    number = -returncode
+    named = number < _FIRST_REALTIME_SIGNAL and signal.strsignal(number)
+    return f"signal: {named.lower() if named else f'signal {number}'}"

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lab.providers.command.schema import ListOf, MapOf, Scalar, Source, Struct, Type
-from lab.providers.wire import UNKNOWN, Asset, Props, ResRef, Secret, Value
+from lab.providers.wire import UNKNOWN, Asset, Props, Secret, Value
 
 
 @dataclass(frozen=True)
@@ -92,12 +92,20 @@ def _mismatch(type_: Type, value: Value, owner: Struct, key: str) -> Failure | N
                 for name, item in value.items()
             )
         case _:
-            if _fits(type_, value):
-                return None
-            wanted, got = _go_type(type_), _go_type_of(value)
-            reason = f"Field '{key}' on '{owner.name}' must be a '{wanted}'; got '{got}' instead"
-            return Failure(key, reason)
+            return None if _fits(type_, value) else Failure(key, _wrong(type_, value, owner, key))
     return next((item for item in items if item), None)
+
+
+def _wrong(type_: Type, value: Value, owner: Struct, key: str) -> str:
+    wanted = _go_type(type_)
+    if isinstance(value, dict):
+        reason = f"Cannot decode Object{{}} to type {wanted}"
+        return (
+            f"An error occurred decoding '{owner.short_name}.{key}': "
+            f"{reason}; it isn't a struct, and no custom decoder exists"
+        )
+    got = _go_type_of(value)
+    return f"Field '{key}' on '{owner.name}' must be a '{wanted}'; got '{got}' instead"
 
 
 def _struct_mismatch(type_: Struct, value: Props, owner: Struct, key: str) -> Failure | None:
@@ -147,10 +155,8 @@ def _go_type_of(value: Value) -> str:
             return "[]interface {}"
         case Asset():
             return "archive.Archive" if value.archive else "asset.Asset"
-        case ResRef():
-            return "resource.ResourceReference"
         case _:
-            return "map[string]interface {}"
+            return "resource.ResourceReference"
 
 
 def _completed(type_: Type, value: Value) -> Value:

@@ -12,18 +12,17 @@ import hashlib
 import os
 import posixpath
 import shutil
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import DEVNULL, PIPE
 from pathlib import Path
 
 from lab.providers.command import gotext
 from lab.providers.command.errors import CommandError
 from lab.providers.command.globs import GlobError, matching_files
 from lab.providers.command.operation import Operation
-from lab.providers.command.output import Stream, Transcript, logged_streams
+from lab.providers.command.output import LineTooLong, Stream, Transcript, logged_streams
 from lab.providers.wire import Asset, Props
 
 _SHELL = ["/bin/sh", "-c"]
-_CHUNK = 64 * 1024
 
 
 async def run(inputs: Props, previous: Props, command: str, operation: Operation) -> Props:
@@ -54,8 +53,10 @@ async def _execute(
     if problem:
         return problem
     stdin = inputs.get("stdin", "")
+    loop = asyncio.get_running_loop()
     try:
-        process = await asyncio.create_subprocess_exec(
+        transport, process = await loop.subprocess_exec(
+            lambda: _Process(transcript),
             *arguments,
             cwd=folder,
             env=_environment(inputs, previous),
@@ -65,21 +66,55 @@ async def _execute(
         )
     except OSError as error:
         return f"fork/exec {arguments[0]}: {gotext.os_error(error)}"
-    killing = asyncio.create_task(_kill_when_ended(process, operation))
+    killing = asyncio.create_task(_kill_when_ended(transport, operation))
     try:
-        await _converse(process, stdin, transcript)
-        returncode = await process.wait()
+        _feed(transport, stdin)
+        await process.ended
     finally:
         killing.cancel()
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()  # only still there when the output could not be taken
+        transport.close()  # kills what still runs, which is only so when a line was too long
+    returncode = transport.get_returncode()
     return gotext.exit_status(returncode) if returncode else None
 
 
+class _Process(asyncio.SubprocessProtocol):
+    """Collects what the process prints."""
+
+    def __init__(self, transcript: Transcript) -> None:
+        self._transcript = transcript
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Done when the process is gone and nobody holds its output open; or LineTooLong."""
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        try:
+            self._transcript.feed(Stream.STDOUT if fd == 1 else Stream.STDERR, data)
+        except LineTooLong as error:
+            if not self.ended.done():
+                self.ended.set_exception(error)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+
+def _feed(transport: asyncio.SubprocessTransport, stdin: str) -> None:
+    """Send the input. A command that does not read it is no error: Go ignores EPIPE here."""
+    pipe = transport.get_pipe_transport(0)
+    if isinstance(pipe, asyncio.WriteTransport):
+        pipe.write(stdin.encode())
+        pipe.write_eof()
+
+
+async def _kill_when_ended(transport: asyncio.SubprocessTransport, operation: Operation) -> None:
+    await operation.wait_ended()
+    with contextlib.suppress(ProcessLookupError):
+        transport.kill()
+
+
 def _cannot_start(program: str, folder: str) -> str | None:
-    if not os.path.isdir(folder):
-        reason = "not a directory" if os.path.exists(folder) else "no such file or directory"
-        return f"chdir {folder}: {reason}"
+    if not os.path.exists(folder):
+        return f"chdir {folder}: no such file or directory"
     if "/" not in program and shutil.which(program) is None:
         return f"exec: {gotext.quote(program)}: executable file not found in $PATH"
     return None
@@ -93,38 +128,6 @@ def _environment(inputs: Props, previous: Props) -> dict[str, str]:
             if previous.get(name):
                 environment[f"PULUMI_COMMAND_{name.upper()}"] = previous[name]
     return environment
-
-
-async def _converse(process: Process, stdin: str, transcript: Transcript) -> None:
-    await asyncio.gather(
-        _read(process.stdout, Stream.STDOUT, transcript),
-        _read(process.stderr, Stream.STDERR, transcript),
-        _write(process.stdin, stdin.encode()),
-    )
-
-
-async def _read(
-    reader: asyncio.StreamReader | None, stream: Stream, transcript: Transcript
-) -> None:
-    assert reader is not None
-    while chunk := await reader.read(_CHUNK):
-        transcript.feed(stream, chunk)
-
-
-async def _write(writer: asyncio.StreamWriter | None, data: bytes) -> None:
-    if writer is None:
-        return
-    # A command that does not read its input is no error: Go ignores EPIPE here.
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        writer.write(data)
-        await writer.drain()
-    writer.close()
-
-
-async def _kill_when_ended(process: Process, operation: Operation) -> None:
-    await operation.wait_ended()
-    with contextlib.suppress(ProcessLookupError):
-        process.kill()
 
 
 def _files(inputs: Props, folder: str) -> Props:
@@ -149,6 +152,8 @@ def _assets(folder: str, patterns: list[str]) -> dict[str, Asset]:
 
 
 def _asset(path: str) -> Asset:
+    if os.path.isdir(path):  # a link to one
+        raise CommandError(f"asset path '{path}' is a directory; try using an archive")
     try:
         content = Path(path).read_bytes()
     except OSError as error:

@@ -6,6 +6,7 @@ that cannot be read, an agent that does not answer.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,10 @@ from lab.providers.command.connection import Endpoint
 from lab.providers.command.errors import CommandError
 
 _AGENT_VARIABLE = "SSH_AUTH_SOCK"
+
+_PKCS8_ENCRYPTED = "BEGIN ENCRYPTED PRIVATE KEY"
+_UNSUPPORTED = 'ssh: unsupported key type "ENCRYPTED PRIVATE KEY"'
+_NOT_ENCRYPTED = "ssh: not an encrypted key"
 
 
 @dataclass(frozen=True)
@@ -102,24 +107,45 @@ async def prepare(endpoint: Endpoint) -> Login:
 
 
 def _private_key(endpoint: Endpoint) -> asyncssh.SSHKey:
-    assert endpoint.private_key is not None
+    text, password = endpoint.private_key or "", endpoint.private_key_password
+    if _PKCS8_ENCRYPTED in text:  # Go's ssh package does not read these at all
+        raise CommandError(_UNSUPPORTED if password is None else _NOT_ENCRYPTED)
     try:
-        return asyncssh.import_private_key(endpoint.private_key, endpoint.private_key_password)
-    except asyncssh.KeyEncryptionError as error:
-        raise CommandError("x509: decryption password incorrect") from error
+        key = asyncssh.import_private_key(text)
     except asyncssh.KeyImportError as error:
-        if "assphrase" in str(error):
+        if "assphrase" not in str(error):
+            raise CommandError("ssh: no key found") from error
+        if password is None:
             raise CommandError("ssh: this private key is passphrase protected") from error
-        raise CommandError("ssh: no key found") from error
+        return _decrypted_key(text, password)
+    if password is not None:
+        is_openssh = "OPENSSH PRIVATE KEY" in text
+        raise CommandError("ssh: key is not password protected" if is_openssh else _NOT_ENCRYPTED)
+    return key
+
+
+def _decrypted_key(text: str, password: str) -> asyncssh.SSHKey:
+    try:
+        return asyncssh.import_private_key(text, password)
+    except (asyncssh.KeyEncryptionError, asyncssh.KeyImportError) as error:
+        if "bcrypt" in str(error):
+            raise CommandError(f"{error}: install the Python package bcrypt") from error
+        raise CommandError("x509: decryption password incorrect") from error
 
 
 def _host_key(endpoint: Endpoint) -> asyncssh.SSHKey | None:
+    """The first key of authorized_keys lines, as Go's `ssh.ParseAuthorizedKey`.
+
+    What stands before the key type counts as options, so a known_hosts line works as well.
+    """
     if endpoint.host_key is None:
         return None
-    try:
-        return asyncssh.import_public_key(endpoint.host_key)
-    except asyncssh.KeyImportError as error:
-        raise CommandError("failed to parse host key: ssh: no key found") from error
+    for line in endpoint.host_key.splitlines():
+        text = line.strip()
+        for candidate in (text, text.partition(" ")[2]):
+            with contextlib.suppress(asyncssh.KeyImportError):
+                return asyncssh.import_public_key(candidate)
+    raise CommandError("failed to parse host key: ssh: no key found")
 
 
 async def _agent_keys(path: str) -> list[asyncssh.SSHKeyPair]:

@@ -16,7 +16,7 @@ from lab.providers.command.inputs import Failure, check, decoding_problem, witho
 from lab.providers.command.operation import Operation, Pause, Severity
 from lab.providers.command.resources import RESOURCES, Resource
 from lab.providers.plugin import Plugin, name_of, rpc, type_of
-from lab.providers.wire import UNKNOWN, Props, dump_map, has_unknown, load_map, reveal
+from lab.providers.wire import UNKNOWN, Props, dump_map, load_map, reveal
 
 PACKAGE = "command"
 VERSION = "1.2.1"
@@ -95,7 +95,9 @@ class CommandProvider(Plugin):
     @rpc
     async def Create(self, request: Any, context: Any) -> Any:  # noqa: ARG002
         resource, props = _resource(request), _props(request.properties)
-        _require_valid(resource, props)
+        problem = decoding_problem(resource.inputs, props)
+        if problem:
+            raise CommandError(f"invalid inputs: {problem}")
         if request.preview:
             outputs = dict.fromkeys(resource.computed, UNKNOWN)
         else:
@@ -117,7 +119,9 @@ class CommandProvider(Plugin):
     async def Update(self, request: Any, context: Any) -> Any:  # noqa: ARG002
         resource, state = _resource(request), _props(request.olds)
         news = with_ignored(_props(request.news), state, list(request.ignoreChanges))
-        _require_valid(resource, news)
+        problem = decoding_problem(resource.inputs, news)
+        if problem:
+            raise CommandError(problem)
         if request.preview:
             outputs = _previewed_update(resource, state, news)
         else:
@@ -178,20 +182,15 @@ def _failures(failures: list[Failure]) -> list[provider_pb2.CheckFailure]:
     ]
 
 
-def _require_valid(resource: Resource, props: Props) -> None:
-    problem = decoding_problem(resource.inputs, props)
-    if problem:
-        raise CommandError(f"invalid inputs: {problem}")
-
-
 def _previewed_update(resource: Resource, state: Props, news: Props) -> Props:
     """What is known of the outputs before an update: all of it, unless an input changes.
 
-    An input that is only added does not count, as in the real plugin's framework.
+    An input that is only added does not count unless it is unknown itself, as in the real plugin's
+    framework.
     """
     declared = resource.inputs.inputs
     changes = any(
-        has_unknown(news.get(name))
+        reveal(news.get(name)) is UNKNOWN
         or (name in state and not (name in news and same(state[name], news[name])))
         for name in declared
     )

@@ -87,7 +87,7 @@ _ENDPOINT: dict[str, Input] = {
     "hostKey": _STRING,
 }
 PROXY = Struct("remote.ProxyConnection", _ENDPOINT)
-CONNECTION = Struct("remote.Connection", {**_ENDPOINT, "proxy": Input(type=PROXY)})
+CONNECTION = Struct("remote.Connection", {"proxy": Input(type=PROXY), **_ENDPOINT})
 _CONNECTION = Input(type=CONNECTION, required=True, secret=True)
 
 _LIFECYCLE: dict[str, Input] = {

@@ -6,6 +6,7 @@ Files get the server's default owner and mode, are written in place, and nothing
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import posixpath
 import stat
@@ -92,6 +93,10 @@ async def copy_file(sftp: asyncssh.SFTPClient, source: str, target: str) -> None
             async with _Created(sftp, target) as remote:
                 while chunk := await asyncio.to_thread(local.read, _CHUNK):
                     await remote.write(chunk)
+    except IsADirectoryError as error:  # a link to one
+        reason = f"read {source}: {gotext.os_error(error)}"
+        told = f"failed to copy file {source} to remote path {target}: {reason}"
+        raise CommandError(told) from error
     except OSError as error:
         raise CommandError(f"open {source}: {gotext.os_error(error)}") from error
     except asyncssh.SFTPError as error:
@@ -130,21 +135,32 @@ async def _is_directory(sftp: asyncssh.SFTPClient, path: str) -> bool | None:
 
 
 async def _make_parents(sftp: asyncssh.SFTPClient, path: str) -> None:
-    parent = posixpath.dirname(path)
-    if not parent:
-        return
     try:
-        await sftp.makedirs(parent, exist_ok=True)
-    except asyncssh.SFTPError as error:
+        await _make_all(sftp, posixpath.dirname(path) or ".")
+    except (asyncssh.SFTPError, NotADirectoryError) as error:
         told = f"failed to create parent directories for {path}: {_reason(error)}"
         raise CommandError(told) from error
 
 
 async def _make_directories(sftp: asyncssh.SFTPClient, path: str) -> None:
     try:
-        await sftp.makedirs(path, exist_ok=True)
-    except asyncssh.SFTPError as error:
+        await _make_all(sftp, path)
+    except (asyncssh.SFTPError, NotADirectoryError) as error:
         raise CommandError(f"failed to create remote directory {path}: {_reason(error)}") from error
+
+
+async def _make_all(sftp: asyncssh.SFTPClient, path: str) -> None:
+    """The directory and its parents, as far as they are missing."""
+    try:
+        attributes = await sftp.stat(path)
+    except asyncssh.SFTPError:
+        parent = posixpath.dirname(path.rstrip("/"))
+        if parent not in ("", "/"):
+            await _make_all(sftp, parent)
+        await sftp.mkdir(path)
+    else:
+        if not stat.S_ISDIR(attributes.permissions or 0):
+            raise NotADirectoryError(errno.ENOTDIR, f"mkdir {path}: not a directory")
 
 
 async def _make_directory(sftp: asyncssh.SFTPClient, path: str) -> None:
@@ -159,8 +175,10 @@ async def _make_directory(sftp: asyncssh.SFTPClient, path: str) -> None:
         raise CommandError(f"failed to create remote directory {path}: {_reason(error)}") from error
 
 
-def _reason(error: asyncssh.SFTPError) -> str:
+def _reason(error: asyncssh.SFTPError | NotADirectoryError) -> str:
     match error:
+        case NotADirectoryError():
+            return str(error.strerror)
         case asyncssh.SFTPNoSuchFile() | asyncssh.SFTPNoSuchPath():
             return "file does not exist"
         case asyncssh.SFTPPermissionDenied():

@@ -31,7 +31,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path == "/fail-here":
             status = self.server.fail_here
         body = json.dumps(
-            {"instance": self.server.name, "headers": {k: v for k, v in self.headers.items()}}
+            {"instance": self.server.name, "headers": dict(self.headers.items())}
         ).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
@@ -62,8 +62,8 @@ class Backend(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, name: str) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, name: str, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), _Handler)
         self.name = name
         self.requests: list[tuple[str, str]] = []
         self.fail_here = 200  # the status of /fail-here
@@ -76,8 +76,6 @@ class Backend(ThreadingHTTPServer):
         """Stop listening at once, as a crashed process does."""
         self.shutdown()
         self.server_close()
-
-
 
 
 class _TcpHandler(socketserver.StreamRequestHandler):

@@ -2,16 +2,17 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.unit.router.backends import Backend, serving
-from tests.unit.router.harness import EtcdServer, Router, running
+from tests.unit.router.harness import EtcdServer, Router, empty, running, running_etcd
 
 
-@pytest.fixture
-def folder() -> Iterator[Path]:
+@contextmanager
+def readable_folder() -> Iterator[Path]:
     """A folder that nginx's unprivileged workers can read, which pytest's tmp_path is not."""
     with tempfile.TemporaryDirectory(prefix="fleet-router-") as name:
         path = Path(name)
@@ -20,18 +21,41 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture
-def etcd(tmp_path: Path) -> Iterator[EtcdServer]:
-    server = EtcdServer(tmp_path)
-    server.start()
-    server.client.make_directory("/services")
-    server.client.make_directory("/routers")
-    yield server
-    server.stop()
+def folder() -> Iterator[Path]:
+    with readable_folder() as path:
+        yield path
+
+
+@pytest.fixture(scope="session")
+def etcd_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdServer]:
+    with running_etcd(tmp_path_factory.mktemp("etcd")) as server:
+        yield server
 
 
 @pytest.fixture
-def router(etcd: EtcdServer, folder: Path) -> Iterator[Router]:
-    """A healthy router that knows no service yet."""
+def etcd(etcd_server: EtcdServer) -> EtcdServer:
+    """An etcd that holds only what every cluster has."""
+    empty(etcd_server)
+    return etcd_server
+
+
+@pytest.fixture(scope="session")
+def shared_router(etcd_server: EtcdServer) -> Iterator[Router]:
+    empty(etcd_server)
+    with readable_folder() as folder, running(Router(etcd=etcd_server, folder=folder)) as router:
+        yield router
+
+
+@pytest.fixture
+def router(shared_router: Router, etcd: EtcdServer) -> Router:
+    """A healthy router that knows no service yet. Tests that harm it take `own_router`."""
+    barrier = etcd.client.set("/services/none/barrier", "wakes the router")
+    shared_router.wait_until_applied(barrier.index)
+    return shared_router
+
+
+@pytest.fixture
+def own_router(etcd: EtcdServer, folder: Path) -> Iterator[Router]:
     with running(Router(etcd=etcd, folder=folder)) as router:
         yield router
 

@@ -11,7 +11,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,7 +27,9 @@ IMAGE = PROJECT / "images" / "router"
 
 # A connection of its own for every request, as different clients would have.
 CLIENT = httpx.Client(
-    trust_env=False, headers={"Connection": "close"}, limits=httpx.Limits(max_keepalive_connections=0)
+    trust_env=False,
+    headers={"Connection": "close"},
+    limits=httpx.Limits(max_keepalive_connections=0),
 )
 
 T = TypeVar("T")
@@ -45,47 +48,51 @@ def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
 
 
 def eventually(attempt: Callable[[], T | None], *, what: str, timeout: float = 15.0) -> T:
-    """The first result of `attempt` that is neither None nor False."""
+    """The first result of `attempt` that counts as true."""
     deadline = time.monotonic() + timeout
     while True:
         result = attempt()
-        if result is not None and result is not False:
+        if result:
             return result
         assert time.monotonic() < deadline, f"not within {timeout:.0f} s: {what}"
         time.sleep(0.02)
 
 
 class EtcdServer:
-    """A single-member etcd with the v2 API, like the one on every node."""
+    """A member of etcd with the v2 API, as on every node; alone unless it is given companions."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, address: str = "127.0.0.1") -> None:
         self._folder = folder
-        self.port = free_port()
-        self._peer_port = free_port()
-        self._process: subprocess.Popen[bytes] | None = None
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.address = address
+        self.url = f"http://{address}:{free_port()}"
+        self.peer_url = f"http://{address}:{free_port()}"
         self.client = Etcd([self.url])
+        self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        peer = f"http://127.0.0.1:{self._peer_port}"
-        with (self._folder / "etcd.log").open("ab") as log:
+    def start(self, companions: Iterable[EtcdServer] = ()) -> None:
+        members = {server.address: server.peer_url for server in (self, *companions)}
+        with (self._folder / f"etcd-{self.address}.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
-                    program("etcd", "etcd"), "--enable-v2=true", "--name", "test",
-                    "--data-dir", self._folder / "data", "--unsafe-no-fsync",
+                    program("etcd", "etcd"), "--enable-v2=true", "--name", self.address,
+                    "--data-dir", self._folder / f"data-{self.address}", "--unsafe-no-fsync",
                     "--listen-client-urls", self.url, "--advertise-client-urls", self.url,
-                    "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
-                    "--initial-cluster", f"test={peer}",
+                    "--listen-peer-urls", self.peer_url,
+                    "--initial-advertise-peer-urls", self.peer_url,
+                    "--initial-cluster", ",".join(f"{k}={v}" for k, v in members.items()),
                 ],
                 stdout=log,
                 stderr=log,
             )  # fmt: skip
+
+    def wait_until_ready(self) -> None:
         eventually(self._answers, what=f"etcd answers on {self.url}")
 
     def stop(self) -> None:
+        """As if its power failed."""
         if self._process is not None:
-            self._process.terminate()
-            self._process.wait(20)
+            self._process.kill()
+            self._process.wait()
             self._process = None
 
     def _answers(self) -> bool:
@@ -96,18 +103,62 @@ class EtcdServer:
         return True
 
 
+@contextlib.contextmanager
+def running_etcd(folder: Path) -> Iterator[EtcdServer]:
+    server = EtcdServer(folder)
+    server.start()
+    try:
+        server.wait_until_ready()
+        yield server
+    finally:
+        server.stop()
+
+
+@contextlib.contextmanager
+def running_etcd_cluster(folder: Path) -> Iterator[list[EtcdServer]]:
+    """Three members on three addresses, as three nodes have them."""
+    servers = [EtcdServer(folder, address=f"127.0.0.{n}") for n in (2, 3, 4)]
+    try:
+        for server in servers:
+            server.start([other for other in servers if other is not server])
+        for server in servers:
+            server.wait_until_ready()
+        eventually(lambda: _all_listed(servers), what="every member lists all members")
+        yield servers
+    finally:
+        for server in servers:
+            server.stop()
+
+
+def empty(etcd: EtcdServer) -> None:
+    """Leave only the directories that every cluster has."""
+    for directory in ("/services", "/routers"):
+        etcd.client.make_directory(directory)
+    for child in etcd.client.get("/services").node.nodes:
+        etcd.client.delete(child.key, recursive=True)
+
+
+def _all_listed(servers: Iterable[EtcdServer]) -> bool:
+    lists = [server.client.request("GET", "/v2/members").json()["members"] for server in servers]
+    return all(member["clientURLs"] for members in lists for member in members)
+
+
 @dataclass(kw_only=True)
 class Router:
     """A router agent with its nginx, as a process."""
 
     etcd: EtcdServer
     folder: Path
-    machine_id: str = "0123456789abcdef0123456789abcdef"
+    machine_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     environment: Mapping[str, str] = field(default_factory=dict)
     http_port: int = field(default_factory=free_port)
     https_port: int = field(default_factory=free_port)
     health_port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
+    observer: Etcd = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.observer = self.etcd.client
 
     @property
     def access_log(self) -> Path:
@@ -135,8 +186,8 @@ class Router:
             "ROUTER_HTTP_PORT": str(self.http_port),
             "ROUTER_HTTPS_PORT": str(self.https_port),
             "ROUTER_HEALTH_PORT": str(self.health_port),
-            "ROUTER_DRAIN": "0.5",
-            "ROUTER_QUIT_TIMEOUT": "5",
+            "ROUTER_DRAIN": "0",
+            "ROUTER_QUIT_TIMEOUT": "2",
             **self.environment,
         }
         with (self.folder / "agent.log").open("ab") as log:
@@ -162,7 +213,7 @@ class Router:
             return None
 
     def announced(self) -> dict[str, Any] | None:
-        answer = self.etcd.client.find(f"/routers/{self.machine_id}")
+        answer = self.observer.find(f"/routers/{self.machine_id}")
         return None if answer is None else dict(json.loads(answer.node.value))
 
     def wait_until_applied(self, index: int) -> None:

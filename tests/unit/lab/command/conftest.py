@@ -23,9 +23,7 @@ async def engine() -> AsyncIterator[Engine]:
 
 
 @pytest.fixture
-async def far_side(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[FarSide]:
+async def far_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FarSide]:
     monkeypatch.setattr("asyncssh.connection.SSHServerChannel", AcceptEnvChannel)
     folder = tmp_path / "far"
     folder.mkdir()

@@ -51,7 +51,6 @@ class FarSide:
         }
         return {name: value for name, value in props.items() if value is not None}
 
-
     def count(self, change: int) -> None:
         """A connection came (+1) or went (-1)."""
         self.connections += change > 0
@@ -148,9 +147,7 @@ async def _run(far_side: FarSide, process: asyncssh.SSHServerProcess[bytes]) -> 
     assert shell.stdout
     assert shell.stderr
     feeding = asyncio.create_task(_feed(process.stdin, shell.stdin))
-    await asyncio.gather(
-        _relay(shell.stdout, process.stdout), _relay(shell.stderr, process.stderr)
-    )
+    await asyncio.gather(_relay(shell.stdout, process.stdout), _relay(shell.stderr, process.stderr))
     returncode = await shell.wait()
     feeding.cancel()
     process.exit(returncode)

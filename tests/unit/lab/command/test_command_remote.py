@@ -89,8 +89,7 @@ async def test_a_lost_connection_is_told(engine: Engine, far_side: FarSide) -> N
         await run(engine, far_side, "hang up")
 
     assert failed.value.text == (
-        "wait: remote command exited without exit status or exit signal: "
-        'running "hang up":\n'
+        'wait: remote command exited without exit status or exit signal: running "hang up":\n'
     )
 
 
@@ -134,9 +133,7 @@ async def test_a_line_that_would_hang_the_real_plugin_fails(
 
 
 async def test_a_long_line_is_fine_without_logging(engine: Engine, far_side: FarSide) -> None:
-    state = await run(
-        engine, far_side, "head -c 70000 /dev/zero | tr '\\0' x", logging="none"
-    )
+    state = await run(engine, far_side, "head -c 70000 /dev/zero | tr '\\0' x", logging="none")
 
     assert len(state["stdout"]) == 70000
 

@@ -1,0 +1,165 @@
+"""The door: `python3 -m cluster VERB`, the desired state as JSON on standard input.
+
+bootstrap   find this node's place in the etcd cluster, write etcd's environment file
+wait        until etcd and fleet stand
+platform    the registry and the routers, on every machine
+apply       roll a service out
+remove      drain a service and take it away
+status      print the cluster as JSON
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from types import FrameType
+
+from cluster import desired, environment
+from cluster.apply import apply
+from cluster.bootstrap.blob import Blob
+from cluster.bootstrap.decide import Me
+from cluster.bootstrap.formed import mark_formed
+from cluster.bootstrap.identity import ManagedIdentity
+from cluster.bootstrap.run import Bootstrap, environment_file, write_environment
+from cluster.clock import SystemClock
+from cluster.environment import Environment
+from cluster.errors import ClusterError, Interrupted
+from cluster.etcd import Etcd, EtcdError
+from cluster.fleet import Fleet
+from cluster.fleet_machines import alive_addresses
+from cluster.membership import Membership, client_url
+from cluster.platform import platform
+from cluster.progress import Lines
+from cluster.registry import Registry
+from cluster.remove import remove
+from cluster.status import status
+from cluster.wait import wait
+
+# The node's /run inside this container.
+ETCD_ENVIRONMENT = Path("/run/host/etcd.env")
+# An election takes up to twice etcd's election timeout (5 s); no rollout should fail for it.
+ETCD_PATIENCE = 25.0
+
+
+class Program:
+    """The verbs, with the real world plugged in."""
+
+    def __init__(self, node: Environment) -> None:
+        self._node = node
+        self._clock = SystemClock()
+        self._progress = Lines()
+
+    def bootstrap(self) -> None:
+        me = Me(name=self._node.node, address=self._node.address, size=self._node.size)
+        start = Bootstrap(
+            me,
+            self._node.cluster,
+            blob=self._blob(),
+            membership=Membership(),
+            alive_addresses=alive_addresses,
+            clock=self._clock,
+            progress=self._progress,
+        ).run()
+        write_environment(ETCD_ENVIRONMENT, environment_file(me, start))
+        self._progress(f"etcd may start: {start.state}, {len(start.members)} members")
+
+    def wait(self) -> None:
+        wait(
+            desired.cluster_size(sys.stdin.read()),
+            etcd=self._etcd(),
+            fleet=Fleet(),
+            membership=Membership(),
+            address=self._node.address,
+            mark_formed=partial(mark_formed, self._blob(), self._clock),
+            clock=self._clock,
+            progress=self._progress,
+        )
+
+    def platform(self) -> None:
+        platform(
+            desired.platform(sys.stdin.read()),
+            etcd=self._etcd(),
+            fleet=Fleet(),
+            registry=self._registry(),
+            clock=self._clock,
+            progress=self._progress,
+            holder=self._node.node,
+        )
+
+    def apply(self) -> None:
+        apply(
+            desired.service(sys.stdin.read()),
+            etcd=self._etcd(),
+            fleet=Fleet(),
+            registry=self._registry(),
+            clock=self._clock,
+            progress=self._progress,
+            holder=self._node.node,
+        )
+
+    def remove(self) -> None:
+        remove(
+            desired.removal(sys.stdin.read()),
+            etcd=self._etcd(),
+            fleet=Fleet(),
+            clock=self._clock,
+            progress=self._progress,
+            holder=self._node.node,
+        )
+
+    def status(self) -> None:
+        print(json.dumps(status(self._etcd(), Fleet(), Membership(), self._node.address), indent=2))
+
+    def _etcd(self) -> Etcd:
+        return Etcd(
+            [client_url("127.0.0.1"), client_url(self._node.address)],
+            patience=ETCD_PATIENCE,
+            clock=self._clock,
+        )
+
+    def _registry(self) -> Registry:
+        return Registry(self._clock, self._progress)
+
+    def _blob(self) -> Blob:
+        identity = ManagedIdentity(self._node.client_id, self._clock)
+        return Blob(self._node.data_account, "cluster", "members.json", identity, self._clock)
+
+
+def main(arguments: list[str]) -> int:
+    """Run one verb. Returns the exit status."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # As process 1 of its container the program would ignore signals it does not handle.
+        signal.signal(number, _interrupt)
+    try:
+        program = Program(environment.read(os.environ))
+        verbs: dict[str, Callable[[], None]] = {
+            "bootstrap": program.bootstrap,
+            "wait": program.wait,
+            "platform": program.platform,
+            "apply": program.apply,
+            "remove": program.remove,
+            "status": program.status,
+        }
+        if len(arguments) != 1 or arguments[0] not in verbs:
+            raise ClusterError(f"say one of: {', '.join(verbs)}")
+        verbs[arguments[0]]()
+    except (ClusterError, EtcdError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except Interrupted as signalled:
+        print(f"error: interrupted by {signalled}; run it again to finish", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> None:
+    raise Interrupted(signal.Signals(number).name)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,31 @@
+"""Keeps the last releases of a service in fleet, inactive, for a rollback; destroys older ones."""
+
+from __future__ import annotations
+
+from cluster.fleet import Fleet
+from cluster.progress import Progress
+from cluster.service_keys import LEDGER_LENGTH, ServiceKeys
+from cluster.view import View
+
+
+def prune(view: View, fleet: Fleet, keys: ServiceKeys, *, keep: int, progress: Progress) -> None:
+    """Destroy units of releases beyond the last `keep`, and ledger entries beyond the last 12
+    (the routers read the whole of /services at every change)."""
+    stopped = {i.id.release for i in view.instances.values()} - {
+        i.id.release for i in view.present()
+    }
+    newest_first = sorted(
+        view.record.ledger.values(), key=lambda entry: (entry.finished, entry.release), reverse=True
+    )
+    replaced = [entry.release for entry in newest_first if entry.outcome == "replaced"]
+    doomed = stopped - {view.record.current} - set(replaced[:keep])
+    for instance in view.instances.values():
+        if instance.id.release in doomed:
+            for unit in instance.units:
+                fleet.destroy(unit.name)
+    if doomed:
+        progress(f"removed the units of older releases: {', '.join(sorted(doomed))}")
+    kept = {view.record.current, *replaced[:keep]}
+    for entry in newest_first[LEDGER_LENGTH:]:
+        if entry.release not in kept:
+            keys.delete_ledger(entry.release)

@@ -1,0 +1,191 @@
+"""The cluster at work: wait until it stands, start the platform, roll out each service.
+
+Everything is done by `fleet-cluster` on one of the nodes, over SSH. A command runs again whenever
+one of its inputs changes, so every verb can be repeated; what varies goes in by stdin, and the
+command's text stays the same, because it is an input, too.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+from pulumi_command import remote
+
+from components.artefacts import Artefacts
+from components.load_balancer import SSH_PORT
+from components.scale_set import ADMIN
+from components.unit_files import platform_order, service_order
+from settings import InstanceSet
+
+WAIT_SECONDS = 1200
+"""For machines that boot, a role that spreads and an etcd that forms: minutes on Azure."""
+PLATFORM_SECONDS = 900
+ROLLOUT_SECONDS = 3600
+REMOVAL_SECONDS = 900
+
+
+@dataclass(kw_only=True, frozen=True)
+class FleetArgs:
+    nodes: int
+    public_ip: pulumi.Input[str]
+    """Leads to a healthy node, which the load balancer picks."""
+    host_name: pulumi.Input[str]
+    """Its DNS name."""
+    admin_private_key: pulumi.Input[str]
+    host_public_key: pulumi.Input[str]
+    """The nodes' one host key, pinned in every connection."""
+    scale_set: pulumi.Resource
+    """Gone with it is everything that runs on it."""
+    scale_set_name: pulumi.Input[str]
+    artefacts: Artefacts
+    services: Sequence[InstanceSet]
+    drain_seconds: int
+
+
+@dataclass(kw_only=True, frozen=True)
+class ServiceArgs:
+    node: "Node"
+    platform: pulumi.Resource
+    """What must run before any service."""
+    service: InstanceSet
+    drain_seconds: int
+
+
+@dataclass(kw_only=True, frozen=True)
+class Node:
+    """Where commands run, and what they have in common."""
+
+    connection: remote.ConnectionArgs
+    scale_set: pulumi.Resource
+    scale_set_name: pulumi.Input[str]
+
+    def command(
+        self,
+        name: str,
+        verb: str,
+        order: Mapping[str, Any],
+        *,
+        seconds: int,
+        delete: str | None = None,
+        parent: pulumi.Resource,
+        after: Sequence[pulumi.Resource] = (),
+    ) -> remote.Command:
+        """A verb of `fleet-cluster`, with its order as JSON on standard input."""
+        limit = f"{seconds // 60 + 5}m"
+        return remote.Command(
+            name,
+            connection=self.connection,
+            # The comment makes it run again on new machines: they know nothing of the old ones.
+            create=pulumi.Output.concat(
+                _on_the_node(verb, seconds), "  # on scale set ", self.scale_set_name
+            ),
+            delete=delete,
+            stdin=json.dumps(order, indent=1, sort_keys=True),
+            # else sshd would have to accept environment variables
+            add_previous_output_in_env=False,
+            opts=pulumi.ResourceOptions(
+                parent=parent,
+                depends_on=list(after),
+                # destroying the machines needs no farewell to each service
+                deleted_with=self.scale_set,
+                custom_timeouts=pulumi.CustomTimeouts(create=limit, update=limit, delete=limit),
+            ),
+        )
+
+
+class Fleet(pulumi.ComponentResource):
+    """Readiness of the cluster, the platform units, and a Service for each instance set.
+
+    Output: `addresses`, by which each service is reached.
+    """
+
+    addresses: dict[str, list[pulumi.Output[str]]]
+
+    def __init__(
+        self, name: str, args: FleetArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("fleet:index:Fleet", name, {}, opts)
+        node = Node(
+            connection=remote.ConnectionArgs(
+                host=args.public_ip,
+                port=SSH_PORT,
+                user=ADMIN,
+                private_key=args.admin_private_key,
+                host_key=args.host_public_key,
+                # machines that boot refuse for minutes; the command's own timeout ends it
+                dial_error_limit=-1,
+            ),
+            scale_set=args.scale_set,
+            scale_set_name=args.scale_set_name,
+        )
+
+        ready = node.command(
+            f"{name}-ready",
+            "wait",
+            {"size": args.nodes, "timeout": WAIT_SECONDS},
+            seconds=WAIT_SECONDS + 60,
+            parent=self,
+        )
+        platform = node.command(
+            f"{name}-platform",
+            "platform",
+            platform_order(args.artefacts),
+            seconds=PLATFORM_SECONDS,
+            parent=self,
+            after=[ready],
+        )
+        # Each for itself: a service that fails holds up no other.
+        for service in args.services:
+            Service(
+                service.name,
+                ServiceArgs(
+                    node=node,
+                    platform=platform,
+                    service=service,
+                    drain_seconds=args.drain_seconds,
+                ),
+                pulumi.ResourceOptions(parent=self),
+            )
+        self.addresses = {
+            service.name: addresses(service, args.host_name) for service in args.services
+        }
+        self.register_outputs({"addresses": self.addresses})
+
+
+class Service(pulumi.ComponentResource):
+    """One instance set: rolled out when anything of it changes, drained and removed with it."""
+
+    def __init__(self, name: str, args: ServiceArgs, opts: pulumi.ResourceOptions) -> None:
+        super().__init__("fleet:index:Service", name, {}, opts)
+        removal = json.dumps({"name": args.service.name, "drain": args.drain_seconds})
+
+        args.node.command(
+            f"{name}-rollout",
+            "apply",
+            service_order(args.service, args.drain_seconds),
+            seconds=ROLLOUT_SECONDS,
+            # stdin is the rollout's order also here; the removal has an order of its own
+            delete=f"echo '{removal}' | {_on_the_node('remove', REMOVAL_SECONDS)}",
+            parent=self,
+            after=[args.platform],
+        )
+        self.register_outputs({})
+
+
+def addresses(service: InstanceSet, host_name: pulumi.Input[str]) -> list[pulumi.Output[str]]:
+    """Where clients find a service: its host names, or ours; its ports."""
+    hosts: tuple[pulumi.Input[str], ...] = service.http.hosts if service.http else ()
+    if service.http and not hosts:
+        hosts = (host_name,)
+    return [
+        *(pulumi.Output.concat("http://", host) for host in hosts),
+        *(pulumi.Output.concat("tcp://", host_name, f":{port}") for port in service.tcp),
+        *(pulumi.Output.concat("udp://", host_name, f":{port}") for port in service.udp),
+    ]
+
+
+def _on_the_node(verb: str, seconds: int) -> str:
+    """The deadline is on the far side: an SSH command that hangs can't be stopped from here."""
+    return f"sudo timeout --kill-after=30 {seconds} /opt/bin/fleet-cluster {verb}"

@@ -1,0 +1,387 @@
+"""The sidekick against a real etcd and a real instance; only docker is played."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.router.backends import Backend, TcpEcho, serving
+from tests.unit.router.harness import (
+    PROJECT,
+    EtcdServer,
+    eventually,
+    running_etcd_cluster,
+)
+
+SCRIPT = PROJECT / "cloud-config" / "bin" / "announce"
+INSTANCE = "/services/api/instances/0badcafe-1"
+FAILURE = "/services/api/failures/0badcafe-1"
+
+
+class Container:
+    """What docker says about the container of the instance."""
+
+    def __init__(self, state: Path) -> None:
+        self.state = state
+        self.log("")
+        self.process = subprocess.Popen(["sleep", "600"])
+
+    def runs(self, ports: dict[str, str]) -> None:
+        """It runs, with these container ports published on these ports of the node."""
+        published = {
+            port: [{"HostIp": "127.0.0.1", "HostPort": number}] for port, number in ports.items()
+        }
+        self._describe({"Running": True, "Pid": self.process.pid}, published)
+
+    def dies(self, code: int) -> None:
+        self.process.kill()
+        self.process.wait()
+        self._describe({"Running": False, "Pid": 0, "ExitCode": code}, {})
+
+    def is_replaced(self) -> None:
+        """systemd started it again: another process, and other ports once it `runs`."""
+        self.process = subprocess.Popen(["sleep", "600"])
+
+    def log(self, text: str) -> None:
+        (self.state / "log").write_text(text)
+
+    def health(self, status: str) -> None:
+        (self.state / "health").write_text(status)
+
+    def _describe(self, state: dict[str, Any], ports: dict[str, Any]) -> None:
+        description = [{"Name": "/api-1", "State": state, "NetworkSettings": {"Ports": ports}}]
+        staged = self.state / "inspect.new"
+        staged.write_text(json.dumps(description))
+        staged.rename(self.state / "inspect.json")
+
+
+class Sidekick:
+    """The script as a process."""
+
+    def __init__(self, etcd: EtcdServer, container: Container) -> None:
+        self._etcd = etcd
+        self._observer = etcd.client
+        self._container = container
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, **environment: str) -> None:
+        self.process = subprocess.Popen(
+            [SCRIPT],
+            env={
+                "PATH": f"{Path(__file__).parent}:{os.environ['PATH']}",
+                "DOCKER_STATE": str(self._container.state),
+                "ETCD": self._etcd.url,
+                "NODE_NAME": "core-0",
+                "NODE_IP": "127.0.0.1",
+                "ANNOUNCE_NAME": "api",
+                "ANNOUNCE_RELEASE": "0badcafe",
+                "ANNOUNCE_INSTANCE": "1",
+                "CONTAINER": "api-1",
+                "DRAIN_SECONDS": "0",
+                "ROUTERS_TIMEOUT": "0",
+                "ANNOUNCE_BEAT": "0.5",
+                **environment,
+            },
+        )
+
+    def terminate(self) -> None:
+        assert self.process is not None
+        self.process.terminate()
+
+    def wait(self) -> int:
+        assert self.process is not None
+        return self.process.wait(30)
+
+    def watch_through(self, etcd: EtcdServer) -> None:
+        """Look at its keys through another member of etcd."""
+        self._observer = etcd.client
+
+    def announced(self) -> dict[str, Any] | None:
+        return self._value(INSTANCE)
+
+    def failure(self) -> dict[str, Any] | None:
+        return self._value(FAILURE)
+
+    def _value(self, key: str) -> dict[str, Any] | None:
+        answer = self._observer.find(key)
+        return None if answer is None else dict(json.loads(answer.node.value))
+
+
+@pytest.fixture
+def container(tmp_path: Path) -> Iterator[Container]:
+    container = Container(tmp_path)
+    yield container
+    container.process.kill()
+    container.process.wait()
+
+
+@pytest.fixture
+def sidekick(etcd: EtcdServer, container: Container) -> Iterator[Sidekick]:
+    sidekick = Sidekick(etcd, container)
+    yield sidekick
+    if sidekick.process is not None:
+        sidekick.process.terminate()
+        sidekick.process.wait(30)
+
+
+@pytest.fixture
+def app() -> Iterator[Backend]:
+    app = Backend("app")
+    with serving(app):
+        yield app
+
+
+def port_of(app: Backend) -> str:
+    return app.address.rpartition(":")[2]
+
+
+def test_healthy_instance_is_announced_with_its_published_ports(
+    sidekick: Sidekick, container: Container, app: Backend
+) -> None:
+    ports = {"8080/tcp": port_of(app), "64738/tcp": "40001", "64738/udp": "40002"}
+    container.runs(ports)
+
+    sidekick.start(HTTP_PORT="8080", HEALTH_PATH="/ok", TCP_PORTS="64738", UDP_PORTS="64738")
+
+    assert eventually(sidekick.announced, what="the instance is announced") == {
+        "http": app.address,
+        "tcp": {"64738": "127.0.0.1:40001"},
+        "udp": {"64738": "127.0.0.1:40002"},
+        "node": "core-0",
+    }
+
+
+def test_announcement_expires_without_its_sidekick(
+    etcd: EtcdServer, sidekick: Sidekick, container: Container, app: Backend
+) -> None:
+    container.runs({"8080/tcp": port_of(app)})
+
+    sidekick.start(HTTP_PORT="8080")
+
+    eventually(sidekick.announced, what="the instance is announced")
+    ttl = etcd.client.get(INSTANCE).node.ttl
+    assert ttl is not None
+    assert 0 < ttl <= 15
+
+
+def test_renewal_does_not_write_the_value_again(
+    etcd: EtcdServer, sidekick: Sidekick, container: Container, app: Backend
+) -> None:
+    container.runs({"8080/tcp": port_of(app)})
+    sidekick.start(HTTP_PORT="8080")
+    eventually(sidekick.announced, what="the instance is announced")
+    first = etcd.client.get(INSTANCE).node
+
+    def renewed() -> bool:
+        return etcd.client.get(INSTANCE).node.modified_index > first.modified_index
+
+    eventually(renewed, what="the key is renewed")
+    assert etcd.client.get(INSTANCE).node.created_index == first.created_index
+
+
+def test_instance_that_is_not_healthy_yet_is_not_announced_and_says_why(
+    sidekick: Sidekick, container: Container, app: Backend
+) -> None:
+    container.runs({"8080/tcp": port_of(app)})
+    container.log("one\ntwo\nthree\nfour\nfive\nno database\n")
+
+    sidekick.start(HTTP_PORT="8080", HEALTH_PATH="/status=500")
+
+    failure = eventually(sidekick.failure, what="the failure is reported")
+    assert failure == {
+        "node": "core-0",
+        "reason": f"GET http://{app.address}/status=500 answered 500",
+        "log": "two\nthree\nfour\nfive\nno database",
+    }
+    assert sidekick.announced() is None
+
+
+def test_report_of_a_failure_goes_when_the_instance_is_healthy(
+    sidekick: Sidekick, container: Container, app: Backend
+) -> None:
+    app.fail_here = 503
+    container.runs({"8080/tcp": port_of(app)})
+    sidekick.start(HTTP_PORT="8080", HEALTH_PATH="/fail-here")
+    eventually(sidekick.failure, what="the failure is reported")
+
+    app.fail_here = 200
+
+    eventually(sidekick.announced, what="the instance is announced")
+    eventually(lambda: sidekick.failure() is None, what="the report is gone")
+
+
+def test_instance_that_turns_unhealthy_is_taken_out(
+    sidekick: Sidekick, container: Container, app: Backend
+) -> None:
+    container.runs({"8080/tcp": port_of(app)})
+    sidekick.start(HTTP_PORT="8080", HEALTH_PATH="/fail-here")
+    eventually(sidekick.announced, what="the instance is announced")
+
+    app.fail_here = 503
+
+    eventually(lambda: sidekick.announced() is None, what="the announcement is gone")
+    failure = eventually(sidekick.failure, what="the failure is reported")
+    assert failure["reason"].endswith("answered 503")
+
+
+def test_restarted_container_is_announced_with_its_new_port(
+    sidekick: Sidekick, container: Container, app: Backend
+) -> None:
+    container.runs({"8080/tcp": port_of(app)})
+    sidekick.start(HTTP_PORT="8080")
+    eventually(sidekick.announced, what="the instance is announced")
+    successor = Backend("successor")
+
+    container.dies(137)
+    eventually(lambda: sidekick.announced() is None, what="the announcement is gone")
+    with serving(successor):
+        container.is_replaced()
+        container.runs({"8080/tcp": port_of(successor)})
+
+        value = eventually(sidekick.announced, what="the successor is announced")
+        assert value["http"] == successor.address
+
+
+def test_tcp_service_is_announced_when_it_accepts_connections(
+    sidekick: Sidekick, container: Container
+) -> None:
+    voice = TcpEcho("voice")
+    with serving(voice):
+        container.runs({"64738/tcp": str(voice.server_address[1])})
+
+        sidekick.start(TCP_PORTS="64738")
+
+        value = eventually(sidekick.announced, what="the instance is announced")
+    assert value["tcp"] == {"64738": f"127.0.0.1:{voice.server_address[1]}"}
+
+
+def test_udp_service_is_announced_when_dockers_health_check_passes(
+    sidekick: Sidekick, container: Container
+) -> None:
+    container.health("starting")
+    container.runs({"64738/udp": "40002"})
+    sidekick.start(UDP_PORTS="64738")
+    failure = eventually(sidekick.failure, what="the failure is reported")
+    assert failure["reason"] == "docker's health check says: starting"
+
+    container.health("healthy")
+
+    value = eventually(sidekick.announced, what="the instance is announced")
+    assert value["udp"] == {"64738": "127.0.0.1:40002"}
+
+
+def test_stop_removes_the_key_at_once_and_drains_before_it_ends(
+    sidekick: Sidekick, container: Container, app: Backend
+) -> None:
+    container.runs({"8080/tcp": port_of(app)})
+    sidekick.start(HTTP_PORT="8080", DRAIN_SECONDS="1.5")
+    eventually(sidekick.announced, what="the instance is announced")
+
+    start = time.monotonic()
+    sidekick.terminate()
+
+    eventually(lambda: sidekick.announced() is None, what="the announcement is gone")
+    assert sidekick.process is not None
+    assert sidekick.process.poll() is None
+    assert sidekick.wait() == 0
+    assert time.monotonic() - start >= 1.5
+
+
+def test_stop_waits_until_every_live_router_has_applied_the_removal(
+    etcd: EtcdServer, sidekick: Sidekick, container: Container, app: Backend
+) -> None:
+    for router, applied in (("ahead", 10**9), ("behind", 1)):
+        etcd.client.set(f"/routers/{router}", json.dumps({"node": router, "applied": applied}))
+    container.runs({"8080/tcp": port_of(app)})
+    sidekick.start(HTTP_PORT="8080", ROUTERS_TIMEOUT="60")
+    eventually(sidekick.announced, what="the instance is announced")
+
+    sidekick.terminate()
+
+    eventually(lambda: sidekick.announced() is None, what="the announcement is gone")
+    assert sidekick.process is not None
+    with pytest.raises(subprocess.TimeoutExpired):
+        sidekick.process.wait(1)
+    etcd.client.set("/routers/behind", json.dumps({"node": "behind", "applied": 10**9}))
+    assert sidekick.wait() == 0
+
+
+def test_stop_does_not_drain_an_instance_that_is_already_dead(
+    sidekick: Sidekick, container: Container, app: Backend
+) -> None:
+    container.runs({"8080/tcp": port_of(app)})
+    sidekick.start(HTTP_PORT="8080", DRAIN_SECONDS="60", ROUTERS_TIMEOUT="60")
+    eventually(sidekick.announced, what="the instance is announced")
+
+    container.dies(1)
+    sidekick.terminate()
+
+    assert sidekick.wait() == 0
+    assert sidekick.announced() is None
+
+
+def test_instance_that_dies_before_it_was_healthy_leaves_its_last_words(
+    sidekick: Sidekick, container: Container
+) -> None:
+    container.runs({"8080/tcp": "1"})
+    sidekick.start(HTTP_PORT="8080")
+    eventually(sidekick.failure, what="the sidekick checks the instance")
+
+    container.log("cannot open /data: permission denied\n")
+    container.dies(3)
+    sidekick.terminate()
+
+    assert sidekick.wait() == 0
+    assert sidekick.failure() == {
+        "node": "core-0",
+        "reason": "container api-1 ended with exit code 3",
+        "log": "cannot open /data: permission denied",
+    }
+
+
+def test_stop_leaves_the_key_of_the_same_instance_on_another_node(
+    etcd: EtcdServer, sidekick: Sidekick, container: Container, app: Backend
+) -> None:
+    container.runs({"8080/tcp": port_of(app)})
+    sidekick.start(HTTP_PORT="8080")
+    eventually(sidekick.announced, what="the instance is announced")
+    elsewhere = {"http": "10.0.0.9:32768", "tcp": {}, "udp": {}, "node": "core-2"}
+    etcd.client.set(INSTANCE, json.dumps(elsewhere))
+
+    sidekick.terminate()
+    sidekick.wait()
+
+    assert sidekick.announced() == elsewhere
+
+
+def test_instance_stays_announced_while_etcd_is_away_on_its_own_node(
+    tmp_path: Path, container: Container, app: Backend
+) -> None:
+    container.runs({"8080/tcp": port_of(app)})
+    with running_etcd_cluster(tmp_path) as (own, other, _):
+        sidekick = Sidekick(own, container)
+        sidekick.start(HTTP_PORT="8080")
+        try:
+            eventually(sidekick.announced, what="the instance is announced")
+
+            own.stop()
+
+            sidekick.watch_through(other)
+            other.wait_until_ready()
+            index = other.client.get(INSTANCE).node.modified_index
+
+            def renewed() -> bool:
+                return other.client.get(INSTANCE).node.modified_index > index
+
+            eventually(renewed, what="the key is renewed")
+        finally:
+            sidekick.terminate()
+            sidekick.wait()
+        assert sidekick.announced() is None

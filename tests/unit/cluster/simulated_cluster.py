@@ -1,0 +1,384 @@
+"""A cluster in memory: fleet's API, its engine and agents, systemd, sidekicks and routers.
+
+As slow and as forgetful as the real ones, in simulated time: fleet schedules after a while, an app
+needs time to become healthy, a sidekick drains when it is stopped, a router follows with a lag.
+`Weather` says what goes wrong.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+import httpx
+
+from tests.unit.cluster.simulated_clock import SimulatedClock
+from tests.unit.cluster.simulated_etcd import SimulatedEtcd
+
+_INSTANCE = re.compile(
+    r"(?P<service>.+)-(?P<release>[0-9a-f]{8})(?P<announce>-announce)?@(?P<n>\d+)\.service"
+)
+
+
+@dataclass
+class Weather:
+    """What goes wrong."""
+
+    unhealthy: set[str] = field(default_factory=set)  # words in an app unit that never gets well
+    failing: dict[str, int] = field(default_factory=dict)  # word in a unit → fails so many times
+    fleet_faults: list[str] = field(default_factory=list)  # before, after, unavailable
+    stuck_routers: set[str] = field(default_factory=set)  # machine ids
+
+
+@dataclass
+class SimulatedUnit:
+    name: str
+    options: list[dict[str, str]]
+    desired: str
+    machine: str = ""
+
+    def fleet_options(self, name: str) -> list[str]:
+        prefix, _, instance = self.name.removesuffix(".service").partition("@")
+        return [
+            o["value"].replace("%p", prefix).replace("%i", instance)
+            for o in self.options
+            if o["section"] == "X-Fleet" and o["name"] == name
+        ]
+
+    @property
+    def is_global(self) -> bool:
+        return self.fleet_options("Global") == ["true"]
+
+    @property
+    def text(self) -> str:
+        return " ".join(o["value"] for o in self.options)
+
+
+@dataclass
+class Job:
+    """A unit on a machine, as its agent and systemd have it."""
+
+    target: str = "loaded"  # what the agent last asked systemd for
+    active: str = "inactive"
+    sub: str = "dead"
+    since: float = 0.0
+
+
+class SimulatedCluster:
+    START, HEALTHY, STOP = 0.5, 1.5, 0.5  # seconds
+
+    def __init__(self, clock: SimulatedClock, etcd: SimulatedEtcd, *, machines: int = 3) -> None:
+        self.clock = clock
+        self.etcd = etcd
+        self.weather = Weather()
+        self.machines = {f"{n:x}" * 32: f"10.0.0.{3 + n}" for n in range(1, machines + 1)}
+        self.units: dict[str, SimulatedUnit] = {}
+        self.jobs: dict[tuple[str, str], Job] = {}
+        self.drain = 2.0
+        self.router_lag = 0.5
+        self.writes: list[str] = []
+        self.serving: list[set[str]] = []  # instance keys that every router serves, tick by tick
+        self._failed: dict[str, int] = {}
+        self.lost_requests: list[str] = []  # a router sent clients to an instance that was not up
+        self._read: dict[str, tuple[float, int, frozenset[str]]] = {}
+        self._routing: dict[str, frozenset[str]] = {}  # what each router's nginx has loaded
+        etcd.put("/services/.keep", "")
+        etcd.delete("/services/.keep")
+        clock.listeners.append(self.tick)
+        self.tick()
+
+    # --- fleet's API ----------------------------------------------------------------------------
+
+    @property
+    def transport(self) -> httpx.MockTransport:
+        return httpx.MockTransport(self._handle)
+
+    def _handle(self, request: httpx.Request) -> httpx.Response:
+        fault = self.weather.fleet_faults.pop(0) if self.weather.fleet_faults else ""
+        if fault == "before":
+            return httpx.Response(500)
+        if fault == "unavailable":
+            return httpx.Response(503, json={"error": {"code": 503, "message": "no etcd"}})
+        response = self._answer(request)
+        return httpx.Response(500) if fault == "after" else response
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        path = request.url.path.removeprefix("/fleet/v1")
+        if path == "/machines":
+            return httpx.Response(
+                200,
+                json={
+                    "machines": [
+                        {"id": m, "primaryIP": ip, "metadata": {"role": "core"}}
+                        for m, ip in self.machines.items()
+                    ]
+                },
+            )
+        if path == "/state":
+            return self._page(request, "states", [self._state(*key) for key in sorted(self.jobs)])
+        if path == "/units":
+            return self._page(request, "units", [self._unit(name) for name in sorted(self.units)])
+        name = path.removeprefix("/units/")
+        match request.method:
+            case "GET":
+                if name not in self.units:
+                    return httpx.Response(404, json={"error": {"code": 404, "message": "none"}})
+                return httpx.Response(200, json=self._unit(name))
+            case "PUT":
+                return self._put(name, json.loads(request.content))
+            case "DELETE":
+                self.writes.append(f"destroy {name}")
+                return httpx.Response(204 if self.units.pop(name, None) else 404)
+        raise NotImplementedError(request.method)
+
+    def _page(self, request: httpx.Request, field_name: str, items: list[Any]) -> httpx.Response:
+        page = int(request.url.params.get("nextPageToken", "0"))
+        body: dict[str, Any] = {field_name: items[page * 5 : page * 5 + 5]}
+        if len(items) > page * 5 + 5:
+            body["nextPageToken"] = str(page + 1)
+        return httpx.Response(200, json=body)
+
+    def _put(self, name: str, body: dict[str, Any]) -> httpx.Response:
+        self.writes.append(f"{body['desiredState']} {name}")
+        options = body.get("options")
+        if name not in self.units:
+            if not options:
+                return httpx.Response(409)
+            self.units[name] = SimulatedUnit(name, options, body["desiredState"])
+            return httpx.Response(201)
+        assert not options or options == self.units[name].options, f"{name}: content was replaced"
+        self.units[name].desired = body["desiredState"]
+        return httpx.Response(204)
+
+    def _unit(self, name: str) -> dict[str, Any]:
+        unit = self.units[name]
+        job = self.jobs.get((name, unit.machine))
+        return {
+            "name": name,
+            "options": unit.options,
+            "desiredState": unit.desired,
+            "currentState": job.target if job else "inactive",
+            "machineID": unit.machine,
+        }
+
+    def _state(self, name: str, machine: str) -> dict[str, str]:
+        job = self.jobs[name, machine]
+        return {
+            "name": name,
+            "machineID": machine,
+            "systemdLoadState": "loaded",
+            "systemdActiveState": job.active,
+            "systemdSubState": job.sub,
+        }
+
+    # --- what happens by itself -----------------------------------------------------------------
+
+    def tick(self) -> None:
+        self._schedule()
+        self._run_agents()
+        for key, job in list(self.jobs.items()):
+            self._run_systemd(*key, job)
+        self._run_routers()
+        self.serving.append(self._served())
+
+    def lose_machine(self, machine: str) -> None:
+        """It is gone, and fleet knows."""
+        del self.machines[machine]
+        for key in [key for key in self.jobs if key[1] == machine]:
+            del self.jobs[key]
+        for unit in self.units.values():
+            if unit.machine == machine:
+                unit.machine = ""
+
+    def _schedule(self) -> None:
+        for unit in self.units.values():
+            if unit.desired == "inactive":
+                if unit.machine and (unit.name, unit.machine) not in self.jobs:
+                    unit.machine = ""
+            elif not unit.machine and not unit.is_global:
+                unit.machine = self._place(unit)
+
+    def _place(self, unit: SimulatedUnit) -> str:
+        def load(machine: str) -> int:
+            return sum(other.machine == machine for other in self.units.values())
+
+        for machine in sorted(self.machines, key=lambda m: (load(m), m)):
+            here = [u for u in self.units.values() if u.machine == machine and u is not unit]
+            wanted = unit.fleet_options("MachineID")
+            peers = unit.fleet_options("MachineOf")
+            if wanted and machine not in wanted:
+                continue
+            if any(peer not in {u.name for u in here} for peer in peers):
+                continue
+            if any(_conflict(unit, other) or _conflict(other, unit) for other in here):
+                continue
+            return machine
+        return ""
+
+    def _run_agents(self) -> None:
+        for unit in self.units.values():
+            machines = list(self.machines) if unit.is_global else [unit.machine]
+            for machine in filter(None, machines):
+                job = self.jobs.get((unit.name, machine))
+                if unit.desired == "inactive":
+                    if job is not None:
+                        self._order(job, "loaded")
+                        if job.active in ("inactive", "failed"):
+                            del self.jobs[unit.name, machine]
+                    continue
+                if job is None:
+                    job = self.jobs[unit.name, machine] = Job(since=self.clock.now())
+                self._order(job, unit.desired)
+        for name, machine in list(self.jobs):
+            if name not in self.units:
+                assert self.jobs[name, machine].active in ("inactive", "failed"), (
+                    f"{name} destroyed alive"
+                )
+                del self.jobs[name, machine]
+
+    def _order(self, job: Job, target: str) -> None:
+        """The agent compares with what it ordered last, never with what systemd says."""
+        if job.target == target:
+            return
+        job.target = target
+        if target == "launched":
+            self._become(job, "activating", "start")
+        elif job.active not in ("inactive", "failed"):
+            self._become(job, "deactivating", "stop")
+
+    def systemctl(self, verb: str, name: str, machine: str) -> None:
+        """What a turn's unit does on its machine."""
+        job = self.jobs[name, machine]
+        if verb == "start" and job.active not in ("active", "activating"):
+            self._become(job, "activating", "start")
+        if verb == "stop" and job.active not in ("inactive", "failed"):
+            self._become(job, "deactivating", "stop")
+
+    def _become(self, job: Job, active: str, sub: str) -> None:
+        job.active, job.sub, job.since = active, sub, self.clock.now()
+
+    def _run_systemd(self, name: str, machine: str, job: Job) -> None:
+        age = self.clock.now() - job.since
+        if job.active == "activating" and age >= self.START:
+            word = next((w for w in self.weather.failing if w in name or w in self._text(name)), "")
+            if word and self._failed.get(name, 0) < self.weather.failing[word]:
+                self._failed[name] = self._failed.get(name, 0) + 1
+                self._become(job, "failed", "failed")
+            elif self._may_start(name, machine):
+                self._become(job, "active", "running")
+                self._on_active(name, machine)
+        elif job.active == "deactivating":
+            self._stop(name, machine, job, age)
+        elif job.active == "active":
+            self._beat(name, machine, job, age)
+
+    def _text(self, name: str) -> str:
+        return self.units[name].text if name in self.units else ""
+
+    def _may_start(self, name: str, machine: str) -> bool:
+        match = _INSTANCE.fullmatch(name)
+        if match is None or not match["announce"]:
+            return True
+        return self._app_job(match, machine).active == "active"
+
+    def _on_active(self, name: str, machine: str) -> None:
+        """A turn's unit carries out its commands when it becomes active."""
+        for option in self.units[name].options:
+            if option["name"] == "ExecStart" and option["value"].startswith("/usr/bin/systemctl"):
+                _, verb, *units = option["value"].split()
+                for unit in units:
+                    self.systemctl(verb, unit, machine)
+
+    def _app_job(self, match: re.Match[str], machine: str) -> Job:
+        app = f"{match['service']}-{match['release']}@{match['n']}.service"
+        return self.jobs.get((app, machine), Job())
+
+    def _stop(self, name: str, machine: str, job: Job, age: float) -> None:
+        match = _INSTANCE.fullmatch(name)
+        if match is not None and match["announce"]:
+            key = _key(match)
+            self.etcd.delete(key)
+            if age >= self.drain:
+                self._become(job, "inactive", "dead")
+            return
+        if match is not None:
+            self._stop_sidekick_first(match, machine)
+            sidekick = self.jobs.get((_sidekick(match), machine))
+            if sidekick is not None and sidekick.active == "deactivating":
+                return
+        if age >= self.STOP:
+            self._become(job, "inactive", "dead")
+
+    def _stop_sidekick_first(self, match: re.Match[str], machine: str) -> None:
+        """BindsTo and After: the sidekick is stopped with its app, and before it."""
+        sidekick = self.jobs.get((_sidekick(match), machine))
+        if sidekick is not None and sidekick.active in ("active", "activating"):
+            self._become(sidekick, "deactivating", "stop")
+
+    def _beat(self, name: str, machine: str, job: Job, age: float) -> None:
+        match = _INSTANCE.fullmatch(name)
+        if match is None or not match["announce"]:
+            return
+        key = _key(match)
+        app = self._app_job(match, machine)
+        app_name = f"{match['service']}-{match['release']}@{match['n']}.service"
+        ill = any(word in self._text(app_name) for word in self.weather.unhealthy)
+        if app.active != "active" or ill:
+            self.etcd.delete(key)
+            if ill:
+                note = {"node": machine[:4], "reason": "GET /health answered 500", "log": "boom"}
+                self.etcd.put(key.replace("/instances/", "/failures/"), json.dumps(note), ttl=60)
+        elif self.etcd.value(key) is not None:
+            if age % 4 < SimulatedClock.TICK:
+                self.etcd.refresh(key, 15)
+        elif self.clock.now() - app.since >= self.HEALTHY:
+            value = {
+                "http": f"{self.machines[machine]}:{30000 + int(match['n'])}",
+                "node": machine[:4],
+            }
+            self.etcd.put(key, json.dumps(value), ttl=15)
+
+    def _run_routers(self) -> None:
+        for machine in self.machines:
+            read_at, index, keys = self._read.get(machine, (-10.0, 0, frozenset()))
+            error = "nginx -t failed" if machine in self.weather.stuck_routers else None
+            if self.clock.now() - read_at >= self.router_lag:
+                # what it read at its last beat it has loaded now
+                if error is None:
+                    self._routing[machine] = keys
+                    self._read[machine] = (self.clock.now(), self.etcd.index, self._announced())
+                value = {"node": machine[:4], "applied": index, "error": error}
+                self.etcd.put(f"/routers/{machine}", json.dumps(value), ttl=15)
+            for key in self._routing.get(machine, frozenset()):
+                self._send_request(machine, key)
+
+    def _announced(self) -> frozenset[str]:
+        return frozenset(key for key in self.etcd.entries if "/instances/" in key)
+
+    def _send_request(self, router: str, key: str) -> None:
+        _, _, service, _, instance = key.split("/")
+        release, _, n = instance.rpartition("-")
+        app = f"{service}-{release}@{n}.service"
+        if not any(job.active == "active" for (name, _), job in self.jobs.items() if name == app):
+            self.lost_requests.append(f"{router[:4]} → {instance}")
+
+    def _served(self) -> set[str]:
+        """Announced instances that every router has loaded."""
+        loaded = [self._routing.get(machine, frozenset()) for machine in self.machines]
+        keys = self._announced().intersection(*loaded) if loaded else frozenset()
+        return {key.rpartition("/")[2] for key in keys}
+
+
+def _key(match: re.Match[str]) -> str:
+    return f"/services/{match['service']}/instances/{match['release']}-{match['n']}"
+
+
+def _sidekick(match: re.Match[str]) -> str:
+    return f"{match['service']}-{match['release']}-announce@{match['n']}.service"
+
+
+def _conflict(unit: SimulatedUnit, other: SimulatedUnit) -> bool:
+    return any(fnmatchcase(other.name, glob) for glob in unit.fleet_options("Conflicts"))

@@ -1,0 +1,253 @@
+"""Rollouts against a simulated cluster: what clients and operators get to see."""
+
+from __future__ import annotations
+
+import pytest
+
+from cluster.errors import ClusterError
+from tests.unit.cluster.services import Wanted, World
+
+V1 = Wanted(version="1.0")
+V2 = Wanted(version="1.1")
+
+
+def test_first_deployment_serves_all_instances(world: World) -> None:
+    world.apply(V1.but(instances=3))
+
+    record = world.record()
+    assert record.current is not None
+    assert world.served() == {f"{record.current}-{n}" for n in (1, 2, 3)}
+    assert record.ledger[record.current].outcome == "serving"
+
+
+def test_new_release_replaces_the_old_one_without_a_lost_request(world: World) -> None:
+    world.apply(V1.but(instances=3))
+    before = world.record().current
+    since = len(world.cluster.serving)
+
+    world.apply(V2.but(instances=3))
+
+    after = world.record().current
+    assert after != before
+    assert world.served() == {f"{after}-{n}" for n in (1, 2, 3)}
+    assert min(len(served) for served in world.cluster.serving[since:]) >= 3
+    assert world.cluster.lost_requests == []
+
+
+def test_single_instance_is_replaced_without_a_gap(world: World) -> None:
+    world.apply(V1.but(instances=1))
+    since = len(world.cluster.serving)
+
+    world.apply(V2.but(instances=1))
+
+    assert min(len(served) for served in world.cluster.serving[since:]) >= 1
+    assert world.cluster.lost_requests == []
+
+
+def test_no_change_touches_no_unit(world: World) -> None:
+    world.apply(V1)
+    world.cluster.writes.clear()
+    before = world.etcd.index
+
+    world.apply(V1)
+
+    assert world.cluster.writes == []
+    assert "/locks/api" not in world.etcd.entries
+    assert world.lines[-1].endswith(
+        "unchanged (release " + str(world.record().current) + ", 2 instances)"
+    )
+    assert world.etcd.index == before
+
+
+def test_scaling_up_starts_only_the_difference(world: World) -> None:
+    world.apply(V1.but(instances=1))
+    release = world.record().current
+    world.cluster.writes.clear()
+
+    world.apply(V1.but(instances=3))
+
+    started = {line for line in world.cluster.writes if line.startswith("launched")}
+    assert started == {
+        f"launched api-{release}{kind}@{n}.service" for kind in ("", "-announce") for n in (2, 3)
+    }
+    assert len(world.served()) == 3
+
+
+def test_scaling_down_drains_the_highest_numbers(world: World) -> None:
+    world.apply(V1.but(instances=3))
+    release = world.record().current
+
+    world.apply(V1.but(instances=1))
+
+    assert world.served() == {f"{release}-1"}
+    assert world.launched() == {f"api-{release}@1.service", f"api-{release}-announce@1.service"}
+    assert world.cluster.lost_requests == []
+
+
+def test_missing_image_is_reported_before_anything_is_started(world: World) -> None:
+    with pytest.raises(ClusterError, match=r"toktv/api:9 is not in the registry.*docker push"):
+        world.apply(V1.but(version="9"))
+
+    assert world.cluster.writes == []
+    assert not world.record().exists
+
+
+def test_failed_release_leaves_the_old_one_serving(world: World) -> None:
+    world.apply(V1.but(instances=3))
+    old = world.record().current
+    since = len(world.cluster.serving)
+    world.cluster.weather.unhealthy.add("api %i 1.1")
+
+    with pytest.raises(ClusterError, match=f"GET /health answered 500.*\n.*boom.*{old} keeps"):
+        world.apply(V2.but(instances=3))
+
+    assert world.served() == {f"{old}-{n}" for n in (1, 2, 3)}
+    assert min(len(served) for served in world.cluster.serving[since:]) >= 3
+    assert {name for name in world.cluster.units if str(old) not in name} == set()
+    assert world.record().current == old
+    assert world.cluster.lost_requests == []
+
+
+def test_release_that_fails_half_way_gives_all_old_instances_back(world: World) -> None:
+    world.apply(V1.but(instances=3))
+    since = len(world.cluster.serving)
+    world.cluster.weather.failing[f"{V2.release}@3.service"] = 99
+
+    with pytest.raises(ClusterError, match="instance 3 did not become ready"):
+        world.apply(V2.but(instances=3))
+
+    assert world.served() == {f"{V1.release}-{n}" for n in (1, 2, 3)}
+    assert min(len(served) for served in world.cluster.serving[since:]) >= 3
+    assert not [name for name in world.cluster.units if V2.release in name]
+    assert world.cluster.lost_requests == []
+
+
+def test_failed_first_deployment_leaves_nothing_behind(world: World) -> None:
+    world.cluster.weather.unhealthy.add("api %i 1.0")
+
+    with pytest.raises(ClusterError, match="its units are removed; nothing served before"):
+        world.apply(V1)
+
+    assert world.cluster.units == {}
+    assert world.record().route is None
+
+
+def test_failed_deployment_can_be_repeated_once_the_cause_is_gone(world: World) -> None:
+    world.cluster.weather.unhealthy.add("api %i 1.0")
+    with pytest.raises(ClusterError):
+        world.apply(V1)
+    world.cluster.weather.unhealthy.clear()
+
+    world.apply(V1)
+
+    assert len(world.served()) == 2
+
+
+def test_more_instances_than_machines_names_the_constraint(world: World) -> None:
+    world.apply(V1.but(instances=3))
+    release = world.record().current
+
+    with pytest.raises(ClusterError, match=r"instance 4 .*no machine can take.*Conflicts"):
+        world.apply(V1.but(instances=4))
+
+    assert world.served() == {f"{release}-{n}" for n in (1, 2, 3)}
+    assert f"api-{release}@4.service" not in world.cluster.units
+
+
+def test_unit_that_failed_in_systemd_is_started_again(world: World) -> None:
+    world.cluster.weather.failing["@2.service"] = 1
+
+    world.apply(V1)
+
+    assert len(world.served()) == 2
+    assert any("failed in systemd: starting it again" in line for line in world.lines)
+
+
+def test_route_changes_without_touching_instances(world: World) -> None:
+    world.apply(V1)
+    world.cluster.writes.clear()
+
+    world.apply(V1.but(route={"hosts": ["new.tok.tv"], "http": True}))
+
+    assert world.cluster.writes == []
+    assert "new.tok.tv" in str(world.record().route)
+
+
+def test_changed_route_waits_for_the_new_release(world: World) -> None:
+    world.apply(V1)
+    world.cluster.weather.unhealthy.add("api %i 1.1")
+
+    with pytest.raises(ClusterError):
+        world.apply(V2.but(route={"hosts": ["new.tok.tv"], "http": True}))
+
+    assert "new.tok.tv" not in str(world.record().route)
+
+
+def test_rolling_back_starts_the_old_units_again(world: World) -> None:
+    world.apply(V1)
+    old = world.record().current
+    world.apply(V2)
+    assert f"api-{old}@1.service" in world.cluster.units
+
+    world.apply(V1)
+
+    assert world.served() == {f"{old}-1", f"{old}-2"}
+    assert world.cluster.lost_requests == []
+
+
+def test_only_the_last_releases_are_kept(world: World) -> None:
+    releases = []
+    for version in ("1.0", "1.1", "1.2", "1.3"):
+        world.apply(V1.but(version=version))
+        releases.append(world.record().current)
+
+    kept = {name for name in world.cluster.units if "@1" in name and "announce" not in name}
+    assert kept == {f"api-{release}@1.service" for release in releases[1:]}
+
+
+def test_router_that_does_not_follow_stops_the_rollout(world: World) -> None:
+    world.apply(V1)
+    old = world.record().current
+    world.cluster.weather.stuck_routers.add(next(iter(world.cluster.machines)))
+
+    with pytest.raises(ClusterError, match="has not applied it"):
+        world.apply(V2)
+
+    assert world.launched() >= {f"api-{old}@1.service", f"api-{old}-announce@1.service"}
+
+
+def test_remove_drains_and_leaves_nothing(world: World) -> None:
+    world.apply(V1)
+    world.apply(V2)
+
+    world.remove()
+
+    assert world.cluster.units == {}
+    assert not [key for key in world.etcd.entries if key.startswith("/services/api")]
+    assert world.cluster.lost_requests == []
+
+
+def test_removing_what_is_not_there_is_fine(world: World) -> None:
+    world.remove("nobody")
+
+    assert world.lines[-1] == "nobody: is not there"
+
+
+def test_services_with_similar_names_do_not_touch_each_other(world: World) -> None:
+    customer = V1.but(name="api-acme")
+    world.apply(V1)
+    world.apply(customer)
+
+    world.remove("api")
+
+    assert world.served() == {f"{customer.release}-{n}" for n in (1, 2)}
+    assert all(name.startswith(f"api-acme-{customer.release}") for name in world.cluster.units)
+
+
+def test_instance_stays_up_until_the_slowest_router_has_let_go(world: World) -> None:
+    world.apply(V1)
+    world.cluster.router_lag = 6.0  # much longer than the drain
+
+    world.apply(V2)
+
+    assert world.cluster.lost_requests == []

@@ -1,0 +1,26 @@
+"""The simulated Azure's control plane, without Docker."""
+
+from collections.abc import Awaitable
+from pathlib import Path
+
+import pytest
+
+from lab.cloud import nodes, virtual_network
+from lab.cloud.errors import AzureError
+from tests.unit.lab.cloud.azure import Azure
+
+
+@pytest.fixture
+def azure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Azure:
+    """An empty subscription; nothing in it takes time."""
+    monkeypatch.setattr(virtual_network, "OPERATION_SECONDS", 0)
+    monkeypatch.setattr(nodes, "POLL_SECONDS", 0)
+    monkeypatch.setattr(nodes, "PROVISIONING_SECONDS", 0.05)
+    return Azure(tmp_path)
+
+
+async def refusal(operation: Awaitable[object]) -> AzureError:
+    """The error that the operation is refused with."""
+    with pytest.raises(AzureError) as caught:
+        await operation
+    return caught.value

@@ -1,0 +1,149 @@
+"""Storage accounts, containers, vaults and secrets, as the resource manager has them."""
+
+from typing import Any
+
+import pytest
+
+from lab.cloud.data import secrets
+from lab.cloud.storage import account_keys
+from lab.cloud.store import Store
+from tests.unit.lab.cloud.azure import ACCOUNT, CONTAINER, GROUP, Azure
+from tests.unit.lab.cloud.conftest import refusal
+
+VAULT = f"{GROUP}/providers/Microsoft.KeyVault/vaults/fleet1234"
+SECRET = f"{VAULT}/secrets/tls-key"
+
+
+@pytest.fixture
+async def group(azure: Azure) -> Azure:
+    await azure.create("resources:ResourceGroup")
+    return azure
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"accountName": "Fleet-Data"}, "AccountNameInvalid"),
+        ({"sku": {"name": "Cheap"}}, "InvalidSkuName"),
+        ({"kind": "BlobStorage"}, "NotModelled"),
+        ({"minimumTlsVersion": "TLS1_0"}, "NotModelled"),
+    ],
+)
+async def test_an_account_that_is_refused(group: Azure, changes: dict[str, Any], code: str) -> None:
+    error = await refusal(group.create("storage:StorageAccount", **changes))
+
+    assert error.code == code
+
+
+async def test_account_names_are_unique_worldwide(group: Azure) -> None:
+    await group.create("storage:StorageAccount")
+    await group.cloud.manager.create(
+        "azure-native:resources:ResourceGroup",
+        {"resourceGroupName": "other", "location": "westeurope"},
+    )
+
+    error = await refusal(group.create("storage:StorageAccount", resourceGroupName="other"))
+
+    assert error.code == "StorageAccountAlreadyTaken"
+
+
+async def test_keys_survive_an_update_and_are_no_outputs(group: Azure) -> None:
+    await group.create("storage:StorageAccount")
+    before = account_keys(group.store, ACCOUNT)
+
+    account = await group.update("storage:StorageAccount", allowSharedKeyAccess=False)
+
+    assert account_keys(group.store, ACCOUNT) == before
+    assert before["keys"][0]["value"] not in str(account.outputs)
+
+
+async def test_containers_are_made_and_deleted_where_blobs_are_kept(group: Azure) -> None:
+    await group.create("storage:StorageAccount")
+
+    await group.create("storage:BlobContainer")
+    made = set(group.blobs.containers)
+    await group.cloud.manager.delete(CONTAINER)
+
+    assert made == {"fleetdata/registry"}
+    assert group.blobs.containers == set()
+
+
+async def test_the_blob_service_exists_with_its_account(group: Azure) -> None:
+    await group.create("storage:StorageAccount")
+
+    await group.create("storage:BlobServiceProperties")
+    again = await group.create("storage:BlobServiceProperties", isVersioningEnabled=False)
+
+    assert again.outputs["isVersioningEnabled"] is False
+
+
+@pytest.mark.parametrize("kind", ["storage:BlobServiceProperties", "storage:ManagementPolicy"])
+async def test_singletons_are_named_default(group: Azure, kind: str) -> None:
+    await group.create("storage:StorageAccount")
+    name = {"blobServicesName": "mine", "managementPolicyName": "mine"}
+
+    error = await refusal(group.create(kind, **name))
+
+    assert error.status == 501
+
+
+async def test_a_vault_needs_role_based_access(group: Azure) -> None:
+    properties = {"tenantId": "x", "sku": {"family": "A", "name": "standard"}}
+
+    error = await refusal(group.create("keyvault:Vault", properties=properties))
+
+    assert "enableRbacAuthorization" in error.message
+
+
+async def test_a_deleted_vaults_name_stays_taken(group: Azure) -> None:
+    await group.create("keyvault:Vault")
+    await group.cloud.manager.delete(VAULT)
+
+    error = await refusal(group.create("keyvault:Vault"))
+
+    assert error.status == 409
+    assert "deleted state" in error.message
+
+
+async def test_a_vault_takes_its_deleted_secrets_along(group: Azure) -> None:
+    await group.create("keyvault:Vault")
+    secret = await group.create("keyvault:Secret")
+    secrets.delete(group.store, secret)
+
+    await group.cloud.manager.delete(VAULT)
+
+    assert group.store.list(secrets.DELETED_SECRET) == ()
+
+
+async def test_a_deleted_secrets_name_stays_taken(group: Azure) -> None:
+    await group.create("keyvault:Vault")
+    secrets.delete(group.store, await group.create("keyvault:Secret"))
+
+    error = await refusal(group.create("keyvault:Secret"))
+
+    assert error.code == "ObjectIsDeletedButRecoverable"
+
+
+async def test_a_secret_gets_a_version_when_its_value_changes(group: Azure) -> None:
+    await group.create("keyvault:Vault")
+    first = await group.create("keyvault:Secret")
+
+    same = await group.update("keyvault:Secret", tags={})
+    other = await group.update("keyvault:Secret", properties={"value": "changed"})
+
+    versions = [each.outputs["properties"]["secretUriWithVersion"] for each in (first, same, other)]
+    assert versions[0] == versions[1] != versions[2]
+    assert first.outputs["properties"]["secretUri"] == (
+        "https://fleet1234.vault.azure.net/secrets/tls-key"
+    )
+
+
+async def test_files_of_the_store_are_for_root_only(group: Azure) -> None:
+    await group.create_all("keyvault:Vault", "keyvault:Secret")
+
+    folder = group.folder / "resources"
+
+    assert {path.stat().st_mode & 0o777 for path in folder.glob("*.json")} == {0o600}
+    secret = Store(folder).get(SECRET)
+    assert secret is not None
+    assert secret.private["versions"][0]["value"] == "hush"

@@ -1,0 +1,25 @@
+"""Ports for servers of tests."""
+
+import random
+import socket
+
+_UNUSED = list(range(12_000, 30_000))
+"""Below Linux's ephemeral ports: nobody's outgoing connection takes one of these meanwhile."""
+
+random.shuffle(_UNUSED)
+
+
+def free_port() -> int:
+    """A port that is free on every address, for TCP and UDP. None is given out twice."""
+    while True:
+        port = _UNUSED.pop()
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as stream,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams,
+        ):
+            try:
+                stream.bind(("0.0.0.0", port))
+                datagrams.bind(("0.0.0.0", port))
+            except OSError:
+                continue
+            return port

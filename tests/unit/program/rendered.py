@@ -1,0 +1,65 @@
+"""Rendered files as the tests want them: one example of each, with values that are easy to spot."""
+
+from components.node_config import rendered
+from components.unit_files import announce_unit, app_unit, platform_unit
+from settings import Http, InstanceSet, Limits
+
+RELEASE = "0a1b2c3d"
+IMAGE = f"localhost:5000/toktv/api@sha256:{'9' * 64}"
+
+WEB = InstanceSet(
+    name="api",
+    path="fleet:services.api",
+    image="toktv/api:1.4.2",
+    instances=2,
+    spread=True,
+    http=Http(port=8080, hosts=("api.tok.tv",)),
+    tcp=(),
+    udp=(),
+    env={"GREETING": 'say "hello", 100 % for $5 \\o/', "APP_ENV": "production"},
+    limits=Limits(memory="512m", cpus=0.5),
+)
+VOICE = InstanceSet(
+    name="voice",
+    path="fleet:services.voice",
+    image="toktv/voice:2.0",
+    instances=2,
+    spread=False,
+    http=None,
+    tcp=(64738,),
+    udp=(64738, 64739),
+    env={},
+    limits=Limits(),
+)
+
+
+def cloud_config() -> str:
+    return rendered(
+        cluster_name="fleet-dev",
+        cluster_size=3,
+        identity_client_id="11111111-2222-3333-4444-555555555555",
+        artefacts_url="https://fleetartefact12345678.blob.core.windows.net/nodes",
+        bundle_blob="bundle-bbbbbbbbbbbb.tar.gz",
+        bundle_sha256="b" * 64,
+        cluster_image_sha256="c" * 64,
+        data_account="fleetdata12345678",
+        vault_url="https://fleet12345678.vault.azure.net",
+    )
+
+
+def fleet_units() -> dict[str, str]:
+    """Units as fleet gets them, by file name: two instances of everything that has instances."""
+    units = {
+        f"{name}-{RELEASE}.service": platform_unit(name, "a" * 64)
+        for name in ("registry", "router")
+    }
+    for service in (WEB, VOICE):
+        for number in (1, 2):
+            units[f"{service.name}-{RELEASE}@{number}.service"] = app_unit(service)
+            units[f"{service.name}-{RELEASE}-announce@{number}.service"] = announce_unit(
+                service, drain_seconds=10
+            )
+    return {
+        name: text.replace("__RELEASE__", RELEASE).replace("__IMAGE__", IMAGE)
+        for name, text in units.items()
+    }

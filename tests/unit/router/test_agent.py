@@ -1,0 +1,307 @@
+"""The agent keeps nginx serving through changes, outages and bad configurations."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from cluster.router import processes
+from tests.unit.router.backends import Backend, serving
+from tests.unit.router.harness import (
+    EtcdServer,
+    Router,
+    empty,
+    eventually,
+    free_port,
+    lay_out_confd,
+    publish,
+    running,
+    running_etcd,
+    running_etcd_cluster,
+)
+from tests.unit.router.load import load
+
+API = {"hosts": ["api.test"], "http": True}
+
+
+@pytest.fixture
+def api(etcd: EtcdServer, own_router: Router, backends: tuple[Backend, Backend]) -> Router:
+    """A router that serves api.test with one instance, `one`."""
+    index = publish(etcd, "api", route=API, instances={"r1-1": {"http": backends[0].address}})
+    own_router.wait_until_applied(index)
+    return own_router
+
+
+@pytest.fixture
+def unsteady_etcd(tmp_path: Path) -> Iterator[EtcdServer]:
+    """An etcd of this test's own, which may be stopped."""
+    with running_etcd(tmp_path) as server:
+        empty(server)
+        yield server
+
+
+def test_router_announces_its_node_and_how_far_it_is(etcd: EtcdServer, api: Router) -> None:
+    index = etcd.client.get("/services/api/route").node.modified_index
+
+    state = api.announced()
+
+    assert state is not None
+    assert state["node"] == "core-0"
+    assert state["applied"] >= index
+    assert state["error"] is None
+    ttl = etcd.client.get(f"/routers/{api.machine_id}").node.ttl
+    assert ttl is not None
+    assert 0 < ttl <= 15
+
+
+def test_applied_change_holds_for_every_new_connection(
+    etcd: EtcdServer, api: Router, backends: tuple[Backend, Backend]
+) -> None:
+    one, two = backends
+    for turn in range(6):
+        chosen = (two, one)[turn % 2]
+        instance = {"r1-1": {"http": chosen.address}}
+
+        api.wait_until_applied(publish(etcd, "api", instances=instance))
+
+        seen = {api.get("api.test").json()["instance"] for _ in range(10)}
+        assert seen == {chosen.name}
+
+
+def test_reloads_under_load_fail_no_request(
+    etcd: EtcdServer, api: Router, backends: tuple[Backend, Backend]
+) -> None:
+    with load(api.http_port, "api.test") as seen:
+        for turn in range(8):
+            if turn % 2:
+                index = etcd.client.delete("/services/api/instances/r1-2").node.modified_index
+            else:
+                instance = {"r1-2": {"http": backends[1].address}}
+                index = publish(etcd, "api", instances=instance)
+            api.wait_until_applied(index)
+
+    assert seen.failures == []
+    assert seen.answered > 50
+
+
+def test_killed_instance_under_load_fails_no_request(etcd: EtcdServer, api: Router) -> None:
+    victim = Backend("victim")
+    with serving(victim), load(api.http_port, "api.test") as seen:
+        api.wait_until_applied(publish(etcd, "api", instances={"r1-2": {"http": victim.address}}))
+        eventually(lambda: bool(victim.requests), what="the victim serves, too")
+        time.sleep(0.2)
+
+        victim.kill()
+        time.sleep(0.5)
+        index = etcd.client.delete("/services/api/instances/r1-2").node.modified_index
+        api.wait_until_applied(index)
+
+    assert seen.failures == []
+
+
+def test_router_without_etcd_goes_on_as_it_was_and_catches_up(
+    unsteady_etcd: EtcdServer, folder: Path, backends: tuple[Backend, Backend]
+) -> None:
+    one, two = backends
+    publish(unsteady_etcd, "api", route=API, instances={"r1-1": {"http": one.address}})
+    with running(Router(etcd=unsteady_etcd, folder=folder)) as router:
+        eventually(lambda: router.get("api.test").status_code == 200, what="api is served")
+
+        unsteady_etcd.stop()
+        time.sleep(2)
+
+        assert router.get("api.test").status_code == 200
+        assert router.health() == 200
+
+        unsteady_etcd.start()
+        unsteady_etcd.wait_until_ready()
+        index = publish(unsteady_etcd, "api", instances={"r1-1": {"http": two.address}})
+        router.wait_until_applied(index)
+        assert router.get("api.test").json()["instance"] == "two"
+
+
+def test_router_asks_another_member_while_etcd_is_away_on_its_own_node(
+    folder: Path, tmp_path: Path, backends: tuple[Backend, Backend]
+) -> None:
+    one, two = backends
+    with running_etcd_cluster(tmp_path) as (own, other, _):
+        empty(own)
+        publish(own, "api", route=API, instances={"r1-1": {"http": one.address}})
+        router = Router(etcd=own, folder=folder, environment={"NODE_IP": own.address})
+        with running(router):
+            eventually(lambda: router.get("api.test").status_code == 200, what="api is served")
+
+            own.stop()
+
+            router.observer = other.client
+            other.wait_until_ready()
+            index = publish(other, "api", instances={"r1-1": {"http": two.address}})
+            router.wait_until_applied(index)
+            assert router.get("api.test").json()["instance"] == "two"
+
+
+def test_announcements_that_expired_while_etcd_was_away_are_not_believed_at_once(
+    unsteady_etcd: EtcdServer, folder: Path, backends: tuple[Backend, Backend]
+) -> None:
+    publish(unsteady_etcd, "api", route=API)
+    key, value = "/services/api/instances/r1-1", f'{{"http": "{backends[0].address}"}}'
+    unsteady_etcd.client.set(key, value, ttl=3)
+    patient = Router(etcd=unsteady_etcd, folder=folder, environment={"ROUTER_PATIENCE": "4"})
+    with running(patient) as router:
+        eventually(lambda: router.get("api.test").status_code == 200, what="api is served")
+
+        unsteady_etcd.stop()
+        time.sleep(3)
+        unsteady_etcd.start()
+        unsteady_etcd.wait_until_ready()
+        eventually(lambda: unsteady_etcd.client.find(key) is None, what="the key expires")
+
+        error = eventually(lambda: (router.announced() or {}).get("error"), what="it says so")
+        assert "all instances of api are kept" in error
+        assert router.get("api.test").status_code == 200
+        eventually(lambda: router.get("api.test").status_code == 503, what="patience ends")
+
+
+def test_router_that_starts_without_etcd_is_unhealthy_until_it_has_a_configuration(
+    unsteady_etcd: EtcdServer, folder: Path
+) -> None:
+    unsteady_etcd.stop()
+    router = Router(etcd=unsteady_etcd, folder=folder)
+    router.start()
+    try:
+        time.sleep(1.5)
+        assert router.health() is None
+
+        unsteady_etcd.start()
+
+        eventually(lambda: router.health() == 200, what="the router is healthy")
+    finally:
+        router.stop()
+
+
+def test_configuration_that_nginx_refuses_is_not_applied(
+    etcd: EtcdServer, api: Router, backends: tuple[Backend, Backend]
+) -> None:
+    template = lay_out_confd(api.folder) / "templates" / "nginx.conf.tmpl"
+    good = template.read_text()
+    template.write_text(good.replace("server_tokens off;", "no_such_directive on;"))
+
+    index = publish(etcd, "api", instances={"r1-1": {"http": backends[1].address}})
+
+    def told() -> str | None:
+        error = (api.announced() or {})["error"]
+        return error if error and "no_such_directive" in error else None
+
+    eventually(told, what="the router says what is wrong")
+    assert api.get("api.test").json()["instance"] == "one"
+    assert api.health() == 200
+
+    template.write_text(good)
+
+    api.wait_until_applied(index)
+    assert api.get("api.test").json()["instance"] == "two"
+
+
+def test_reload_that_nginx_did_not_take_is_tried_again(
+    etcd: EtcdServer, api: Router, backends: tuple[Backend, Backend]
+) -> None:
+    # `nginx -t` skips ports in use, so it passes; then the master can't bind and keeps its workers
+    template = lay_out_confd(api.folder) / "templates" / "nginx.conf.tmpl"
+    good = template.read_text()
+    port = free_port()
+    listener = f"server {{ listen {port}; }}\n    # --- the router's own health"
+    template.write_text(good.replace("# --- the router's own health", listener))
+    occupied = Backend("occupant", port=port)
+    with serving(occupied):
+        index = publish(etcd, "api", instances={"r1-1": {"http": backends[1].address}})
+
+        def told() -> bool:
+            return "did not take" in str((api.announced() or {})["error"])
+
+        eventually(told, what="the router says that nginx kept its old configuration")
+        state = api.announced()
+        assert state is not None
+        assert state["applied"] < index
+        assert api.health() == 200
+
+    api.wait_until_applied(index)
+    assert api.get("api.test").json()["instance"] == "two"
+
+
+def test_dead_nginx_is_started_again(api: Router) -> None:
+    assert api.process is not None
+    agent = api.process.pid
+    (master,) = processes.children(agent)
+
+    os.kill(master, signal.SIGKILL)
+
+    def serves() -> bool:
+        return api.health() == 200 and processes.children(agent) != {master}
+
+    eventually(serves, what="a new nginx is healthy")
+    assert api.get("api.test").status_code == 200
+
+
+def test_sigterm_turns_the_router_unhealthy_then_serves_on_then_ends(
+    etcd: EtcdServer, folder: Path, backends: tuple[Backend, Backend]
+) -> None:
+    publish(etcd, "api", route=API, instances={"r1-1": {"http": backends[0].address}})
+    router = Router(etcd=etcd, folder=folder, environment={"ROUTER_DRAIN": "2"})
+    with running(router):
+        eventually(lambda: router.get("api.test").status_code == 200, what="api is served")
+        assert router.process is not None
+
+        router.process.terminate()
+
+        eventually(lambda: router.health() == 503, what="the health check fails")
+        assert router.get("api.test").status_code == 200
+        # a rollout must still wait for it
+        index = publish(etcd, "api", instances={"r1-1": {"http": backends[1].address}})
+        router.wait_until_applied(index)
+        assert router.health() == 503
+        assert router.process.wait(20) == 0
+    assert router.announced() is None
+    assert router.health() is None
+
+
+def test_open_request_survives_the_end_of_the_router(
+    etcd: EtcdServer, folder: Path, backends: tuple[Backend, Backend]
+) -> None:
+    publish(etcd, "api", route=API, instances={"r1-1": {"http": backends[0].address}})
+    router = Router(etcd=etcd, folder=folder, environment={"ROUTER_DRAIN": "0"})
+    with running(router), ThreadPoolExecutor() as pool:
+        eventually(lambda: router.get("api.test").status_code == 200, what="api is served")
+        answer = pool.submit(router.get, "api.test", "/slow")
+        eventually(lambda: ("GET", "/slow") in backends[0].requests, what="the request is open")
+
+        assert router.stop() == 0
+
+        assert answer.result().status_code == 200
+
+
+def test_empty_services_directory_is_fine(router: Router) -> None:
+    assert router.get("anything.test").status_code == 404
+
+
+def test_missing_services_directory_is_waited_for(
+    unsteady_etcd: EtcdServer, folder: Path, backends: tuple[Backend, Backend]
+) -> None:
+    unsteady_etcd.client.delete("/services", recursive=True)
+    router = Router(etcd=unsteady_etcd, folder=folder)
+    router.start()
+    try:
+        state = eventually(router.announced, what="the router announces itself")
+        assert state["applied"] == 0
+
+        publish(unsteady_etcd, "api", route=API, instances={"r1-1": {"http": backends[0].address}})
+
+        eventually(lambda: router.health() == 200, what="the router is healthy")
+        assert router.get("api.test").status_code == 200
+    finally:
+        router.stop()
