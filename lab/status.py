@@ -29,13 +29,20 @@ def status(stack_name: str) -> str:
             f"Stack {stack_name}: http://{outputs.get('publicIp', '?')}/",
             "",
             table(
-                ("MACHINE", "ADDRESS", "POWER", "MODEL", "FLEET", "ROUTER"),
+                ("MACHINE", "ADDRESS", "POWER", "MODEL", "ETCD", "FLEET", "ROUTER"),
                 _machines(machines, cluster),
             ),
             "",
             table(
                 ("SERVICE", "RELEASE", "IMAGE", "INSTANCE", "MACHINE", "STATE", "ADDRESS"),
                 _instances(cluster),
+            ),
+            "",
+            table(
+                ("PLATFORM UNIT", "MACHINE", "STATE"),
+                sorted((one["name"], one["machine"], one["state"]) for one in cluster["units"])
+                if cluster
+                else [],
             ),
             trouble,
         ]
@@ -53,7 +60,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _machines(machines: list[dict[str, Any]], cluster: dict[str, Any]) -> Iterable[tuple[str, ...]]:
-    in_fleet = {one["ip"] for one in cluster.get("machines", [])}
+    in_fleet = {one["address"] for one in cluster.get("machines", [])}
+    in_etcd = {one["address"] for one in cluster.get("etcd", []) if one["healthy"]}
     routers = {one["node"]: one for one in cluster.get("routers", [])}
     for one in machines:
         router = routers.get(one["node"])
@@ -62,8 +70,9 @@ def _machines(machines: list[dict[str, Any]], cluster: dict[str, Any]) -> Iterab
             one["ip"],
             one["power"],
             one["model"],
-            "yes" if one["ip"] in in_fleet else "no",
-            "no" if router is None else router.get("error") or "yes",
+            "healthy" if one["ip"] in in_etcd else "no",
+            "listed" if one["ip"] in in_fleet else "no",
+            "no" if router is None else router.get("error") or "current",
         )
 
 
@@ -72,7 +81,7 @@ def _instances(cluster: dict[str, Any]) -> Iterable[tuple[str, ...]]:
         for one in service["instances"]:
             yield (
                 service["name"],
-                service["release"] or "-",
+                one["release"],
                 service["image"] or "-",
                 str(one["n"]),
                 one["machine"] or "-",

@@ -11,6 +11,21 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
 NO_VALUE = object()
+# pydantic's words are those of Python
+WORDS = {
+    "string_type": "must be text (in quotes, where it looks like something else)",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "bool_type": "must be true or false",
+    "tuple_type": "must be a list",
+    "dict_type": "must be a map of names to values",
+    "mapping_type": "must be a map of names to values",
+    "model_type": "must be a map of keys to values",
+    "model_attributes_type": "must be a map of keys to values",
+    "string_too_short": "must not be empty",
+    "too_short": "must not be empty",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,12 +77,12 @@ def _problem(details: ErrorDetails, model: type[BaseModel]) -> Problem:
         case "extra_forbidden":
             allowed = _keys_of(model, location[:-1])
             return Problem(path=path, message=f"unknown key; allowed are {', '.join(allowed)}")
-        case "too_short":
-            message = "must not be empty"
         case "value_error":
             message = str(details["ctx"]["error"])
+        case known if known in WORDS:
+            message = WORDS[known]
         case _:
-            message = details["msg"].replace("Input should", "must").replace("String", "text")
+            message = details["msg"].replace("Input should", "must")
             message = message[0].lower() + message[1:]
     if _is_secret(model, location):
         return Problem(path=path, message=message)

@@ -30,6 +30,16 @@ _LONGEST_PAUSE = 5.0
 # How much longer a handshake may take once the operation's time is up, before it counts as hung.
 _HANDSHAKE_GRACE = 15.0
 
+# As Go's net package sets them. Keep-alives end a command whose host has vanished without a word,
+# after two and a half minutes.
+_SOCKET_OPTIONS = (
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 15),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 9),
+)
+
 _CHANNEL_REFUSALS = {
     1: "administratively prohibited",
     2: "connect failed",
@@ -106,16 +116,17 @@ async def _close(ssh: asyncssh.SSHClientConnection) -> None:
 
 
 async def _connect(login: Login, operation: Operation) -> asyncssh.SSHClientConnection:
-    sock = await _tcp(login.endpoint)
+    sock = await tcp_connection(login.endpoint)
     client = login.client()
-    # asyncssh trips over a socket whose peer is gone already, as behind a load balancer that
-    # accepts and then finds no healthy machine.
-    try:
-        sock.getpeername()
-    except OSError as error:
-        sock.close()
-        raise DialError("ssh: handshake failed: EOF") from error
-    handshake = asyncssh.connect(sock=sock, client_factory=lambda: client, **login.options())
+    # Host and port are told besides the socket: asyncssh would ask the socket for its peer, and
+    # trips when that is gone already, as behind a load balancer without a healthy machine.
+    handshake = asyncssh.connect(
+        login.endpoint.host,
+        login.endpoint.port,
+        sock=sock,
+        client_factory=lambda: client,
+        **login.options(),
+    )
     return await _handshake(handshake, client, login, operation)
 
 
@@ -158,7 +169,7 @@ def refusal(error: asyncssh.ChannelOpenError) -> str:
     return f"ssh: rejected: {_CHANNEL_REFUSALS.get(error.code, error.code)} ({error.reason})"
 
 
-async def _tcp(endpoint: Endpoint) -> socket.socket:
+async def tcp_connection(endpoint: Endpoint) -> socket.socket:
     """A TCP connection, within the per-dial timeout. The first address's error counts."""
     loop = asyncio.get_running_loop()
     if not 0 <= endpoint.port <= 0xFFFF:
@@ -188,7 +199,8 @@ async def _tcp_to(sock: socket.socket, address: tuple[object, ...]) -> socket.so
     except BaseException:
         sock.close()
         raise
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    for level, option, value in _SOCKET_OPTIONS:
+        sock.setsockopt(level, option, value)
     return sock
 
 

@@ -1,6 +1,6 @@
 """Configurations and recorded runs of the program."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,7 @@ hypothesis.settings.register_profile("program", deadline=None)
 hypothesis.settings.load_profile("program")
 
 
-@pytest.fixture
-def config() -> Config:
+def least() -> Config:
     """The least that a stack must say, and one service."""
     return {
         "location": "westeurope",
@@ -30,8 +29,7 @@ def config() -> Config:
     }
 
 
-@pytest.fixture
-def voice() -> Config:
+def voice_service() -> Config:
     """A service with TCP and UDP ports."""
     return {
         "image": "toktv/voice:2.0",
@@ -41,10 +39,14 @@ def voice() -> Config:
     }
 
 
-@pytest.fixture
-def built(tmp_path: Path) -> artefacts.Artefacts:
-    """Artefacts as `make artefacts` leaves them, with little in them."""
-    file = tmp_path / "artefact.tar.gz"
+config = pytest.fixture(least, name="config")
+voice = pytest.fixture(voice_service, name="voice")
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> artefacts.Artefacts:
+    """Artefacts as `make artefacts` leaves them, with nothing in them."""
+    file = tmp_path_factory.mktemp("artefacts") / "artefact.tar.gz"
     file.write_bytes(b"")
 
     def artefact(name: str, digit: str) -> artefacts.Artefact:
@@ -59,11 +61,25 @@ def built(tmp_path: Path) -> artefacts.Artefacts:
     )
 
 
-@pytest.fixture
-def run(
-    built: artefacts.Artefacts, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[Config], Recorded]:
+@pytest.fixture(scope="session")
+def run(built: artefacts.Artefacts) -> Iterator[Callable[[Config], Recorded]]:
     """Runs the whole program with a configuration."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(PROJECT)
+        patch.setattr(artefacts, "read", lambda: built)
+        yield run_program
+
+
+@pytest.fixture(scope="session")
+def stack(run: Callable[[Config], Recorded]) -> Recorded:
+    """A run with a web service and one that publishes ports. Only to be looked at."""
+    settings = least()
+    settings["services"]["voice"] = voice_service()
+    return run(settings)
+
+
+@pytest.fixture
+def project_folder(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The project as the working folder, as under Pulumi."""
     monkeypatch.chdir(PROJECT)
-    monkeypatch.setattr(artefacts, "read", lambda: built)
-    return lambda config: run_program(config)
+    return PROJECT

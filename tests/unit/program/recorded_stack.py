@@ -34,6 +34,7 @@ class Registered:
     """Top-level inputs that are, or hold, a secret."""
     protected: bool
     deleted_with: str
+    provider: str
     dependencies: frozenset[str]
     secret_outputs: frozenset[str]
 
@@ -97,10 +98,11 @@ class _Monitor(mocks.MockMonitor):
                 type=request.type,
                 name=request.name,
                 urn=answer.urn,
-                inputs=rpc.deserialize_properties(request.object),
+                inputs=_plain(rpc.deserialize_properties(request.object)),
                 secret_inputs=frozenset(key for key, value in raw.items() if _is_secret(value)),
                 protected=request.protect,
                 deleted_with=request.deletedWith,
+                provider=request.provider,
                 dependencies=frozenset(request.dependencies),
                 secret_outputs=frozenset(request.additionalSecretOutputs),
             )
@@ -110,6 +112,20 @@ class _Monitor(mocks.MockMonitor):
 
 def _is_secret(value: object) -> bool:
     return rpc._special_secret_sig in json.dumps(value)
+
+
+def _plain(value: Any) -> Any:
+    """A value without the wrapping of secrets."""
+    if rpc.is_rpc_secret(value):
+        return _plain(rpc.unwrap_rpc_secret(value))
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _secret(value: str) -> dict[str, str]:
+    """A secret as the engine hands it to the program."""
+    return {rpc._special_sig_key: rpc._special_secret_sig, "value": value}
 
 
 class _Azure(mocks.Mocks):
@@ -128,9 +144,11 @@ class _Azure(mocks.Mocks):
             case "UserAssignedIdentity":
                 inputs |= {"clientId": "c-l-i-e-n-t", "principalId": "p-r-i-n-c-i-p-a-l"}
             case "SshKeyPair":
-                inputs |= {"private_key": f"private {args.name}", "public_key": "ssh-ed25519 AAAA"}
+                inputs["private_key"] = _secret(f"private {args.name}")
+                inputs["public_key"] = "ssh-ed25519 AAAA"
             case "SelfSignedCertificate":
-                inputs |= {"private_key": "private tls", "certificate": "cert", "not_after": "2099"}
+                inputs["private_key"] = _secret("private tls")
+                inputs |= {"certificate": "cert", "not_after": "2099"}
             case "VirtualMachineScaleSet":
                 # goes in as a list of ids, comes back as a map
                 ids = inputs["identity"].pop("userAssignedIdentities")

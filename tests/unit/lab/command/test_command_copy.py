@@ -114,6 +114,17 @@ async def test_parents_are_made(engine: Engine, far_side: FarSide) -> None:
     assert (far_side.folder / "a" / "b" / "c").read_text() == "hello"
 
 
+async def test_a_file_where_a_parent_should_be_is_told(engine: Engine, far_side: FarSide) -> None:
+    (far_side.folder / "to").write_text("a file")
+
+    with pytest.raises(Failed) as failed:
+        await copy(engine, far_side, Asset("text", "hello", "aa"), "/to/it")
+
+    assert failed.value.text == (
+        "failed to create parent directories for /to/it: mkdir /to: not a directory"
+    )
+
+
 async def test_text_onto_a_folder_fails(engine: Engine, far_side: FarSide) -> None:
     (far_side.folder / "to").mkdir()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import asyncssh
 import grpc
 import pytest
 
+from lab.providers.command.connection import Endpoint
+from lab.providers.command.dial import tcp_connection
 from tests.unit.lab.command.engine import REMOTE, Engine, Failed
 from tests.unit.lab.command.far_side import HOST, FarSide, far_side_server
 
@@ -37,6 +40,21 @@ async def silent_port() -> AsyncIterator[int]:
     server.close()
     for writer in connections:
         writer.close()
+
+
+@pytest.fixture
+async def resetting_port() -> AsyncIterator[int]:
+    """A port that accepts connections and resets them at once: a load balancer without machines."""
+
+    async def accept(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        no_lingering = struct.pack("ii", 1, 0)
+        sock = writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, no_lingering)
+        writer.transport.abort()
+
+    server = await asyncio.start_server(accept, HOST, 0)
+    yield server.sockets[0].getsockname()[1]
+    server.close()
 
 
 async def run(engine: Engine, connection: dict[str, Any], **rest: Any) -> str:
@@ -149,6 +167,15 @@ async def test_only_the_pinned_keys_algorithm_is_offered(engine: Engine, far_sid
         await run(engine, far_side.connection(hostKey=other, dialErrorLimit=0))
 
 
+@pytest.mark.parametrize("prefix", ["# the host's key\n", "10.0.0.4 "])
+async def test_a_host_key_may_have_a_comment_or_a_name_before_it(
+    engine: Engine, far_side: FarSide, prefix: str
+) -> None:
+    host_key = prefix + far_side.connection()["hostKey"]
+
+    assert await run(engine, far_side.connection(hostKey=host_key)) == "in"
+
+
 async def test_without_a_host_key_any_is_accepted(engine: Engine, far_side: FarSide) -> None:
     assert await run(engine, far_side.connection(hostKey=None)) == "in"
 
@@ -158,6 +185,7 @@ async def test_without_a_host_key_any_is_accepted(engine: Engine, far_side: FarS
     [
         ({"hostKey": "nonsense"}, "failed to parse host key: ssh: no key found"),
         ({"privateKey": "nonsense"}, "ssh: no key found"),
+        ({"privateKeyPassword": "needless"}, "ssh: key is not password protected"),
         ({"agentSocketPath": "/nowhere"}, "dial unix /nowhere: connect: no such file or directory"),
     ],
 )
@@ -217,6 +245,22 @@ async def test_a_silent_host_is_an_error_at_the_timeout_and_not_retried(
     assert failed.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
     assert "would hang here for ever" in failed.value.text
     assert engine.log.statuses() == []
+
+
+async def test_a_reset_connection_is_dialled_again(engine: Engine, resetting_port: int) -> None:
+    with pytest.raises(Failed, match="after 4 failed attempts: ssh: handshake failed: "):
+        await run(engine, {"host": HOST, "port": resetting_port, "dialErrorLimit": 4})
+
+
+async def test_a_port_that_cannot_be_is_told(engine: Engine) -> None:
+    with pytest.raises(Failed, match="dial tcp: address 70000: invalid port"):
+        await run(engine, {"host": HOST, "port": 70000, "dialErrorLimit": 0})
+
+
+async def test_a_vanished_host_is_noticed_by_keep_alives(far_side: FarSide) -> None:
+    with await tcp_connection(Endpoint(host=HOST, port=far_side.port)) as sock:
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 15
 
 
 async def test_an_unknown_host_name_is_told(engine: Engine) -> None:

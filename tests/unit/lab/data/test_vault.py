@@ -1,5 +1,6 @@
 """The vault's data plane over TLS."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -201,6 +202,19 @@ async def test_the_firewall_knows_callers_by_address(running: Running, azure: Az
 
     assert (status, code(body)) == (403, "ForbiddenByFirewall")
     assert from_machine == 200
+
+
+async def test_a_slow_vault_answers_late_and_a_healed_one_at_once(
+    running: Running, vault: str
+) -> None:
+    assert vault
+    running.plane.faults.delay["vault"] = 60.0
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(ask(running, "/secrets/a"), 0.3)
+
+    running.plane.faults.clear()
+
+    assert (await asyncio.wait_for(ask(running, "/secrets/a"), 20))[0] == 403
 
 
 @pytest.mark.parametrize("path", ["/keys", "/certificates/a", "/deletedsecrets"])

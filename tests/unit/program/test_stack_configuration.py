@@ -1,0 +1,147 @@
+"""The configuration as Pulumi hands it over, its secret, and the pages made from its definition."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+import pytest
+import yaml
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from pulumi.runtime import set_all_config
+
+from components.credentials import new_ssh_key
+from settings import SettingsError, load
+from settings.documentation import EXAMPLE, page, project_schema
+from tests.unit.program.conftest import Config
+from tests.unit.program.judging import accepted, refused
+from tests.unit.program.recorded_stack import PROJECT
+
+LEAST: Mapping[str, str] = {
+    "fleet:location": "westeurope",
+    "fleet:ownerTag": "12",
+    "fleet:adminCidrs": '["1.2.3.4/32"]',
+}
+
+
+class TestSshKey:
+    def test_ed25519_and_strong_rsa_are_taken(self, config: Config) -> None:
+        accepted(config | {"sshPrivateKey": new_ssh_key("x")[0]})
+        accepted(config | {"sshPrivateKey": _openssh(rsa.generate_private_key(65537, 2048))})
+
+    @pytest.mark.parametrize(
+        "key",
+        [
+            "no key",
+            "-----BEGIN OPENSSH PRIVATE KEY-----\nMARKER\n-----END OPENSSH PRIVATE KEY-----",
+        ],
+    )
+    def test_anything_else_is_refused_without_showing_it(self, config: Config, key: str) -> None:
+        (problem,) = refused(config | {"sshPrivateKey": key})
+
+        assert problem == (
+            "fleet:sshPrivateKey: must be an OpenSSH private key without passphrase: ed25519, or "
+            "RSA from 2,048 bits"
+        )
+
+    def test_key_types_that_azure_refuses_are_refused(self, config: Config) -> None:
+        (problem,) = refused(
+            config | {"sshPrivateKey": _openssh(ec.generate_private_key(ec.SECP256R1()))}
+        )
+
+        assert "BEGIN" not in problem
+
+    def test_it_is_not_shown_by_accident(self, config: Config) -> None:
+        key = new_ssh_key("x")[0]
+
+        assert key.splitlines()[1] not in repr(accepted(config | {"sshPrivateKey": key}))
+
+
+class TestLoad:
+    """Reading from Pulumi, where every value is text."""
+
+    @pytest.fixture(autouse=True)
+    def _stack(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(pulumi, "get_project", lambda: "fleet")
+        monkeypatch.setattr(pulumi, "get_stack", lambda: "dev")
+
+    def test_values_come_back_with_their_types(self) -> None:
+        set_all_config({**LEAST, "fleet:nodes": "5", "fleet:protect": "true"})
+
+        settings = load()
+
+        assert (settings.nodes, settings.protect, settings.owner_tag) == (5, True, "12")
+
+    def test_what_is_no_value_of_the_wanted_type_is_told_as_it_was_written(self) -> None:
+        set_all_config({**LEAST, "fleet:nodes": "three"})
+
+        with pytest.raises(SettingsError, match='fleet:nodes = "three": must be 1, 3 or 5'):
+            load()
+
+    def test_keys_of_others_are_none_of_our_business(self) -> None:
+        set_all_config({**LEAST, "azure-native:location": "x"})
+
+        load()
+
+    def test_the_error_lists_everything_and_says_that_nothing_happened(self) -> None:
+        set_all_config({"fleet:location": "x y", "fleet:adminCidrs": "[]"})
+
+        with pytest.raises(SettingsError) as refusal:
+            load()
+
+        assert str(refusal.value).startswith(
+            "the stack's configuration has 3 problems; nothing was changed:\n  fleet:location"
+        )
+
+    @pytest.mark.parametrize("stack", ["Dev", "my_stack", "a.b", "x" * 40])
+    def test_a_stack_name_that_azure_would_refuse_is_refused(
+        self, stack: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(pulumi, "get_stack", lambda: stack)
+        set_all_config(dict(LEAST))
+
+        with pytest.raises(SettingsError, match="the stack's name"):
+            load()
+
+    def test_a_private_key_in_plain_text_is_refused(self) -> None:
+        key = new_ssh_key("x")[0]
+        set_all_config({**LEAST, "fleet:sshPrivateKey": key}, [])
+        with pytest.raises(SettingsError, match="fleet:sshPrivateKey: must be a secret"):
+            load()
+
+        set_all_config({**LEAST, "fleet:sshPrivateKey": key}, ["fleet:sshPrivateKey"])
+        assert load().ssh_private_key
+
+
+class TestDocumentation:
+    def test_the_page_is_the_one_in_docs(self) -> None:
+        assert (PROJECT / "docs/configuration.md").read_text() == page(), "run `make docs`"
+
+    def test_the_project_file_declares_what_the_settings_know(self) -> None:
+        project = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())
+
+        declared = {key: value for key, value in project["config"].items() if ":" not in key}
+
+        assert declared == project_schema()
+
+    def test_the_example_is_a_good_one(self) -> None:
+        example = yaml.safe_load(EXAMPLE.read_text())["config"]
+
+        accepted({key.removeprefix("fleet:"): value for key, value in example.items()})
+
+    @pytest.mark.parametrize("file", sorted(PROJECT.glob("Pulumi.*.yaml")), ids=lambda p: p.name)
+    def test_every_sample_stack_is_accepted(self, file: Any) -> None:
+        sample = yaml.safe_load(file.read_text())["config"]
+
+        accepted({key.removeprefix("fleet:"): value for key, value in sample.items()})
+
+    def test_every_key_says_what_it_is(self) -> None:
+        assert "None |" not in page()
+
+
+def _openssh(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> str:
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.OpenSSH,
+        serialization.NoEncryption(),
+    ).decode()

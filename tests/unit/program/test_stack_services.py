@@ -1,0 +1,167 @@
+"""Services and customers: what follows from them, and what may not be said together."""
+
+import pytest
+
+from tests.unit.program.conftest import Config
+from tests.unit.program.judging import accepted, refused
+
+
+@pytest.mark.parametrize("name", ["Hello", "1hello", "hello-", "a_b", "a.b", "x" * 31, ""])
+def test_a_service_name_that_breaks_unit_names_is_refused(config: Config, name: str) -> None:
+    config["services"] = {name: config["services"]["hello"]}
+
+    (problem,) = refused(config)
+
+    assert f"fleet:services.{name} = " in problem
+    assert "must be 1 to 30 lower-case letters, digits and hyphens" in problem
+
+
+def test_the_platforms_own_names_are_taken(config: Config) -> None:
+    config["services"] = {"router": config["services"]["hello"]}
+
+    (problem,) = refused(config)
+
+    assert problem.startswith("fleet:services.router: must not be called one of")
+
+
+def test_a_service_that_nobody_could_reach_is_refused(config: Config) -> None:
+    del config["services"]["hello"]["http"]
+
+    assert refused(config) == [
+        "fleet:services.hello: must have http, tcp or udp: it could not be reached"
+    ]
+
+
+def test_a_host_is_claimed_once(config: Config) -> None:
+    config["services"] |= {
+        "one": {"image": "a:1", "http": {"hosts": ["a.example", "b.example"]}},
+        "two": {"image": "a:1", "http": {"hosts": ["b.example"]}},
+    }
+
+    assert refused(config) == [
+        "fleet:services.two.http.hosts: "
+        "the host b.example is claimed by fleet:services.one.http.hosts already"
+    ]
+
+
+def test_a_host_is_claimed_once_among_customers_and_services(config: Config) -> None:
+    config["services"] |= {
+        "lms": {
+            "image": "a:1",
+            "http": {},
+            "customers": {"acme": {"hosts": ["a.example"]}, "globex": {"hosts": ["a.example"]}},
+        },
+    }
+
+    assert refused(config) == [
+        "fleet:services.lms.customers.globex.hosts: "
+        "the host a.example is claimed by fleet:services.lms.customers.acme.hosts already"
+    ]
+
+
+def test_there_is_one_default_site(config: Config) -> None:
+    config["services"]["other"] = {"image": "a:1", "http": {}}
+
+    (problem,) = refused(config)
+
+    assert problem.startswith("fleet:services.other.http.hosts: is missing; only one service")
+
+
+def test_a_public_port_is_claimed_once_per_protocol(config: Config, voice: Config) -> None:
+    config["services"] |= {"voice": voice, "other": {"image": "a:1", "tcp": [{"port": 64738}]}}
+
+    (problem,) = refused(config)
+
+    assert problem.startswith("fleet:services.voice.tcp: the tcp port 64738 is claimed by")
+
+
+def test_the_same_port_is_free_for_the_other_protocol(config: Config, voice: Config) -> None:
+    config["services"]["voice"] = voice
+
+    settings = accepted(config)
+
+    assert settings.tcp_ports == (64738,)
+    assert settings.udp_ports == (64738, 64739)
+
+
+def test_more_instances_than_machines_are_fine_without_spread(config: Config) -> None:
+    config["services"]["hello"] |= {"instances": 9, "spread": False}
+
+    assert accepted(config).instance_sets[0].instances == 9
+
+
+def test_past_what_fleet_carries_another_stack_is_advised(config: Config) -> None:
+    config["services"]["hello"] |= {"instances": 240, "spread": False}
+    config["services"]["more"] = {
+        "image": "a:1",
+        "instances": 7,
+        "spread": False,
+        "http": {"hosts": ["a.b"]},
+    }
+    assert accepted(config)
+
+    config["services"]["more"]["instances"] = 8
+
+    (problem,) = refused(config)
+    assert "needs 502 units" in problem
+    assert "into another stack (a cell)" in problem
+
+
+def test_customers_lay_their_own_values_over_the_services(config: Config) -> None:
+    config["services"] = {
+        "lms": {
+            "image": "docebo/lms:7.1",
+            "http": {"port": 80, "health": "/up"},
+            "env": {"THEME": "plain", "MODE": "live"},
+            "limits": {"memory": "1g"},
+            "customers": {
+                "acme": {
+                    "hosts": ["acme.example"],
+                    "instances": 2,
+                    "env": {"THEME": "acme"},
+                    "limits": {"cpus": 0.5},
+                },
+                "globex": {"hosts": ["learn.example"], "image": "docebo/lms:7.0"},
+            },
+        }
+    }
+
+    acme, globex = accepted(config).instance_sets
+
+    assert (acme.name, globex.name) == ("lms-acme", "lms-globex")
+    assert (acme.image, globex.image) == ("docebo/lms:7.1", "docebo/lms:7.0")
+    assert (acme.instances, globex.instances) == (2, 1)
+    assert acme.env == {"THEME": "acme", "MODE": "live"}
+    assert (acme.limits.memory, acme.limits.cpus) == ("1g", 0.5)
+    assert acme.http
+    assert (acme.http.hosts, acme.http.health) == (("acme.example",), "/up")
+    assert globex.limits.cpus == 1.0
+
+
+def test_customers_and_published_ports_do_not_go_together(config: Config) -> None:
+    config["services"]["hello"] |= {
+        "tcp": [{"port": 7000}],
+        "customers": {"acme": {"hosts": ["a.example"]}},
+    }
+
+    (problem,) = refused(config)
+
+    assert "must have either customers or tcp and udp" in problem
+
+
+def test_a_customer_needs_hosts_of_its_own(config: Config) -> None:
+    config["services"]["hello"]["customers"] = {"acme": {"hosts": []}}
+
+    assert refused(config) == ["fleet:services.hello.customers.acme.hosts = []: must not be empty"]
+
+
+def test_two_ways_to_the_same_unit_names_are_refused(config: Config) -> None:
+    customers = {"b-c": {"hosts": ["one.example"]}}
+    config["services"] = {
+        "a": {"image": "x:1", "http": {}, "customers": customers},
+        "a-b": {"image": "x:1", "http": {}, "customers": {"c": {"hosts": ["two.example"]}}},
+    }
+
+    (problem,) = refused(config)
+
+    assert "would be called a-b-c, as fleet:services.a.customers.b-c is" in problem
