@@ -31,7 +31,6 @@ from cluster.environment import Environment
 from cluster.errors import ClusterError, Interrupted
 from cluster.etcd import Etcd, EtcdError
 from cluster.fleet import Fleet
-from cluster.fleet_machines import alive_addresses
 from cluster.membership import Membership, client_url
 from cluster.platform import platform
 from cluster.progress import Lines
@@ -61,7 +60,7 @@ class Program:
             self._node.cluster,
             blob=self._blob(),
             membership=Membership(),
-            alive_addresses=alive_addresses,
+            etcd=Etcd,
             clock=self._clock,
             progress=self._progress,
         ).run()

@@ -6,23 +6,20 @@ For those who can't ask a fleet: a node that has no etcd yet has no fleet API ei
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 
 from cluster.etcd import Etcd, EtcdError
-from cluster.membership import client_url
 
 # coreos/fleet v1.0.0, registry/machine.go: <prefix>/machines/<id>/object, TTL = agent_ttl
 _MACHINES = "/_coreos.com/fleet/machines"
 
 
-def alive_addresses(etcd_addresses: Sequence[str]) -> frozenset[str]:
+def alive_addresses(etcd: Etcd) -> frozenset[str]:
     """Addresses of the machines that beat in fleet, read through the quorum.
 
     Empty if fleet has never run. Raises EtcdError if etcd can't tell: silence of etcd must never
     look like silence of a machine.
     """
-    with Etcd([client_url(address) for address in etcd_addresses]) as etcd:
-        found = etcd.find(_MACHINES, recursive=True)
+    found = etcd.find(_MACHINES, recursive=True)
     if found is None:
         return frozenset()
     objects = (leaf for leaf in found.node.leaves() if leaf.name == "object")

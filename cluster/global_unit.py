@@ -21,7 +21,7 @@ from cluster.lock import Lock, LockLost
 from cluster.progress import Patience, Progress
 from cluster.routers import read_routers
 from cluster.service_keys import SERVICES
-from cluster.turn import turn_name, turn_options
+from cluster.turn import is_turn, turn_name, turn_options
 
 _PAUSE = 1.0
 _PLATFORM_IMAGE = "/opt/bin/platform-image"
@@ -62,6 +62,9 @@ class GlobalRollout:
     def run(self) -> None:
         """Raises ClusterError; the release before runs then."""
         units = self._fleet.units()
+        for name in units:
+            if is_turn(name, self._unit.key):
+                self._discard(name)  # a replacement was interrupted
         older = sorted(
             name
             for name in units
@@ -148,7 +151,6 @@ class GlobalRollout:
 
     def _perform(self, name: str, options: tuple[Option, ...], *, where: str) -> None:
         """Run a turn's unit to its end and take it away."""
-        self._discard(name)  # of an attempt that was interrupted
         self._fleet.create(name, options, DesiredState.LAUNCHED)
 
         def has_ended() -> bool:

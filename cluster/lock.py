@@ -10,7 +10,7 @@ import uuid
 from types import TracebackType
 
 from cluster.clock import Clock, timestamp
-from cluster.errors import ClusterError
+from cluster.errors import ClusterError, Interrupted
 from cluster.etcd import CompareFailed, Etcd, EtcdError, EtcdUnavailable, KeyExists, KeyNotFound
 from cluster.progress import Patience, Progress
 
@@ -128,6 +128,13 @@ class Lock:
         return None if found.node.value == self._value else _describe(found.node.value)
 
     def _release(self) -> None:
+        try:
+            self._delete()
+        except Interrupted:
+            self._delete()  # an impatient second Ctrl-C must not cost the next one a minute
+            raise
+
+    def _delete(self) -> None:
         try:
             self._etcd.delete(self._key, prev_value=self._value)
         except (KeyNotFound, CompareFailed):

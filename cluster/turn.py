@@ -7,6 +7,7 @@ drains) and to start the new one, which fleet has loaded everywhere before. Pure
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from cluster.fleet import Option
@@ -18,6 +19,13 @@ def turn_name(unit: str, machine_id: str, *, back: bool = False) -> str:
     """The unit that lets `machine_id` change over to `unit` (or back from it)."""
     direction = "turn-back" if back else "turn"
     return f"{direction}-{unit.removesuffix('.service')}-{machine_id[:12]}.service"
+
+
+def is_turn(unit: str, key: str) -> bool:
+    """Whether a unit is the turn of some machine in a replacement of the global unit `key`."""
+    return (
+        re.fullmatch(rf"turn-(back-)?{re.escape(key)}-[0-9a-f]{{8}}-\w+\.service", unit) is not None
+    )
 
 
 def turn_options(

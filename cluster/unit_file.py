@@ -40,7 +40,8 @@ def parse(text: str, *, origin: str) -> tuple[Option, ...]:
     """The options of a unit, in order. `origin` names the unit in errors."""
     options: list[Option] = []
     section = ""
-    lines = iter(enumerate(text.splitlines(), start=1))
+    lines = iter(enumerate(text.split("\n"), start=1))
+    last = text.count("\n") + 1
     for number, line in lines:
         _check_length(line, origin, number)
         stripped = line.strip()
@@ -62,13 +63,16 @@ def parse(text: str, *, origin: str) -> tuple[Option, ...]:
         if not equals:
             raise UnitFileError(f"{origin} line {number}: {stripped!r} is no option (no '=')")
         value = line.partition("=")[2]
-        while line.endswith("\\"):
-            number, line = next(lines, (number, ""))
+        while line.endswith("\\") and number < last:
+            number, line = next(lines)
             _check_length(line, origin, number)
+            value += "\n"
             if not line.strip():
                 break
-            value += "\n" + line
-        options.append(Option(section=section, name=name.strip(), value=value.strip()))
+            value += line
+        # go-systemd keeps the line break after a backslash that continues nothing
+        end = "\n" if value.endswith("\n") else ""
+        options.append(Option(section=section, name=name.strip(), value=value.strip() + end))
     _check(options, origin)
     return tuple(options)
 

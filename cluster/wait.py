@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from cluster.clock import Clock
 from cluster.desired import ClusterSize
@@ -34,7 +34,7 @@ def wait(
     deadline = clock.now() + wanted.timeout
     patience = Patience(clock, progress)
     while True:
-        missing = _missing(wanted.size, membership, fleet, address)
+        missing = _missing(wanted.size, membership, etcd, fleet, address)
         if missing is None:
             break
         if clock.now() >= deadline:
@@ -52,26 +52,21 @@ def wait(
     progress(f"the cluster stands: {wanted.size} etcd members, {wanted.size} machines in fleet")
 
 
-def _missing(size: int, membership: Membership, fleet: Fleet, address: str) -> str | None:
+def _missing(
+    size: int, membership: Membership, etcd: Etcd, fleet: Fleet, address: str
+) -> str | None:
     members = membership.survey([address])
     if members is None:
         return f"waiting for etcd on {address} to see a quorum"
     healthy = sorted(str(member) for member in members.healthy)
     if len(healthy) < size:
         return f"waiting for etcd: {len(healthy)} of {size} members are well ({', '.join(healthy)})"
-    # fleet's API takes long to say that it has trouble; ask what it wrote to etcd first
-    alive = _alive([member.address for member in members.healthy])
-    if len(alive) < size:
-        return f"waiting for fleet: {len(alive)} of {size} machines ({', '.join(sorted(alive))})"
     try:
+        # fleet's API takes long to say that it has trouble: ask what it wrote to etcd first
+        alive = sorted(alive_addresses(etcd))
+        if len(alive) < size:
+            return f"waiting for fleet: {len(alive)} of {size} machines ({', '.join(alive)})"
         machines = fleet.machines()
-    except FleetUnavailable as error:
+    except (EtcdError, FleetUnavailable) as error:
         return f"waiting for fleet on this node: {error}"
     return None if len(machines) >= size else f"waiting for fleet: {len(machines)} of {size}"
-
-
-def _alive(addresses: Sequence[str]) -> frozenset[str]:
-    try:
-        return alive_addresses(addresses)
-    except EtcdError:
-        return frozenset()

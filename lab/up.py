@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from typing import Any
 
 import yaml
@@ -62,7 +63,9 @@ def service_images(stack_name: str) -> list[str]:
 
 
 def _pulumi_up(stack: Stack, *arguments: str) -> None:
-    code = stack.run("up", "--yes", *arguments)
+    # Dots that move are for terminals; a log keeps the lines that say something.
+    quiet = [] if sys.stdout.isatty() else ["--suppress-progress"]
+    code = stack.run("up", "--yes", *quiet, *arguments)
     if code != 0:
         raise StepFailed(
             "pulumi up",

@@ -25,7 +25,8 @@ from cluster.bootstrap.decide import (
 )
 from cluster.bootstrap.members import Record, from_json
 from cluster.clock import Clock
-from cluster.etcd import EtcdError
+from cluster.etcd import Etcd, EtcdError
+from cluster.fleet_machines import alive_addresses
 from cluster.membership import Members, Membership, MembershipError, client_url, peer_url
 from cluster.progress import Patience, Progress
 
@@ -51,7 +52,7 @@ class Bootstrap:
         *,
         blob: Blob,
         membership: Membership,
-        alive_addresses: Callable[[Sequence[str]], frozenset[str]],
+        etcd: Callable[[Sequence[str]], Etcd],
         clock: Clock,
         progress: Progress,
     ) -> None:
@@ -59,7 +60,7 @@ class Bootstrap:
         self._cluster = cluster
         self._blob = blob
         self._membership = membership
-        self._alive_addresses = alive_addresses
+        self._etcd = etcd
         self._clock = clock
         self._progress = progress
         self._silent_since: dict[str, float] = {}
@@ -151,12 +152,16 @@ class Bootstrap:
             record=record,
             members=members,
             silent=self._silence(members),
-            alive_in_fleet=self._alive_addresses([m.address for m in members.healthy])
-            if members is not None
-            else frozenset(),
+            alive_in_fleet=self._alive(members),
             clock_skew=self._blob.clock_skew,
             registered_now=self._registered,
         )
+
+    def _alive(self, members: Members | None) -> frozenset[str]:
+        if members is None:
+            return frozenset()
+        with self._etcd([client_url(member.address) for member in members.healthy]) as etcd:
+            return alive_addresses(etcd)
 
     def _silence(self, members: Members | None) -> Mapping[str, float]:
         """For how long each member has been silent. Losing sight of the quorum proves nothing

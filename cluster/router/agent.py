@@ -102,6 +102,11 @@ class Agent:
             log.error("%s", error)
             self._announcement.failed(str(error))
             return _INTERVAL_AFTER_FAILURE
+        except Exception as error:
+            # A mistake in the agent must not end an nginx that serves: told, and tried again.
+            log.exception("this pass failed unexpectedly")
+            self._announcement.failed(repr(error))
+            return _INTERVAL_AFTER_FAILURE
         return _INTERVAL
 
     def _read(self) -> tuple[int, Survey]:

@@ -62,6 +62,10 @@ class Announcement(threading.Thread):
             except EtcdError as error:
                 self._written = None
                 log.warning("could not announce this router: %s", error)
+            except Exception:
+                # Without this thread no rollout would wait for a router that goes on serving.
+                self._written = None
+                log.exception("could not announce this router")
             self._news.wait(_BEAT)
             self._news.clear()
 

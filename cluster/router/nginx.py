@@ -7,6 +7,9 @@ worker from before has stopped accepting connections.
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import os
 import signal
 import subprocess
 import time
@@ -20,6 +23,12 @@ from cluster.router import processes
 _POLL = 0.02
 _START_TIMEOUT = 10.0
 _RELOAD_TIMEOUT = 5.0
+# Every reload may leave workers behind that wait for their WebSockets and calls to end, up to
+# worker_shutdown_timeout. Frequent reloads must not fill the memory with them.
+_MOST_RETIRING_WORKERS = 12
+
+
+log = logging.getLogger(__name__)
 
 
 class NginxError(Exception):
@@ -59,6 +68,7 @@ class Nginx:
             lambda: not before & self._accepting_workers(master) and self._serves(generation),
             _RELOAD_TIMEOUT,
         )
+        self._limit_retiring_workers(master)
 
     def quit(self, timeout: float) -> None:
         """Let open requests end, then stop; after `timeout` seconds cut them off."""
@@ -100,9 +110,19 @@ class Nginx:
 
     @staticmethod
     def _accepting_workers(master: subprocess.Popen[bytes]) -> frozenset[int]:
-        # One that drains is titled "nginx: worker process is shutting down".
-        return frozenset(
-            child
-            for child in processes.children(master.pid)
-            if processes.title(child) == "nginx: worker process"
-        )
+        return _titled(master, "nginx: worker process")
+
+    @staticmethod
+    def _limit_retiring_workers(master: subprocess.Popen[bytes]) -> None:
+        retiring = _titled(master, "nginx: worker process is shutting down")
+        by_age = sorted(retiring, key=processes.age_rank)
+        for worker in by_age[:-_MOST_RETIRING_WORKERS]:
+            log.warning("cutting the last connections of an old nginx worker (pid %d)", worker)
+            with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
+                os.kill(worker, signal.SIGTERM)
+
+
+def _titled(master: subprocess.Popen[bytes], title: str) -> frozenset[int]:
+    return frozenset(
+        child for child in processes.children(master.pid) if processes.title(child) == title
+    )

@@ -25,10 +25,22 @@ def title(process: int) -> str:
     return raw.replace(b"\0", b" ").decode(errors="replace").strip()
 
 
+def age_rank(process: int) -> int:
+    """A number that is smaller for older processes; 0 if the process is gone."""
+    fields = _fields(_PROC / str(process))
+    return int(fields[19]) if fields else 0
+
+
 def _parent(entry: Path) -> int | None:
+    fields = _fields(entry)
+    return int(fields[1]) if fields else None
+
+
+def _fields(entry: Path) -> list[str]:
+    """proc(5)'s stat from the third field on, `state`; empty if the process is gone."""
     try:
         stat = (entry / "stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
-        return None  # it ended while we looked
+        return []
     # "pid (name) state ppid …", where the name may hold spaces and parentheses
-    return int(stat.rpartition(")")[2].split()[1])
+    return stat.rpartition(")")[2].split()

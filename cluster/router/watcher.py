@@ -29,7 +29,7 @@ class Watcher(threading.Thread):
     def read_up_to(self, index: int) -> None:
         """The agent has read everything up to this index: wait for what comes after it."""
         self._seen = index
-        if not self.is_alive():
+        if self.ident is None:
             self.start()
 
     def run(self) -> None:

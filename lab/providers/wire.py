@@ -124,7 +124,8 @@ def _load_struct(struct: struct_pb2.Struct) -> Value:
 
 def _load_asset(fields: Mapping[str, struct_pb2.Value], *, archive: bool) -> Asset:
     content_hash = fields["hash"].string_value if "hash" in fields else ""
-    for kind in ("text", "path", "uri", "assets"):
+    # Some senders set every field: an empty text counts only when there is nothing else.
+    for kind in ("path", "uri", "assets", "text"):
         content = load(fields[kind]) if kind in fields else None
         if content is not None and (content != "" or kind == "text"):
             return Asset(kind, content, content_hash, archive)

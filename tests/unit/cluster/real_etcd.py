@@ -13,7 +13,7 @@ from pathlib import Path
 from cluster.bootstrap.decide import Me
 from cluster.bootstrap.run import Bootstrap, Start, environment_file
 from cluster.clock import SystemClock
-from cluster.fleet_machines import alive_addresses
+from cluster.etcd import Etcd
 from cluster.membership import Membership, client_url
 from tests.unit.cluster.simulated_blob import SimulatedBlob
 from tools.programs import ensure_program
@@ -106,7 +106,7 @@ class Node:
             "fleet-test",
             blob=self._blob.client(self._clock),
             membership=Membership(),
-            alive_addresses=alive_addresses,
+            etcd=Etcd,
             clock=self._clock,
             progress=self.lines.append,
         ).run()

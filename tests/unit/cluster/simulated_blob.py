@@ -1,4 +1,4 @@
-"""One blob in storage with its leases, and the metadata service's tokens, behind httpx transports."""
+"""One blob in storage with its leases, and the metadata service's tokens, over httpx."""
 
 from __future__ import annotations
 

@@ -87,6 +87,8 @@ class SimulatedCluster:
         self._routing: dict[str, frozenset[str]] = {}  # what each router's nginx has loaded
         etcd.put("/services/.keep", "")
         etcd.delete("/services/.keep")
+        for machine, address in self.machines.items():
+            etcd.put(self._machine_key(machine), json.dumps({"PublicIP": address}))
         clock.listeners.append(self.tick)
         self.tick()
 
@@ -187,11 +189,15 @@ class SimulatedCluster:
     def lose_machine(self, machine: str) -> None:
         """It is gone, and fleet knows."""
         del self.machines[machine]
+        self.etcd.delete(self._machine_key(machine))
         for key in [key for key in self.jobs if key[1] == machine]:
             del self.jobs[key]
         for unit in self.units.values():
             if unit.machine == machine:
                 unit.machine = ""
+
+    def _machine_key(self, machine: str) -> str:
+        return f"/_coreos.com/fleet/machines/{machine}/object"
 
     def _schedule(self) -> None:
         for unit in self.units.values():
@@ -245,7 +251,8 @@ class SimulatedCluster:
             return
         job.target = target
         if target == "launched":
-            self._become(job, "activating", "start")
+            if job.active not in ("active", "activating"):
+                self._become(job, "activating", "start")
         elif job.active not in ("inactive", "failed"):
             self._become(job, "deactivating", "stop")
 
@@ -273,7 +280,7 @@ class SimulatedCluster:
         elif job.active == "deactivating":
             self._stop(name, machine, job, age)
         elif job.active == "active":
-            self._beat(name, machine, job, age)
+            self._beat(name, machine, age)
 
     def _text(self, name: str) -> str:
         return self.units[name].text if name in self.units else ""
@@ -318,7 +325,7 @@ class SimulatedCluster:
         if sidekick is not None and sidekick.active in ("active", "activating"):
             self._become(sidekick, "deactivating", "stop")
 
-    def _beat(self, name: str, machine: str, job: Job, age: float) -> None:
+    def _beat(self, name: str, machine: str, age: float) -> None:
         match = _INSTANCE.fullmatch(name)
         if match is None or not match["announce"]:
             return

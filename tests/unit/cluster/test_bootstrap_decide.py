@@ -139,16 +139,13 @@ def test_nobody_is_removed_when_that_would_cost_the_quorum() -> None:
 
 
 def test_only_one_of_two_dead_members_is_replaced() -> None:
-    addresses = {"core-3": "10.0.0.7", "core-4": "10.0.0.8"}
-    third = Member(id="core-5", name="core-5", address="10.0.0.9", is_healthy=True)
-    seen = Members(
-        members=(*members("core-0", "core-1").members, third)
-        + tuple(Member(id=n, name=n, address=a) for n, a in addresses.items())
-    )
+    three = members("core-0", "core-1", "core-2")
+    two = members(core_3="10.0.0.7", core_4="10.0.0.8")
+    seen = Members(members=(*three.members, *two.members))
 
     decision = decide(
         replace(CORE_7, size=5),
-        Sight(record=FORMED, members=seen, silent={"core-3": 1e6, "core-4": 1e6}),
+        Sight(record=FORMED, members=seen, silent={"core_3": 1e6, "core_4": 1e6}),
     )
 
     assert isinstance(decision, Join)

@@ -50,9 +50,9 @@ class Rollouts(RuleBasedStateMachine):
         self, version: str, instances: int, requests: int, answered: bool
     ) -> None:
         wanted = Wanted(version=version, instances=instances)
-        self.world.interrupt_after(requests, answered=answered)
 
         def interrupted() -> None:
+            self.world.interrupt_after(requests, answered=answered)
             with suppress(Interrupted):
                 self.world.apply(wanted)
 
@@ -124,9 +124,12 @@ class Rollouts(RuleBasedStateMachine):
         assert self.world.cluster.units == {}
 
     def _while_serving(self, wanted: Wanted, act: Callable[[], None]) -> None:
-        """As many instances serve all the time as the smaller of before and after."""
+        """As many instances serve all the time as the smaller of before and after; what a failure
+        goes back to is the last release that was finished."""
         serving = self.world.cluster.serving
-        least = min(len(serving[-1]), wanted.instances)
+        record = self.world.record()
+        finished = record.ledger[record.current].instances if record.current else 0
+        least = min(len(serving[-1]), wanted.instances, finished)
         since = len(serving)
         act()
         assert min((len(served) for served in serving[since:]), default=least) >= least

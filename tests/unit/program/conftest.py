@@ -1,7 +1,6 @@
 """Configurations and recorded runs of the program."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import hypothesis
@@ -65,6 +64,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> artefacts.Artefacts:
 def run(built: artefacts.Artefacts) -> Iterator[Callable[[Config], Recorded]]:
     """Runs the whole program with a configuration."""
     with pytest.MonkeyPatch.context() as patch:
+        # as Pulumi does for the project's own packages
         patch.syspath_prepend(PROJECT)
         patch.setattr(artefacts, "read", lambda: built)
         yield run_program
@@ -76,10 +76,3 @@ def stack(run: Callable[[Config], Recorded]) -> Recorded:
     settings = least()
     settings["services"]["voice"] = voice_service()
     return run(settings)
-
-
-@pytest.fixture
-def project_folder(monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The project as the working folder, as under Pulumi."""
-    monkeypatch.chdir(PROJECT)
-    return PROJECT

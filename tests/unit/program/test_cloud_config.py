@@ -14,9 +14,11 @@ import yaml
 from components import node_config
 from components.scale_set import encoded
 from tests.unit.program import rendered
+from tests.unit.program.recorded_stack import PROJECT
 from tests.unit.program.snapshot import assert_matches
 from tools import build
 
+SCRIPTS = PROJECT / "cloud-config" / "bin"
 # Everything that Flatcar's coreos-cloudinit knows and we use (its config/config.go).
 KNOWN_KEYS = {
     (): {"write_files", "coreos"},
@@ -105,7 +107,7 @@ def test_scripts_and_programs_have_absolute_paths_in_opt(units: dict[str, str]) 
 
 
 def test_every_script_that_a_unit_calls_is_there(units: dict[str, str]) -> None:
-    scripts = {path.name for path in Path("cloud-config/bin").iterdir()}
+    scripts = {path.name for path in SCRIPTS.iterdir()}
     from_programs = {"etcd", "fleetd"}
 
     called = set(re.findall(r"/opt/bin/([\w-]+)", "".join(units.values())))
@@ -115,7 +117,7 @@ def test_every_script_that_a_unit_calls_is_there(units: dict[str, str]) -> None:
 
 def test_what_boots_before_the_bundle_needs_nothing_of_it() -> None:
     for name in node_config.BOOT_SCRIPTS:
-        called = set(re.findall(r"/opt/bin/([\w-]+)", Path("cloud-config/bin", name).read_text()))
+        called = set(re.findall(r"/opt/bin/([\w-]+)", (SCRIPTS / name).read_text()))
 
         assert called <= set(node_config.BOOT_SCRIPTS), name
 

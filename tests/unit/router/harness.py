@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import re
 import shutil
 import socket
@@ -42,9 +43,12 @@ def program(name: str, package: str) -> Path:
 
 
 def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port below those that the kernel gives to connections: it stays free until it is used."""
+    while True:
+        port = random.randrange(10_000, 32_000)
+        with socket.socket(socket.AF_INET, kind) as probe, contextlib.suppress(OSError):
+            probe.bind(("0.0.0.0", port))
+            return port
 
 
 def eventually(attempt: Callable[[], T | None], *, what: str, timeout: float = 15.0) -> T:
@@ -284,3 +288,17 @@ def running(router: Router) -> Iterator[Router]:
     finally:
         if router.process is not None and router.process.poll() is None:
             router.stop()
+
+
+def open_websocket(router: Router, host: str) -> socket.socket:
+    """A connection after a WebSocket's opening handshake (RFC 6455, section 1.3)."""
+    client = socket.create_connection(("127.0.0.1", router.http_port), timeout=5)
+    client.sendall(
+        f"GET /chat HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\n"
+        "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+    )
+    head = client.recv(4096)
+    assert head.startswith(b"HTTP/1.1 101 "), head
+    assert b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in head
+    return client

@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from tests.unit.router.harness import (
     eventually,
     free_port,
     lay_out_confd,
+    open_websocket,
     publish,
     running,
     running_etcd,
@@ -88,6 +90,29 @@ def test_reloads_under_load_fail_no_request(
 
     assert seen.failures == []
     assert seen.answered > 50
+
+
+def test_open_websockets_do_not_pile_up_workers_for_ever(
+    etcd: EtcdServer, api: Router, backends: tuple[Backend, Backend]
+) -> None:
+    assert api.process is not None
+    (master,) = processes.children(api.process.pid)
+    with ExitStack() as stack:
+        for turn in range(9):
+            # enough of them that every worker holds one
+            sockets = [stack.enter_context(open_websocket(api, "api.test")) for _ in range(8)]
+            instance = {"r1-1": {"http": backends[(turn + 1) % 2].address}}
+            api.wait_until_applied(publish(etcd, "api", instances=instance))
+
+        retiring = [
+            child
+            for child in processes.children(master)
+            if processes.title(child).endswith("is shutting down")
+        ]
+        assert 0 < len(retiring) <= 12
+        for socket in sockets:  # the youngest are untouched
+            socket.sendall(b"still there?")
+            assert socket.recv(100) == b"still there?"
 
 
 def test_killed_instance_under_load_fails_no_request(etcd: EtcdServer, api: Router) -> None:

@@ -8,7 +8,14 @@ from collections import Counter
 from typing import Any
 
 from tests.unit.router.backends import Backend, TcpEcho, UdpEcho, serving
-from tests.unit.router.harness import EtcdServer, Router, eventually, free_port, publish
+from tests.unit.router.harness import (
+    EtcdServer,
+    Router,
+    eventually,
+    free_port,
+    open_websocket,
+    publish,
+)
 
 Backends = tuple[Backend, Backend]
 
@@ -79,19 +86,9 @@ def test_service_without_instances_answers_503_and_when_to_come_back(
 def test_websocket_is_passed_through(etcd: EtcdServer, router: Router, backends: Backends) -> None:
     serve_api(etcd, router, backends[0])
 
-    with socket.create_connection(("127.0.0.1", router.http_port), timeout=5) as client:
-        client.sendall(
-            b"GET /chat HTTP/1.1\r\nHost: api.test\r\nConnection: Upgrade\r\n"
-            b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-        )
-        head = client.recv(4096)
+    with open_websocket(router, "api.test") as client:
         client.sendall(b"hello")
-        echo = client.recv(4096)
-
-    assert head.startswith(b"HTTP/1.1 101 ")
-    assert b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in head  # RFC 6455, section 1.3
-    assert echo == b"hello"
+        assert client.recv(100) == b"hello"
 
 
 def test_instance_is_told_the_truth_about_the_client(

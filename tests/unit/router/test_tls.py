@@ -89,7 +89,7 @@ def test_https_is_answered_with_the_certificate_on_disk(secure_router: Router) -
 def test_tls_1_2_is_the_oldest_that_is_spoken(secure_router: Router) -> None:
     with running(secure_router):
         assert handshake(secure_router, most=ssl.TLSVersion.TLSv1_2)[1] == "TLSv1.2"
-        with pytest.raises(ssl.SSLError):
+        with pytest.warns(match="deprecated"), pytest.raises(ssl.SSLError):
             handshake(secure_router, most=ssl.TLSVersion.TLSv1_1)
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import struct
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,44 +15,6 @@ from lab.providers.command.connection import Endpoint
 from lab.providers.command.dial import tcp_connection
 from tests.unit.lab.command.engine import REMOTE, Engine, Failed
 from tests.unit.lab.command.far_side import HOST, FarSide, far_side_server
-
-
-@pytest.fixture
-def closed_port() -> Iterator[int]:
-    """A port on which nobody listens, and which nobody else gets."""
-    with socket.socket() as sock:
-        sock.bind((HOST, 0))
-        yield sock.getsockname()[1]
-
-
-@pytest.fixture
-async def silent_port() -> AsyncIterator[int]:
-    """A port that accepts connections and never says a word."""
-    connections: list[asyncio.StreamWriter] = []
-
-    async def accept(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connections.append(writer)
-
-    server = await asyncio.start_server(accept, HOST, 0)
-    yield server.sockets[0].getsockname()[1]
-    server.close()
-    for writer in connections:
-        writer.close()
-
-
-@pytest.fixture
-async def resetting_port() -> AsyncIterator[int]:
-    """A port that accepts connections and resets them at once: a load balancer without machines."""
-
-    async def accept(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        no_lingering = struct.pack("ii", 1, 0)
-        sock = writer.get_extra_info("socket")
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, no_lingering)
-        writer.transport.abort()
-
-    server = await asyncio.start_server(accept, HOST, 0)
-    yield server.sockets[0].getsockname()[1]
-    server.close()
 
 
 async def run(engine: Engine, connection: dict[str, Any], **rest: Any) -> str:
@@ -270,62 +230,3 @@ async def test_an_unknown_host_name_is_told(engine: Engine) -> None:
     assert failed.value.text == (
         "after 0 failed attempts: dial tcp: lookup nowhere.invalid: no such host"
     )
-
-
-class TestThroughAProxy:
-    """A jump host, with retries of its own."""
-
-    @pytest.fixture
-    async def proxy(self, tmp_path: Path, far_side: FarSide) -> AsyncIterator[FarSide]:
-        folder = tmp_path / "proxy"
-        folder.mkdir()
-        async with far_side_server(folder, client_key=far_side.client_key) as proxy:
-            yield proxy
-
-    async def test_the_command_runs_on_the_far_host(
-        self, engine: Engine, far_side: FarSide, proxy: FarSide
-    ) -> None:
-        assert await run(engine, far_side.connection(proxy=proxy.connection())) == "in"
-
-        assert (far_side.commands, proxy.commands) == (["echo in"], [])
-
-    async def test_an_unreachable_proxy_is_told(
-        self, engine: Engine, far_side: FarSide, closed_port: int
-    ) -> None:
-        proxy = {"host": HOST, "port": closed_port, "dialErrorLimit": 1}
-
-        with pytest.raises(Failed) as failed:
-            await run(engine, far_side.connection(proxy=proxy))
-
-        assert failed.value.text == f"proxy: after 1 failed attempts: {refused(closed_port)}"
-        assert engine.log.statuses() == ["Dial proxy 1/1 failed: retrying"]
-
-    async def test_a_far_host_that_refuses_is_retried_by_its_own_limit(
-        self, engine: Engine, proxy: FarSide, far_side: FarSide, closed_port: int
-    ) -> None:
-        connection = far_side.connection(
-            port=closed_port, dialErrorLimit=2, proxy=proxy.connection()
-        )
-
-        with pytest.raises(Failed) as failed:
-            await run(engine, connection)
-
-        assert failed.value.text.startswith(
-            "proxy: after 2 failed attempts: ssh: rejected: connect failed ("
-        )
-        assert engine.log.statuses() == [
-            f"Dial from proxy {dial}/2 failed: retrying" for dial in (1, 2)
-        ]
-
-    async def test_a_failed_handshake_is_retried_on_the_dead_connection(
-        self, engine: Engine, proxy: FarSide, far_side: FarSide
-    ) -> None:
-        far_side.refuse_logins = 1
-        connection = far_side.connection(dialErrorLimit=1, proxy=proxy.connection())
-
-        with pytest.raises(Failed) as failed:
-            await run(engine, connection)
-
-        assert failed.value.text == ("proxy: after 1 failed attempts: ssh: handshake failed: EOF")
-        assert engine.log.statuses() == ["Dial 1/1 failed: retrying"]
-        assert far_side.connections == 1

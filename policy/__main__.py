@@ -1,0 +1,176 @@
+"""The policy pack: what must never be deployed, whoever changes the program or its settings.
+
+    pulumi preview --policy-pack policy
+
+It looks at resources as they would be sent to Azure and knows nothing of how they came about.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+from pulumi_policy import (
+    EnforcementLevel,
+    PolicyPack,
+    ReportViolation,
+    ResourceValidationArgs,
+    ResourceValidationPolicy,
+)
+
+Props = Mapping[str, Any]
+
+
+class Rule(Protocol):
+    """Looks at a resource (type without package, name, inputs) and tells what is wrong with it."""
+
+    __name__: str
+
+    def __call__(self, type_: str, name: str, props: Props, /) -> Iterator[str]: ...
+
+
+ARTEFACTS_ACCOUNT = "fleetartefact"
+"""The one account with keys: azure-native uploads blobs with them. Nothing secret is in it."""
+REQUIRED_TAGS = frozenset({"project", "stack", "owner"})
+EVERYBODY = frozenset({"*", "0.0.0.0/0", "Internet", "Any"})
+SSH = 22
+# Azure's children and data have no tags of their own.
+TAGGED = (
+    "compute:VirtualMachineScaleSet",
+    "keyvault:Vault",
+    "managedidentity:UserAssignedIdentity",
+    "network:LoadBalancer",
+    "network:NatGateway",
+    "network:NetworkSecurityGroup",
+    "network:PublicIPAddress",
+    "network:VirtualNetwork",
+    "resources:ResourceGroup",
+    "storage:StorageAccount",
+)
+
+
+def no_public_blobs(type_: str, _name: str, props: Props) -> Iterator[str]:
+    """Blobs are read with an identity, never anonymously."""
+    if type_ == "storage:StorageAccount" and props.get("allowBlobPublicAccess") is not False:
+        yield "allowBlobPublicAccess must be false"
+    if type_ == "storage:BlobContainer" and props.get("publicAccess", "None") != "None":
+        yield "publicAccess must be None"
+
+
+def no_account_keys(type_: str, name: str, props: Props) -> Iterator[str]:
+    """Whoever has an account's key may do everything with it, and nobody knows who it was."""
+    if (
+        type_ == "storage:StorageAccount"
+        and name != ARTEFACTS_ACCOUNT
+        and props.get("allowSharedKeyAccess") is not False
+    ):
+        yield f"allowSharedKeyAccess must be false; only {ARTEFACTS_ACCOUNT} needs keys"
+
+
+def encrypted_storage_traffic(type_: str, _name: str, props: Props) -> Iterator[str]:
+    """Nothing crosses a network in the clear, or by an old TLS."""
+    if type_ == "storage:StorageAccount":
+        if props.get("enableHttpsTrafficOnly") is not True:
+            yield "enableHttpsTrafficOnly must be true"
+        if props.get("minimumTlsVersion") not in ("TLS1_2", "TLS1_3"):
+            yield "minimumTlsVersion must be TLS1_2 or TLS1_3"
+
+
+def no_open_ssh(type_: str, _name: str, props: Props) -> Iterator[str]:
+    """SSH leads to root on every machine: only named networks may reach it."""
+    if type_ != "network:NetworkSecurityGroup":
+        return
+    for rule in props.get("securityRules", ()):
+        incoming = rule.get("direction") == "Inbound" and rule.get("access") == "Allow"
+        tcp = rule.get("protocol") in ("Tcp", "*")
+        if incoming and tcp and _from_everybody(rule) and _has_port(rule, SSH):
+            yield f"the rule {rule.get('name')} opens SSH to everybody"
+
+
+def tags(type_: str, _name: str, props: Props) -> Iterator[str]:
+    """Every cost and every alarm has an owner."""
+    if type_ in TAGGED:
+        missing = sorted(REQUIRED_TAGS - set(props.get("tags") or {}))
+        if missing:
+            yield f"the tags {', '.join(missing)} are missing"
+
+
+def closed_subnets(type_: str, _name: str, props: Props) -> Iterator[str]:
+    """Every subnet says who may come in, and how its machines go out."""
+    if type_ == "network:Subnet":
+        if not props.get("networkSecurityGroup"):
+            yield "networkSecurityGroup is missing"
+        if not props.get("natGateway"):
+            yield "natGateway is missing"
+        if props.get("defaultOutboundAccess") is not False:
+            yield "defaultOutboundAccess must be false"
+
+
+def no_passwords(type_: str, _name: str, props: Props) -> Iterator[str]:
+    """Passwords can be guessed; keys can't."""
+    if type_ == "compute:VirtualMachineScaleSet":
+        profile = (props.get("virtualMachineProfile") or {}).get("osProfile") or {}
+        linux = profile.get("linuxConfiguration") or {}
+        if linux.get("disablePasswordAuthentication") is not True:
+            yield "disablePasswordAuthentication must be true"
+        if profile.get("adminPassword"):
+            yield "adminPassword must not be set"
+
+
+RULES: tuple[Rule, ...] = (
+    no_public_blobs,
+    no_account_keys,
+    encrypted_storage_traffic,
+    no_open_ssh,
+    tags,
+    closed_subnets,
+    no_passwords,
+)
+
+
+def _from_everybody(rule: Props) -> bool:
+    sources = {rule.get("sourceAddressPrefix"), *(rule.get("sourceAddressPrefixes") or ())}
+    return bool(sources & EVERYBODY)
+
+
+def _has_port(rule: Props, port: int) -> bool:
+    ranges = [rule.get("destinationPortRange"), *(rule.get("destinationPortRanges") or ())]
+    return any(_contains(str(one), port) for one in ranges if one is not None)
+
+
+def _contains(ports: str, port: int) -> bool:
+    """Whether `*`, `22` or `20-30` contains a port."""
+    if ports == "*":
+        return True
+    first, _, last = ports.partition("-")
+    return int(first) <= port <= int(last or first)
+
+
+def violations(rule: Rule, token: str, name: str, props: Props) -> Iterator[str]:
+    """What is wrong with a resource in the eyes of one rule."""
+    package, _, type_ = token.partition(":")
+    if package == "azure-native":
+        yield from rule(type_, name, props)
+
+
+def _policy(rule: Rule) -> ResourceValidationPolicy:
+    def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
+        for message in violations(rule, args.resource_type, args.name, args.props):
+            report(message, args.urn)
+
+    return ResourceValidationPolicy(
+        name=rule.__name__.replace("_", "-"),
+        description=rule.__doc__ or rule.__name__,
+        validate=validate,
+    )
+
+
+def pack() -> PolicyPack:
+    """Starts the pack: it serves the engine until the update is over."""
+    return PolicyPack(
+        name="fleet-azure",
+        enforcement_level=EnforcementLevel.MANDATORY,
+        policies=[_policy(rule) for rule in RULES],
+    )
+
+
+if __name__ == "__main__":
+    pack()

@@ -1,0 +1,126 @@
+"""The platform's global units: started everywhere, replaced machine by machine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from contextlib import suppress
+
+import httpx
+import pytest
+
+from cluster import desired
+from cluster.errors import ClusterError, Interrupted
+from cluster.platform import platform
+from cluster.registry import Registry
+from tests.unit.cluster.services import World
+
+UNIT = """\
+[Unit]
+Description={key} __RELEASE__ {version}
+[Service]
+ExecStart=/usr/bin/docker run {key}
+[X-Fleet]
+Global=true
+"""
+
+
+def apply_platform(world: World, version: str = "1") -> None:
+    images = {
+        name: hashlib.sha256(f"{name} {version}".encode()).hexdigest()
+        for name in ("cluster", "registry", "router")
+    }
+    units = {key: UNIT.format(key=key, version=version) for key in ("registry", "router")}
+    platform(
+        desired.platform(json.dumps({"images": images, "units": units, "timeout": 60})),
+        etcd=world.client,
+        fleet=world.fleet,
+        registry=Registry(
+            world.clock,
+            world.lines.append,
+            transport=httpx.MockTransport(lambda _: httpx.Response(404)),
+        ),
+        clock=world.clock,
+        progress=world.lines.append,
+        holder="core-0",
+    )
+
+
+def running(world: World, key: str) -> dict[str, list[str]]:
+    """Machine → the units of `key` that run there."""
+    return {
+        machine: [
+            name
+            for (name, where), job in sorted(world.cluster.jobs.items())
+            if name.startswith(f"{key}-") and where == machine and job.active == "active"
+        ]
+        for machine in world.cluster.machines
+    }
+
+
+def test_first_platform_runs_on_every_machine(world: World) -> None:
+    apply_platform(world)
+
+    for key in ("registry", "router"):
+        assert all(len(units) == 1 for units in running(world, key).values())
+    sha256 = hashlib.sha256(b"router 1").hexdigest()
+    assert world.etcd.value("/platform/images/router") == sha256
+
+
+def test_unchanged_platform_touches_no_unit(world: World) -> None:
+    apply_platform(world)
+    world.cluster.writes.clear()
+
+    apply_platform(world)
+
+    assert world.cluster.writes == []
+
+
+def test_routers_are_replaced_one_machine_at_a_time(world: World) -> None:
+    apply_platform(world)
+    old = running(world, "router")
+    without_router: list[int] = []
+
+    def watch() -> None:
+        without_router.append(sum(not units for units in running(world, "router").values()))
+
+    world.clock.listeners.append(watch)
+
+    apply_platform(world, "2")
+
+    new = running(world, "router")
+    assert max(without_router) == 1
+    assert all(len(units) == 1 for units in new.values())
+    assert all(new[machine] != old[machine] for machine in new)
+    assert len([name for name in world.cluster.units if name.startswith("router-")]) == 1
+    assert not [name for name in world.cluster.units if name.startswith("turn")]
+
+
+def test_router_that_does_not_start_stops_the_replacement(world: World) -> None:
+    apply_platform(world)
+    old = running(world, "router")
+    (old_name,) = {name for names in old.values() for name in names}
+    world.cluster.weather.failing["turn-router-"] = 1
+
+    with pytest.raises(ClusterError, match=f"could not be started on .*{old_name} runs again"):
+        apply_platform(world, "2")
+
+    assert running(world, "router") == old
+
+
+@pytest.mark.parametrize("requests", range(5, 330, 13))
+def test_interrupted_replacement_is_finished_by_the_next_one(requests: int) -> None:
+    world = World()
+    apply_platform(world)
+    old = running(world, "router")
+    world.interrupt_after(requests, answered=requests % 2 == 0)
+    with suppress(Interrupted):
+        apply_platform(world, "2")
+    world.no_interrupt()
+
+    apply_platform(world, "2")
+
+    new = running(world, "router")
+    assert all(len(units) == 1 for units in new.values())
+    assert all(new[machine] != old[machine] for machine in new)
+    assert len(world.cluster.units) == 2

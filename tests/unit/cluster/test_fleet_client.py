@@ -1,0 +1,89 @@
+"""The client of fleet's API, and what it makes of fleet's silence."""
+
+from __future__ import annotations
+
+import json
+
+import httpx
+import pytest
+
+from cluster.fleet import DesiredState, Fleet, FleetError, FleetUnavailable, Option
+from tests.unit.cluster.services import World
+from tests.unit.cluster.simulated_clock import SimulatedClock
+
+OPTIONS = (
+    Option(section="Unit", name="Description", value="x"),
+    Option(section="Service", name="ExecStart", value="/bin/x"),
+)
+
+
+def test_pages_are_read_to_the_end(world: World) -> None:
+    for n in range(12):
+        world.fleet.create(f"u{n}.service", OPTIONS, DesiredState.INACTIVE)
+
+    assert len(world.fleet.units()) == 12
+
+
+def test_write_of_unknown_outcome_is_repeated(world: World) -> None:
+    world.cluster.weather.fleet_faults = ["", "after", "before", "unavailable"]
+
+    world.fleet.create("u.service", OPTIONS, DesiredState.LAUNCHED)
+
+    unit = world.fleet.unit("u.service")
+    assert unit is not None
+    assert unit.desired is DesiredState.LAUNCHED
+    assert unit.options == OPTIONS
+
+
+def test_unit_with_other_content_is_never_replaced(world: World) -> None:
+    world.fleet.create("u.service", OPTIONS, DesiredState.INACTIVE)
+
+    with pytest.raises(FleetError, match="exists with other content"):
+        world.fleet.create("u.service", OPTIONS[:1], DesiredState.LAUNCHED)
+
+
+def test_destroying_what_is_not_there_is_fine(world: World) -> None:
+    world.fleet.destroy("nobody.service")
+
+    assert world.fleet.unit("nobody.service") is None
+
+
+def test_silence_ends_in_an_error_that_says_where_to_look(world: World) -> None:
+    world.cluster.weather.fleet_faults = ["unavailable"] * 20
+
+    with pytest.raises(FleetUnavailable, match=r"503 no etcd.*systemctl status fleet etcd"):
+        world.fleet.units()
+
+
+def test_refusal_is_not_repeated() -> None:
+    requests = []
+
+    def refuse(request: httpx.Request) -> httpx.Response:
+        requests.append(request)
+        if request.method == "GET":
+            return httpx.Response(404)
+        return httpx.Response(400, json={"error": {"code": 400, "message": "bad unit"}})
+
+    fleet = Fleet(transport=httpx.MockTransport(refuse), clock=SimulatedClock())
+
+    with pytest.raises(FleetError, match="bad unit"):
+        fleet.create("u.service", OPTIONS, DesiredState.LAUNCHED)
+    assert [request.method for request in requests] == ["GET", "PUT"]
+
+
+def test_body_is_what_fleet_expects() -> None:
+    bodies = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "GET":
+            return httpx.Response(404)
+        assert request.headers["Content-Type"] == "application/json"
+        assert request.url.path == "/fleet/v1/units/api-12345678@1.service"
+        bodies.append(json.loads(request.content))
+        return httpx.Response(201)
+
+    fleet = Fleet(transport=httpx.MockTransport(answer), clock=SimulatedClock())
+    fleet.create("api-12345678@1.service", OPTIONS[:1], DesiredState.LAUNCHED)
+
+    option = {"section": "Unit", "name": "Description", "value": "x"}
+    assert bodies == [{"desiredState": "launched", "options": [option]}]

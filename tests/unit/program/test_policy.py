@@ -1,0 +1,172 @@
+"""The policy pack: what it refuses, and that the program itself is beyond reproach."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from policy.__main__ import RULES, TAGGED, violations
+from tests.unit.program.recorded_stack import Recorded
+
+Change = Callable[[dict[str, Any]], object]
+
+GOOD: dict[str, dict[str, Any]] = {
+    "storage:StorageAccount": {
+        "allowBlobPublicAccess": False,
+        "allowSharedKeyAccess": False,
+        "enableHttpsTrafficOnly": True,
+        "minimumTlsVersion": "TLS1_2",
+        "tags": {"project": "fleet", "stack": "dev", "owner": "team"},
+    },
+    "storage:BlobContainer": {"publicAccess": "None"},
+    "network:Subnet": {
+        "networkSecurityGroup": {"id": "x"},
+        "natGateway": {"id": "y"},
+        "defaultOutboundAccess": False,
+    },
+    "network:NetworkSecurityGroup": {
+        "tags": {"project": "fleet", "stack": "dev", "owner": "team"},
+        "securityRules": [
+            {
+                "name": "ssh",
+                "direction": "Inbound",
+                "access": "Allow",
+                "protocol": "Tcp",
+                "sourceAddressPrefix": "203.0.113.7/32",
+                "destinationPortRange": "22",
+            }
+        ],
+    },
+    "compute:VirtualMachineScaleSet": {
+        "tags": {"project": "fleet", "stack": "dev", "owner": "team"},
+        "virtualMachineProfile": {
+            "osProfile": {"linuxConfiguration": {"disablePasswordAuthentication": True}}
+        },
+    },
+}
+
+
+def broken(type_: str, props: dict[str, Any], name: str = "x") -> list[tuple[str, str]]:
+    return [
+        (rule.__name__, message)
+        for rule in RULES
+        for message in violations(rule, f"azure-native:{type_}", name, props)
+    ]
+
+
+def rule_of(**changes: object) -> Change:
+    """Changes the only rule of the security group."""
+    return lambda props: props["securityRules"][0].update(changes)
+
+
+def os_profile(props: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = props["virtualMachineProfile"]["osProfile"]
+    return found
+
+
+@pytest.mark.parametrize("type_", sorted(GOOD))
+def test_what_is_as_it_should_be_passes(type_: str) -> None:
+    assert broken(type_, GOOD[type_]) == []
+
+
+@pytest.mark.parametrize(
+    ("type_", "change", "rule"),
+    [
+        ("storage:StorageAccount", lambda p: p.pop("allowBlobPublicAccess"), "no_public_blobs"),
+        ("storage:StorageAccount", lambda p: p.pop("allowSharedKeyAccess"), "no_account_keys"),
+        (
+            "storage:StorageAccount",
+            lambda p: p.update(minimumTlsVersion="TLS1_0"),
+            "encrypted_storage_traffic",
+        ),
+        (
+            "storage:StorageAccount",
+            lambda p: p.update(enableHttpsTrafficOnly=False),
+            "encrypted_storage_traffic",
+        ),
+        ("storage:StorageAccount", lambda p: p["tags"].pop("owner"), "tags"),
+        ("storage:StorageAccount", lambda p: p.pop("tags"), "tags"),
+        ("storage:BlobContainer", lambda p: p.update(publicAccess="Blob"), "no_public_blobs"),
+        ("network:Subnet", lambda p: p.pop("networkSecurityGroup"), "closed_subnets"),
+        ("network:Subnet", lambda p: p.pop("natGateway"), "closed_subnets"),
+        ("network:Subnet", lambda p: p.pop("defaultOutboundAccess"), "closed_subnets"),
+        ("network:NetworkSecurityGroup", rule_of(sourceAddressPrefix="*"), "no_open_ssh"),
+        ("network:NetworkSecurityGroup", rule_of(sourceAddressPrefix="Internet"), "no_open_ssh"),
+        (
+            "network:NetworkSecurityGroup",
+            rule_of(sourceAddressPrefix=None, sourceAddressPrefixes=["1.2.3.4", "0.0.0.0/0"]),
+            "no_open_ssh",
+        ),
+        (
+            "network:NetworkSecurityGroup",
+            rule_of(sourceAddressPrefix="*", destinationPortRange="20-30", protocol="*"),
+            "no_open_ssh",
+        ),
+        (
+            "network:NetworkSecurityGroup",
+            rule_of(
+                sourceAddressPrefix="*",
+                destinationPortRange=None,
+                destinationPortRanges=["80", "*"],
+            ),
+            "no_open_ssh",
+        ),
+        (
+            "compute:VirtualMachineScaleSet",
+            lambda p: os_profile(p)["linuxConfiguration"].clear(),
+            "no_passwords",
+        ),
+        (
+            "compute:VirtualMachineScaleSet",
+            lambda p: os_profile(p).update(adminPassword="secret"),
+            "no_passwords",
+        ),
+    ],
+)
+def test_what_must_not_be_is_refused(type_: str, change: Change, rule: str) -> None:
+    props = copy.deepcopy(GOOD[type_])
+
+    change(props)
+
+    assert [name for name, _ in broken(type_, props)] == [rule]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        rule_of(sourceAddressPrefix="*", destinationPortRange="443"),
+        rule_of(sourceAddressPrefix="*", destinationPortRange="1000-2000"),
+        rule_of(sourceAddressPrefix="*", access="Deny"),
+        rule_of(sourceAddressPrefix="*", direction="Outbound"),
+        rule_of(sourceAddressPrefix="*", protocol="Udp"),
+    ],
+)
+def test_other_open_ports_are_none_of_its_business(change: Change) -> None:
+    props = copy.deepcopy(GOOD["network:NetworkSecurityGroup"])
+
+    change(props)
+
+    assert broken("network:NetworkSecurityGroup", props) == []
+
+
+def test_only_the_artefacts_account_may_have_keys() -> None:
+    props = {**GOOD["storage:StorageAccount"], "allowSharedKeyAccess": True}
+
+    assert broken("storage:StorageAccount", props, "fleetartefact") == []
+    assert broken("storage:StorageAccount", props, "fleetdata") != []
+
+
+def test_the_program_breaks_no_rule(stack: Recorded) -> None:
+    for one in stack.resources:
+        for rule in RULES:
+            assert not list(violations(rule, one.type, one.name, one.inputs)), one.urn
+
+
+def test_every_type_that_can_have_tags_is_looked_at(stack: Recorded) -> None:
+    tagged = {
+        one.type.removeprefix("azure-native:") for one in stack.resources if "tags" in one.inputs
+    }
+
+    # secrets go with their vault
+    assert tagged - {"keyvault:Secret"} == set(TAGGED)
