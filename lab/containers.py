@@ -93,6 +93,8 @@ def start(client: docker.DockerClient) -> Endpoints:
             volumes={STATE_VOLUME: {"bind": "/var/lib/lab", "mode": "rw"}},
             # listens on loopback addresses of the machine and reaches the nodes over their bridge
             network_mode="host",
+            # the route by which nodes tell clients apart (lab/cloud/load_balancer/sources.py)
+            cap_add=["NET_ADMIN"],
         )
         endpoints = find(client)
         _wait_for_api(client, endpoints)
@@ -141,6 +143,7 @@ _AZURE_ROUTES = [
 
 def wipe(client: docker.DockerClient) -> None:
     """Remove every container, network and volume of the lab."""
+    _release_routes(client)
     everything: dict[str, str | list[str] | bool] = {"label": LABEL}
     for container in client.containers.list(all=True, filters=everything):
         container.remove(force=True, v=True)
@@ -183,6 +186,17 @@ def _ensure(
 
 def _names(volumes: object) -> list[str]:
     return list(volumes) if isinstance(volumes, Mapping) else []
+
+
+def _release_routes(client: docker.DockerClient) -> None:
+    """Let the load balancer end by itself: it takes its route on this machine along.
+
+    One that was killed is started for that once more.
+    """
+    balancer = get_container(client, LOAD_BALANCER)
+    if balancer is not None:
+        balancer.start()
+        balancer.stop(timeout=STOP_GRACE)
 
 
 def _network(client: docker.DockerClient) -> None:

@@ -38,7 +38,8 @@ class Settings(Section):
     nodes: Literal[1, 3, 5] = Field(
         default=3,
         description="Core machines: 1, 3 or 5. Three survive the loss of one, five of two, one of "
-        "none.",
+        "none. More can be added later; taking some away is not possible, since etcd would still "
+        "count them.",
     )
     vm_size: str = Field(
         default="Standard_D2s_v5",

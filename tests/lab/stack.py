@@ -1,89 +1,94 @@
-"""A stack in the lab as a test's hands: change its config, run pulumi, ask it over HTTP."""
+"""A stack in the lab as a test's hands: change its config, run pulumi, ask it over HTTP and SSH."""
 
 from __future__ import annotations
 
 import copy
+import functools
 import http.client
 import json
+import os
+import signal
+import ssl
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-from lab import access, containers, docker_daemon
-from lab.endpoints import find
+from lab import access, docker_daemon
+from lab.endpoints import call, find
 from lab.engine import Stack
 from tools.paths import PROJECT
 
 PATIENCE = 300.0
 """Seconds after which something that should come true is taken for broken."""
+RUN_TIMEOUT = 1800.0
+"""Seconds for one run of a command of the lab."""
 
 Config = dict[str, Any]
-
-
-@dataclass
-class Answers:
-    """What a steady stream of requests met."""
-
-    served_by: list[str] = field(default_factory=list)
-    failures: list[str] = field(default_factory=list)
+Change = Callable[[Config], None]
 
 
 class LabStack:
-    """One stack and its config file."""
+    """One stack and its config file, in an address space of its own."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, vnet: str, nodes: int = 3, instances: int = 2) -> None:
         self.name = name
         self.config_path = PROJECT / f"Pulumi.{name}.yaml"
-        self._base: Config = {}
+        self.base: Config = yaml.safe_load((PROJECT / "Pulumi.dev.yaml").read_text())
+        config = self.base["config"]
+        config.pop("fleet:dnsLabel", None)
+        config["fleet:vnetCidr"] = vnet
+        config["fleet:nodes"] = nodes
+        config["fleet:services"]["hello"]["instances"] = instances
+        self._logins: dict[str, list[str]] = {}
 
     # config
 
-    def base_config(self) -> Config:
-        """The sample stack's config, in an address space of its own."""
-        config: Config = yaml.safe_load((PROJECT / "Pulumi.dev.yaml").read_text())
-        config["config"]["fleet:vnetCidr"] = "10.77.0.0/16"
-        config["config"]["fleet:subnetCidr"] = "10.77.1.0/24"
-        config["config"].pop("fleet:dnsLabel", None)
-        return config
-
-    def write_config(self, config: Config) -> None:
+    def configure(self, *changes: Change) -> None:
+        """Write the base config with these changes."""
+        config = copy.deepcopy(self.base)
+        for change in changes:
+            change(config["config"])
         self.config_path.write_text(yaml.safe_dump(config, sort_keys=False))
-        if not self._base:
-            self._base = copy.deepcopy(config)
 
     @contextmanager
-    def changed(self, change: Callable[[Config], None]) -> Iterator[None]:
-        """The config with a change, for the length of a block."""
-        config = copy.deepcopy(self._base)
-        change(config["config"])
-        self.write_config(config)
+    def changed(self, *changes: Change) -> Iterator[None]:
+        """The config with changes, for the length of a block; then up again as it was before."""
+        self.configure(*changes)
         try:
             yield
         finally:
-            self.write_config(self._base)
-
-    def settle(self) -> None:
-        """Bring the stack back to its base config, unless it is there."""
-        self.write_config(self._base)
-        if self.pulumi("preview", "--expect-no-changes").returncode != 0:
+            self.configure()
             self.up()
+
+    @contextmanager
+    def refused(self, *changes: Change) -> Iterator[None]:
+        """As `changed`, where nothing comes of the changes: nothing has to be put right."""
+        self.configure(*changes)
+        try:
+            yield
+        finally:
+            self.configure()
+
+    def remove_config(self) -> None:
+        self.config_path.unlink(missing_ok=True)
 
     # running it
 
     def up(self) -> str:
-        """`python -m lab up`; raises AssertionError with everything it printed."""
-        return self._lab("up", self.name)
+        """`python -m lab up`; fails with everything it printed."""
+        self.forget()
+        return succeeded(self.lab("up", self.name))
 
     def down(self) -> str:
-        return self._lab("down", self.name)
+        self.forget()
+        return succeeded(self.lab("down", self.name))
 
     def lab(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command of the lab, as a user would type it."""
@@ -92,17 +97,50 @@ class LabStack:
             cwd=PROJECT,
             capture_output=True,
             text=True,
-            timeout=1800,
+            timeout=RUN_TIMEOUT,
         )
 
     def pulumi(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run pulumi itself on the stack."""
         return self.lab("exec", "--", "pulumi", *arguments, "--stack", self.name, "--non-interactive")
 
-    def _lab(self, *arguments: str) -> str:
-        done = self.lab(*arguments)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout + done.stderr
+    def fault(self, kind: str, node: str) -> None:
+        succeeded(self.lab("fault", "--stack", self.name, kind, node))
+
+    def interrupt(self, command: str, moment: str, number: signal.Signals) -> str:
+        """Run `lab up` or `lab down` and signal its whole process group, as a terminal does, as
+        soon as it prints `moment`. Returns what it printed; fails if it ended before."""
+        self.forget()
+        running = subprocess.Popen(
+            [sys.executable, "-m", "lab", command, self.name],
+            cwd=PROJECT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        assert running.stdout is not None
+        watchdog = threading.Timer(RUN_TIMEOUT, os.killpg, (running.pid, signal.SIGKILL))
+        watchdog.start()
+        printed, signalled = "", False
+        try:
+            for line in running.stdout:
+                printed += line
+                if moment in line and not signalled:
+                    os.killpg(running.pid, number)
+                    signalled = True
+            code = running.wait()
+        finally:
+            watchdog.cancel()
+        assert signalled, f"it never said {moment!r}:\n{printed}"
+        assert code != 0, f"{number.name} at {moment!r} came too late:\n{printed}"
+        return printed
+
+    def forget(self) -> None:
+        """What was learned about the stack may be about to change."""
+        for name in ("outputs", "public_ip"):
+            self.__dict__.pop(name, None)
+        self._logins.clear()
 
     # looking at it
 
@@ -110,44 +148,89 @@ class LabStack:
     def engine(self) -> Stack:
         return Stack(self.name, find(docker_daemon.ensure()))
 
-    @property
+    @functools.cached_property
+    def outputs(self) -> dict[str, Any]:
+        """The stack's outputs, secrets in plain text."""
+        return self.engine.outputs(show_secrets=True)
+
+    @functools.cached_property
     def public_ip(self) -> str:
-        return str(self.engine.outputs()["publicIp"])
+        return str(self.outputs["publicIp"])
 
-    def node(self, name: str, *command: str) -> str:
+    @property
+    def nodes(self) -> list[str]:
+        """The names of the machines that run."""
+        return sorted(access.nodes(self.name))
+
+    def node(self, name: str, command: str) -> str:
         """Run a command on a node and return what it printed."""
-        done = subprocess.run(
-            access.ssh_command(self.name, name, command), capture_output=True, text=True, timeout=120
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        return succeeded(self.try_node(name, command))
 
-    def etcd(self, key: str) -> dict[str, Any]:
-        """A key or directory of the cluster's etcd, as its v2 API answers."""
-        url = f"http://127.0.0.1:2379/v2/keys{key}?recursive=true&quorum=true"
-        found: dict[str, Any] = json.loads(self.node("core-0", f"curl -sS '{url}'"))
+    def try_node(self, name: str, command: str) -> subprocess.CompletedProcess[str]:
+        if name not in self._logins:
+            self._logins[name] = access.ssh_command(self.name, name, [])
+        return subprocess.run(
+            [*self._logins[name], command], capture_output=True, text=True, timeout=120
+        )
+
+    def etcd(self, path: str) -> dict[str, Any]:
+        """What etcd's v2 API answers for a path such as /v2/members."""
+        answer = self.node(self.nodes[0], f"curl -fsS 'http://127.0.0.1:2379{path}'")
+        found: dict[str, Any] = json.loads(answer)
         return found
 
     def cluster(self) -> dict[str, Any]:
         """What `fleet-cluster status` says."""
         return access.ask_cluster(self.name)
 
-    def get(self, path: str = "/", **headers: str) -> tuple[int, str]:
-        """One request through the public address: status and body."""
-        connection = http.client.HTTPConnection(self.public_ip, 80, timeout=30)
-        try:
-            connection.request("GET", path, headers=headers)
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode()
-        finally:
-            connection.close()
+    def instances(self) -> list[dict[str, Any]]:
+        """The instances of the sample service, as the cluster says."""
+        [hello] = self.cluster()["services"]
+        found: list[dict[str, Any]] = hello["instances"]
+        return found
+
+    def starts(self) -> dict[str, tuple[str, str]]:
+        """Every running unit of the sample service: name → machine and time of its start."""
+        found = {}
+        show = "systemctl show 'hello-*' --property=Id,ActiveState,ActiveEnterTimestampMonotonic"
+        for node in self.nodes:
+            for block in self.node(node, show).split("\n\n"):
+                unit = dict(line.split("=", 1) for line in block.splitlines() if line)
+                if unit.get("ActiveState") == "active":
+                    found[unit["Id"]] = (node, unit["ActiveEnterTimestampMonotonic"])
+        return found
+
+    def azure_ids(self) -> set[str]:
+        """The ids of all resources that the simulated Azure has of this stack."""
+        listed = call(find(docker_daemon.ensure()), "GET", "/resources")
+        assert isinstance(listed, list)
+        group = f"/resourcegroups/fleet-{self.name}"
+        ids = {str(one["id"]).lower() for one in listed}
+        return {one for one in ids if f"{one}/".partition(group)[2].startswith("/")}
+
+    def state_ids(self) -> set[str]:
+        """The ids of all Azure resources that Pulumi's state has."""
+        return {
+            str(resource["id"]).lower()
+            for resource in self.engine.state().get("resources", [])
+            if resource["type"].startswith("azure-native:") and "id" in resource
+        }
+
+    def get(self, path: str = "/", **options: Any) -> Answer:
+        return get(self.public_ip, path, **options)
+
+    def served_by(self) -> dict[str, str]:
+        """Who answers: instance, node, release, host (the container)."""
+        answer = self.get("/json")
+        assert answer.status == 200, answer
+        found: dict[str, str] = json.loads(answer.body)
+        return found
 
     @contextmanager
-    def steady_requests(self, path: str = "/json") -> Iterator[Answers]:
+    def steady_requests(self) -> Iterator[Answers]:
         """Requests one after the other, ten a second, for the length of a block."""
         answers, stop = Answers(), threading.Event()
-        host = self.public_ip
-        worker = threading.Thread(target=_ask, args=(host, path, answers, stop))
+        worker = threading.Thread(target=answers.collect, args=(self.public_ip, stop))
         worker.start()
         try:
             yield answers
@@ -156,37 +239,91 @@ class LabStack:
             worker.join()
 
 
-def eventually(condition: Callable[[], bool], what: str) -> None:
-    """Wait until something comes true. Raises AssertionError after PATIENCE seconds."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, f"never came true: {what}"
-        time.sleep(0.5)
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    status: int
+    headers: Mapping[str, str]
+    body: str
 
 
-def lab_objects() -> list[str]:
-    """Everything in Docker that carries the lab's label."""
-    client = docker_daemon.ensure()
-    label: dict[str, str | list[str] | bool] = {"label": containers.LABEL}
-    return [
-        *(str(one.name) for one in client.containers.list(all=True, filters=label)),
-        *(str(one.name) for one in client.networks.list(filters=label)),
-        *(str(one.name) for one in client.volumes.list(filters=label)),
-    ]
+@dataclass
+class Answers:
+    """What a steady stream of requests met."""
 
+    served_by: list[dict[str, str]] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
 
-def _ask(host: str, path: str, answers: Answers, stop: threading.Event) -> None:
-    while not stop.wait(0.1):
-        connection = http.client.HTTPConnection(host, 80, timeout=10)
-        try:
-            connection.request("GET", path)
-            answer = connection.getresponse()
-            body = answer.read().decode()
+    def collect(self, address: str, stop: threading.Event) -> None:
+        while not stop.wait(0.1):
+            began = time.strftime("%H:%M:%S")
+            try:
+                answer = get(address, "/json", timeout=10)
+            except (OSError, http.client.HTTPException) as error:
+                self.failures.append(f"{began} {error!r}")
+                continue
             if answer.status == 200:
-                answers.served_by.append(json.loads(body)["instance"])
+                self.served_by.append(json.loads(answer.body))
             else:
-                answers.failures.append(f"{answer.status} {body[:80]}")
-        except OSError as error:
-            answers.failures.append(repr(error))
-        finally:
-            connection.close()
+                self.failures.append(f"{began} {answer.status} {answer.body[:80]}")
+
+
+def get(
+    address: str,
+    path: str,
+    *,
+    method: str = "GET",
+    host: str | None = None,
+    tls: ssl.SSLContext | None = None,
+    timeout: float = 30,
+) -> Answer:
+    """One request on a connection of its own. With `tls`, `host` is who the server must be."""
+    connection = http.client.HTTPConnection(address, 443 if tls else 80, timeout=timeout)
+    try:
+        connection.connect()
+        if tls:
+            connection.sock = tls.wrap_socket(connection.sock, server_hostname=host or address)
+        connection.request(method, path, headers={"Host": host} if host else {})
+        answer = connection.getresponse()
+        headers = {name.lower(): value for name, value in answer.getheaders()}
+        return Answer(status=answer.status, headers=headers, body=answer.read().decode())
+    finally:
+        connection.close()
+
+
+def succeeded(done: subprocess.CompletedProcess[str]) -> str:
+    """What a command printed; AssertionError with it if the command failed."""
+    assert done.returncode == 0, f"{done.args} ended with {done.returncode}:\n" + printed(done)
+    return done.stdout
+
+
+def failed(done: subprocess.CompletedProcess[str]) -> str:
+    """What a command printed; AssertionError with it if the command succeeded."""
+    assert done.returncode != 0, f"{done.args} should have failed:\n" + printed(done)
+    return printed(done)
+
+
+def printed(done: subprocess.CompletedProcess[str]) -> str:
+    return done.stdout + done.stderr
+
+
+def eventually(condition: Callable[[], object], what: str, *, patience: float = PATIENCE) -> None:
+    """Wait until something comes true; a condition that raises is not true yet."""
+    deadline = time.monotonic() + patience
+    problem: object = "it was false"
+    while True:
+        try:
+            if condition():
+                return
+        except Exception as error:
+            problem = error
+        assert time.monotonic() < deadline, f"never came true: {what} ({problem})"
+        time.sleep(1)
+
+
+def hello(**values: object) -> Change:
+    """A change of the sample service's settings."""
+
+    def change(config: Config) -> None:
+        config["fleet:services"]["hello"].update(values)
+
+    return change

@@ -21,6 +21,8 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 ServiceHandler = Callable[[web.BaseRequest, str, Sender], Awaitable[web.StreamResponse]]
 
 _READ_BUFFER = 1 << 19
+_SHUTDOWN = 2.0
+"""Seconds for answers under way when the cloud stops; docker kills it after ten."""
 
 
 class Front:
@@ -61,7 +63,14 @@ async def serve(
     handler: Handler, listener: socket.socket, context: ssl.SSLContext | None = None
 ) -> web.ServerRunner:
     """Answers on a bound socket, with TLS if there is a context, until the runner's ``cleanup``."""
-    runner = web.ServerRunner(web.Server(handler, access_log=None, read_bufsize=_READ_BUFFER))
+    server = web.Server(
+        handler,
+        access_log=None,
+        read_bufsize=_READ_BUFFER,
+        # A client that gave up must not hold what it asked for.
+        handler_cancellation=True,
+    )
+    runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN)
     await runner.setup()
     await web.SockSite(runner, listener, ssl_context=context, backlog=1024).start()
     return runner

@@ -58,16 +58,13 @@ class Rollouts(RuleBasedStateMachine):
 
         self._while_serving(wanted, interrupted)
 
-        self.world.no_interrupt()
-
     @rule(requests=st.integers(min_value=0, max_value=200))
     def remove_is_interrupted(self, requests: int) -> None:
         self.world.interrupt_after(requests, answered=True)
 
         with suppress(Interrupted):
             self.world.remove()
-
-        self.world.no_interrupt()
+        self._fair_weather()
 
     @rule(version=VERSIONS, instances=INSTANCES, etcd=FAULTS, fleet=FLEET_FAULTS)
     def apply_amid_faults(
@@ -82,9 +79,6 @@ class Rollouts(RuleBasedStateMachine):
                 self.world.apply(wanted)
 
         self._while_serving(wanted, troubled)
-
-        self.world.etcd.faults.clear()
-        self.world.cluster.weather.fleet_faults.clear()
 
     @rule(instances=INSTANCES)
     def apply_a_broken_release(self, instances: int) -> None:
@@ -117,11 +111,19 @@ class Rollouts(RuleBasedStateMachine):
         assert not [key for key in self.world.etcd.entries if key.startswith("/locks/")]
 
     def teardown(self) -> None:
+        self._fair_weather()
         wanted = Wanted(version="1.3", instances=2)
         self.world.apply(wanted)
         self._assert_serves(wanted)
         self.world.remove()
         assert self.world.cluster.units == {}
+
+    def _fair_weather(self) -> None:
+        """No more faults, and what was ordered before an interruption has happened."""
+        self.world.no_interrupt()
+        self.world.etcd.faults.clear()
+        self.world.cluster.weather.fleet_faults.clear()
+        self.world.let_pass(5)
 
     def _while_serving(self, wanted: Wanted, act: Callable[[], None]) -> None:
         """As many instances serve all the time as the smaller of before and after; what a failure
@@ -132,6 +134,7 @@ class Rollouts(RuleBasedStateMachine):
         least = min(len(serving[-1]), wanted.instances, finished)
         since = len(serving)
         act()
+        self._fair_weather()
         assert min((len(served) for served in serving[since:]), default=least) >= least
 
     def _assert_serves(self, wanted: Wanted) -> None:

@@ -21,6 +21,7 @@ class SomeMembers(Membership):
         self.count = healthy
 
     def survey(self, addresses: object) -> Members | None:
+        assert addresses == ["10.0.0.4"]
         if not self.count:
             return None
         return Members(

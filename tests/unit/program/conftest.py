@@ -1,12 +1,14 @@
 """Configurations and recorded runs of the program."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import hypothesis
 import pytest
 
 from components import artefacts
+from tests.unit.program.node_folder import NodeFolder, node_folder
 from tests.unit.program.recorded_stack import PROJECT, Recorded, run_program
 
 Config = dict[str, Any]
@@ -76,3 +78,10 @@ def stack(run: Callable[[Config], Recorded]) -> Recorded:
     settings = least()
     settings["services"]["voice"] = voice_service()
     return run(settings)
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[NodeFolder]:
+    """A node that has booted as far as cloud-config."""
+    with node_folder(tmp_path) as folder:
+        yield folder

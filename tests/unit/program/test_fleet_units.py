@@ -130,7 +130,8 @@ def test_the_sidekick_lives_and_dies_with_its_instance_on_the_same_machine() -> 
     options = _options(announce_unit(WEB, 10))
     instance = "api-__RELEASE__@%i.service"
 
-    assert options["BindsTo"] == options["MachineOf"] == instance
+    # not BindsTo: after a crash of the instance nobody would start the sidekick again
+    assert options["PartOf"] == options["MachineOf"] == instance
     assert instance in options["After"].split()
 
 

@@ -199,6 +199,19 @@ def test_error_of_an_application_is_not_asked_for_twice(
     assert sum(len(backend.requests) for backend in backends) == 2
 
 
+def test_503_of_an_application_is_passed_on_and_harms_no_other_request(
+    etcd: EtcdServer, router: Router, backends: Backends
+) -> None:
+    serve_api(etcd, router, *backends)
+
+    for _ in range(6):
+        busy = router.get("api.test", "/status=503")
+
+        assert busy.status_code == 503
+        assert busy.json()["instance"] in {"one", "two"}
+        assert router.get("api.test").status_code == 200
+
+
 def test_http_is_redirected_where_the_route_asks_for_it(
     etcd: EtcdServer, router: Router, backends: Backends
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 from lab.cloud.load_balancer.config import Backend, BalancingRule
 from lab.cloud.load_balancer.tcp import TcpListener
 from tests.unit.lab.load_balancer.conftest import Serve
-from tests.unit.lab.load_balancer.eventually import eventually
+from tests.unit.lab.load_balancer.eventually import PATIENCE, eventually
 from tests.unit.lab.load_balancer.pool import rule
 
 FRONTEND = "127.50.0.1"
@@ -43,9 +43,16 @@ async def connect(
 
 async def ask(balanced: Balanced) -> str:
     reader, writer = await connect(balanced)
-    answer = await reader.read()
+    async with asyncio.timeout(PATIENCE):
+        answer = await reader.read()
     writer.close()
     return answer.decode()
+
+
+async def assert_reset(reader: asyncio.StreamReader) -> None:
+    async with asyncio.timeout(PATIENCE):
+        with pytest.raises(ConnectionResetError):
+            await reader.read()
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -79,7 +86,8 @@ async def test_a_client_that_half_closes_still_gets_its_answer(
     writer.write(b"all I have")
     writer.write_eof()
 
-    assert await reader.read() == b"all I have"
+    async with asyncio.timeout(PATIENCE):
+        assert await reader.read() == b"all I have"
     writer.close()
 
 
@@ -96,7 +104,8 @@ async def test_large_transfers_arrive_whole_both_ways(
         await writer.drain()
         writer.write_eof()
 
-    _, received = await asyncio.gather(send(), reader.read())
+    async with asyncio.timeout(PATIENCE):
+        _, received = await asyncio.gather(send(), reader.read())
 
     assert received == sent
     writer.close()
@@ -154,8 +163,7 @@ async def test_a_machine_that_leaves_the_pool_loses_its_flows_and_others_dont(
     made = balanced.listener.selector.rule
     balanced.listener.update(replace(made, backends=made.backends[1:]))
 
-    with pytest.raises(ConnectionResetError):
-        await leaving.read()
+    await assert_reset(leaving)
     staying_writer.write(b"y")
     assert await staying.readexactly(1) == b"y"
     staying_writer.close()
@@ -191,8 +199,7 @@ async def test_an_idle_flow_is_reset_when_the_rule_says_so(
     assert await reader.readexactly(1) == b"y"
     balanced.listener.expire(asyncio.get_running_loop().time() + 5 * 60)
 
-    with pytest.raises(ConnectionResetError):
-        await reader.read()
+    await assert_reset(reader)
 
 
 async def test_an_idle_flow_without_tcp_reset_goes_silent(
@@ -210,8 +217,7 @@ async def test_an_idle_flow_without_tcp_reset_goes_silent(
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(reader.read(1), 0.3)
     balanced.listener.expire(asyncio.get_running_loop().time() + 10 * 60)
-    with pytest.raises(ConnectionResetError):
-        await reader.read()
+    await assert_reset(reader)
 
 
 async def test_flows_are_forgotten_when_they_end(

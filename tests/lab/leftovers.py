@@ -1,0 +1,112 @@
+"""What a lab could leave behind on its machine: Docker objects, loop devices, mounts, routes, …"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import docker
+from docker.errors import DockerException
+
+from lab.containers import LABEL
+from lab.paths import state_root
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """What of these there is at one moment."""
+
+    docker_objects: frozenset[str]
+    loop_devices: frozenset[str]
+    mounts: frozenset[str]
+    interfaces: frozenset[str]
+    routes: frozenset[str]
+    firewall_rules: frozenset[str]
+    processes: frozenset[str]
+
+    @classmethod
+    def now(cls) -> Machine:
+        return cls(
+            docker_objects=frozenset(docker_objects()),
+            loop_devices=_loop_devices(),
+            mounts=_mounts(),
+            interfaces=frozenset(one.name for one in Path("/sys/class/net").iterdir()),
+            routes=_lines("ip", "route", "show", "table", "all"),
+            firewall_rules=_lines("iptables-save"),
+            processes=_processes(),
+        )
+
+    def since(self, before: Machine) -> list[str]:
+        """What has come since then."""
+        return sorted(
+            f"{kind}: {one}" for kind in vars(self) for one in getattr(self, kind) - getattr(before, kind)
+        )
+
+
+def docker_objects(owner: str = "") -> list[str]:
+    """Everything in Docker that carries the lab's label, or is a part of the resource `owner`.
+
+    Nothing when no daemon answers: what no daemon runs is not there.
+    """
+    try:
+        client = docker.from_env()
+        client.ping()
+    except (DockerException, OSError):
+        return []
+    found = [
+        *(("container", one) for one in client.containers.list(all=True, filters={"label": LABEL})),
+        *(("network", one) for one in client.networks.list(filters={"label": LABEL})),
+        *(("volume", one) for one in client.volumes.list(filters={"label": LABEL})),
+    ]
+    return [
+        f"{kind} {one.name}"
+        for kind, one in found
+        if owner.lower() in str(_labels(one).get(f"{LABEL}.resource", "")).lower()
+    ]
+
+
+def _labels(one: object) -> dict[str, str]:
+    """A container's labels lie elsewhere than those of networks and volumes."""
+    attributes: dict[str, dict[str, dict[str, str]]] = getattr(one, "attrs")  # noqa: B009
+    labels: object = attributes.get("Labels") or attributes.get("Config", {}).get("Labels") or {}
+    assert isinstance(labels, dict)
+    return labels
+
+
+def _loop_devices() -> frozenset[str]:
+    """Each with its file, which the kernel shows as the machine that attached it sees it."""
+    files = Path("/sys/block").glob("loop*/loop/backing_file")
+    return frozenset(f"{path.parts[3]} {path.read_text().strip()}" for path in files)
+
+
+def _mounts() -> frozenset[str]:
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    return frozenset(line.split()[4] for line in lines)
+
+
+def _processes() -> frozenset[str]:
+    """Those that belong to the lab's engine: pulumi, its language host and its plugins."""
+    found = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+        except OSError:
+            continue  # it has just ended
+        if str(state_root()) in command or "lab.providers" in command:
+            found.add(f"{folder.name} {command}")
+    return frozenset(found)
+
+
+def _lines(*command: str) -> frozenset[str]:
+    """A listing without its counters and comments; nothing where only root may see it."""
+    if os.geteuid() != 0:
+        return frozenset()
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    except FileNotFoundError:
+        return frozenset()
+    return frozenset(
+        line.strip() for line in done.stdout.splitlines() if not line.startswith(("#", ":"))
+    )

@@ -1,0 +1,63 @@
+"""What somebody on the Internet sees of the cluster."""
+
+from __future__ import annotations
+
+import ssl
+from urllib.parse import urlsplit
+
+from tests.lab.stack import LabStack, hello
+
+
+def test_page_names_instance_node_and_release(stack: LabStack) -> None:
+    answer = stack.get("/")
+
+    known = {(str(one["n"]), one["machine"], one["release"]) for one in stack.instances()}
+    named = [
+        identity for identity in known if all(f"<dd>{part}</dd>" in answer.body for part in identity)
+    ]
+    assert answer.status == 200
+    assert answer.headers["content-type"].startswith("text/html")
+    assert len(named) == 1, f"one of {known} in {answer.body}"
+
+
+def test_requests_are_spread_over_instances_and_machines(stack: LabStack) -> None:
+    served_by = [stack.served_by() for _ in range(40)]
+
+    assert len({one["instance"] for one in served_by}) == 2
+    assert len({one["node"] for one in served_by}) == 2
+
+
+def test_https_shows_the_certificate_that_was_made_for_the_stack(stack: LabStack) -> None:
+    certificate = stack.node("core-0", "sudo cat /run/fleet-secrets/tls.crt")
+    host = urlsplit(stack.outputs["url"]).hostname
+
+    # trusts nothing but this certificate, and wants it to be for this host
+    answer = stack.get("/", host=host, tls=ssl.create_default_context(cadata=certificate))
+
+    assert answer.status == 200
+    assert "Hello from" in answer.body
+
+
+def test_unknown_host_is_answered_404_when_services_name_hosts(stack: LabStack) -> None:
+    release = stack.served_by()["release"]
+
+    with stack.changed(
+        hello(http={"port": 8080, "health": "/health", "hosts": ["hello.example"]})
+    ):
+        stack.up()
+        known, unknown = stack.get("/json", host="hello.example"), stack.get("/", host="other.example")
+
+    assert known.status == 200
+    assert release in known.body, "a new route is no new release"
+    assert unknown.status == 404
+
+
+def test_client_address_reaches_the_routers(stack: LabStack) -> None:
+    """The balancer is no proxy: it leaves every client its own address."""
+    stack.get("/json?who=test")
+
+    logs = "sudo journalctl --no-pager --output=cat --unit='router-*' --lines=200"
+    lines = [line for node in stack.nodes for line in stack.node(node, logs).splitlines()]
+    clients = {line.split('"client":"')[1].split('"')[0] for line in lines if "?who=test" in line}
+    # the lab's own range for clients (lab/cloud/load_balancer/sources.py)
+    assert clients == {"198.18.0.1"}, clients

@@ -1,0 +1,44 @@
+"""What can't work is refused before anything is started."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.lab.stack import LabStack, failed, hello
+
+
+def test_a_missing_image_is_found_before_anything_is_started(stack: LabStack) -> None:
+    before, units = stack.starts(), unit_names(stack)
+
+    with stack.refused(hello(image="team/nothing:9.9.9")):
+        said = failed(stack.lab("up", stack.name))
+
+    assert "image team/nothing:9.9.9 is not in the registry" in said
+    assert "docker push localhost:5000/team/nothing:9.9.9" in said
+    assert stack.starts() == before
+    assert unit_names(stack) == units
+
+
+def test_bad_input_is_refused_with_its_path_and_nothing_changes(stack: LabStack) -> None:
+    before, resources = stack.starts(), stack.azure_ids()
+
+    def wrong(config: dict[str, Any]) -> None:
+        config["fleet:nodes"] = 4
+        config["fleet:services"]["hello"]["instnaces"] = 2
+        config["fleet:services"]["other"] = {"image": "other", "tcp": [{"port": 2379}]}
+
+    with stack.refused(wrong):
+        said = failed(stack.lab("up", stack.name))
+
+    for path in ("fleet:nodes", "fleet:services.hello.instnaces", "fleet:services.other.image"):
+        assert path in said, "all problems at once"
+    assert stack.starts() == before
+    assert stack.azure_ids() == resources
+
+
+def test_after_refusals_the_stack_is_as_it_was(stack: LabStack) -> None:
+    assert stack.pulumi("preview", "--expect-no-changes").returncode == 0
+
+
+def unit_names(stack: LabStack) -> set[str]:
+    return set(stack.node("core-0", "fleetctl list-unit-files --no-legend --fields=unit").split())

@@ -1,0 +1,25 @@
+"""More or fewer instances: just the difference is started or stopped, and nobody notices."""
+
+from __future__ import annotations
+
+from tests.lab.stack import LabStack, hello
+
+
+def test_scaling_starts_and_stops_just_the_difference(stack: LabStack) -> None:
+    two = stack.starts()
+
+    with stack.steady_requests() as answers:
+        with stack.changed(hello(instances=3)):
+            stack.up()
+            three = stack.starts()
+            stack.configure(hello(instances=1))
+            stack.up()
+            one = stack.starts()
+        again = stack.starts()
+
+    assert answers.failures == []
+    assert [len(two), len(three), len(one), len(again)] == [4, 6, 2, 4]
+    assert two.items() <= three.items()
+    assert one.items() <= two.items()
+    assert one.items() <= again.items()
+    assert {answer["instance"] for answer in answers.served_by} == {"1", "2", "3"}

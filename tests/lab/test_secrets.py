@@ -1,0 +1,92 @@
+"""No private key anywhere but where it belongs: on the node in files of root's, in the vault."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from lab.paths import state_root
+from tests.lab.stack import LabStack
+
+KEYS = ("admin", "host", "tls")
+PLACES = {
+    "etcd": "curl -fsS 'http://127.0.0.1:2379/v2/keys/?recursive=true&quorum=true'",
+    "fleet": "curl -fsS --unix-socket /var/run/fleet.sock http://fleet/fleet/v1/units",
+    "units": "sudo cat /run/fleet/units/* /run/systemd/system/*.service /etc/systemd/system/*.service",
+    "containers": "docker ps --all --quiet | xargs docker inspect",
+    "images": "docker image ls --quiet | xargs docker image inspect",
+    "processes": "sudo cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ | tr '\\0' '\\n'",
+    "journal": "sudo journalctl --no-pager --output=cat",
+    "custom data": "sudo cat /var/lib/waagent/CustomData /var/lib/lab-provisioning/CustomData",
+    "node settings": "cat /etc/fleet-node.conf /run/node.env",
+}
+
+
+@pytest.fixture(scope="module")
+def secrets(stack: LabStack) -> dict[str, list[str]]:
+    """The lines of each private key that nobody could write by chance."""
+    texts = {
+        "admin": stack.outputs["sshPrivateKey"],
+        "host": stack.node("core-0", "sudo cat /etc/ssh/ssh_host_ed25519_key"),
+        "tls": stack.node("core-0", "sudo cat /run/fleet-secrets/tls.key"),
+    }
+    return {name: material(text) for name, text in texts.items()}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_no_private_key_on_a_node_outside_its_file(
+    stack: LabStack, secrets: dict[str, list[str]], place: str
+) -> None:
+    text = stack.try_node("core-0", PLACES[place]).stdout
+
+    assert len(text) > 40, "this looked at something"
+    assert leaked(text, secrets) == []
+
+
+@pytest.mark.parametrize("path", ["/etc/ssh/ssh_host_ed25519_key", "/run/fleet-secrets/tls.key"])
+def test_private_keys_are_for_root_only(stack: LabStack, path: str) -> None:
+    assert stack.node("core-1", f"sudo stat --format='%U %a' {path}").split() == ["root", "600"]
+
+
+def test_pulumis_state_holds_secrets_encrypted(
+    stack: LabStack, secrets: dict[str, list[str]]
+) -> None:
+    files = [path for path in (state_root() / "stacks").rglob("*") if path.is_file()]
+    texts = [
+        json.dumps(stack.engine.state()),
+        *(path.read_text(errors="replace") for path in files if stack.name in str(path)),
+    ]
+
+    assert len(texts) > 1
+    assert [found for text in texts for found in leaked(text, secrets)] == []
+    assert not any("PRIVATE KEY-----" in text for text in texts)
+
+
+def test_pulumi_shows_no_secret(stack: LabStack, secrets: dict[str, list[str]]) -> None:
+    texts = [stack.pulumi("stack", "output", "--json").stdout, stack.lab("preview", stack.name).stdout]
+
+    assert all(len(text) > 40 for text in texts)
+    assert [found for text in texts for found in leaked(text, secrets)] == []
+
+
+def test_an_app_gets_no_secret(stack: LabStack) -> None:
+    instance = stack.instances()[0]
+    find = "docker ps --quiet --filter label=fleet.service=hello"
+    look = f"docker exec $({find}) sh -c 'env; ls -R /run /etc/ssl /etc/ssh 2>&1'"
+
+    assert "tls.key" not in stack.node(instance["machine"], look)
+    assert "ssh_host" not in stack.node(instance["machine"], look)
+
+
+def material(pem: str) -> list[str]:
+    """The secret part of a PEM file: lines that are neither its frame nor short."""
+    lines = [line for line in pem.splitlines() if "-----" not in line and len(line) >= 40]
+    if "OPENSSH" in pem:
+        lines = lines[1:]  # the first one is the same in every unencrypted key
+    assert lines, "a key has lines"
+    return lines
+
+
+def leaked(text: str, secrets: dict[str, list[str]]) -> list[str]:
+    return [name for name, lines in secrets.items() if any(line in text for line in lines)]
