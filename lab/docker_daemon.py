@@ -115,7 +115,8 @@ def _our_daemon() -> int | None:
 
 def _remove_bridge() -> None:
     """Docker leaves its default bridge behind when it stops."""
-    if Path("/sys/class/net/docker0").exists():
+    links = subprocess.run(["ip", "-brief", "link"], check=True, capture_output=True, text=True)
+    if any(line.startswith("docker0 ") for line in links.stdout.splitlines()):
         subprocess.run(["ip", "link", "delete", "docker0"], check=True)
 
 

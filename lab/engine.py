@@ -108,11 +108,19 @@ class Stack:
         return any(resource["urn"].endswith(f"::{name}") for resource in resources)
 
     def unlock(self) -> None:
-        """Remove the lock of an engine that is no longer there (killed, or the machine died)."""
+        """Remove the lock of an engine that is no longer there (killed, or the machine died).
+
+        Raises StepFailed if one is at work.
+        """
         for lock in (_backend() / ".pulumi" / "locks").glob(f"**/{self.name}/*.json"):
-            owner = json.loads(lock.read_text())
-            if not Path(f"/proc/{owner['pid']}").exists():
-                lock.unlink()
+            owner = int(json.loads(lock.read_text())["pid"])
+            if _is_engine(owner):
+                raise StepFailed(
+                    f"Using the stack {self.name}",
+                    why=f"pulumi (process {owner}) is at work on it",
+                    advice="Wait until it has ended, or stop it with Ctrl-C where it was started.",
+                )
+            lock.unlink()
 
     def remove(self) -> None:
         """Forget the destroyed stack, but keep its config file."""
@@ -160,6 +168,14 @@ def _engine() -> Path:
             shutil.copytree(program, partial, dirs_exist_ok=True)
         partial.rename(folder)
     return folder
+
+
+def _is_engine(process: int) -> bool:
+    """Whether this process is there and is pulumi: after a restart another may have its number."""
+    try:
+        return Path(f"/proc/{process}/comm").read_text().strip() == "pulumi"
+    except OSError:
+        return False
 
 
 def _backend() -> Path:

@@ -7,6 +7,7 @@ and imports or deletes; in the lab nothing is precious, so what the state does n
 
 from __future__ import annotations
 
+import time
 from typing import Any
 from urllib.parse import quote
 
@@ -15,6 +16,8 @@ from lab.engine import Stack
 from tools.progress import StepFailed, step
 
 AZURE = "azure-native:"
+PATIENCE = 600.0
+"""Seconds that Azure may take to finish what the dead engine had asked for."""
 
 
 def recover(stack: Stack, endpoints: Endpoints) -> None:
@@ -23,8 +26,10 @@ def recover(stack: Stack, endpoints: Endpoints) -> None:
     state = stack.state()
     if not state.get("pending_operations"):
         return
+    groups = groups_of(state)
     with step("Recovering from an interrupted run"):
-        for resource_id in orphans(state, _cloud_ids(endpoints, state)):
+        _wait_until_idle(endpoints, groups)
+        for resource_id in orphans(state, _inside(groups, _cloud_ids(endpoints))):
             print(f"  deleting {resource_id.rsplit('/', 1)[-1]}, which no state knows")
             call(endpoints, "DELETE", f"/resources?id={quote(resource_id, safe='')}")
         if stack.run("refresh", "--yes", "--clear-pending-creates", "--skip-preview") != 0:
@@ -42,17 +47,7 @@ def orphans(state: dict[str, Any], cloud_ids: list[str]) -> list[str]:
     return sorted(lost, key=lambda one: (-one.count("/"), one))
 
 
-def _cloud_ids(endpoints: Endpoints, state: dict[str, Any]) -> list[str]:
-    groups = _groups(state)
-    listed = call(endpoints, "GET", "/resources")
-    assert isinstance(listed, list)
-    ids = [str(one["id"]) for one in listed]
-    return [
-        one for one in ids if any(f"/resourcegroups/{group}" in one.lower() for group in groups)
-    ]
-
-
-def _groups(state: dict[str, Any]) -> set[str]:
+def groups_of(state: dict[str, Any]) -> set[str]:
     """Resource groups named by the state, also by an operation that did not end."""
     resources = [
         *state.get("resources", []),
@@ -64,3 +59,38 @@ def _groups(state: dict[str, Any]) -> set[str]:
         if str(resource.get("type", "")).startswith(AZURE)
         and "resourceGroupName" in resource.get("inputs", {})
     }
+
+
+def _wait_until_idle(endpoints: Endpoints, groups: set[str]) -> None:
+    """What was asked for is still carried out when nobody waits for the answer, as on Azure: only
+    after that the cloud shows all there is."""
+    deadline = time.monotonic() + PATIENCE
+    while busy := _inside(groups, _operations(endpoints)):
+        if time.monotonic() > deadline:
+            raise StepFailed(
+                "Recovering from an interrupted run",
+                why=f"the simulated Azure is still busy with {', '.join(busy)}",
+                advice="See `docker logs fleet-lab-cloud`.",
+            )
+        time.sleep(0.5)
+
+
+def _operations(endpoints: Endpoints) -> list[str]:
+    status = call(endpoints, "GET", "/lab/status")
+    assert isinstance(status, dict)
+    return list(status["operations"])
+
+
+def _cloud_ids(endpoints: Endpoints) -> list[str]:
+    listed = call(endpoints, "GET", "/resources")
+    assert isinstance(listed, list)
+    return [str(one["id"]) for one in listed]
+
+
+def _inside(groups: set[str], ids: list[str]) -> list[str]:
+    """Those of these resource groups. A group's name may be the beginning of another one's."""
+    return [
+        one
+        for one in ids
+        if any(f"/resourcegroups/{group}/" in f"{one.lower()}/" for group in groups)
+    ]

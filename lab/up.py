@@ -31,7 +31,8 @@ def up(stack_name: str) -> None:
     stack.select()
     recovery.recover(stack, endpoints)
     wanted = service_images(stack_name)
-    if not stack.holds(PLATFORM):
+    # an interrupted run may have made the platform and not come to the outputs
+    if not stack.holds(PLATFORM) or not stack.outputs():
         _pulumi_up(stack, "--exclude", SERVICES)
     images.push_missing(client, stack.outputs()["dataAccount"], wanted)
     _pulumi_up(stack)

@@ -104,7 +104,8 @@ class Api:
         return web.json_response({"result": result})
 
     async def _show_status(self, _request: web.Request) -> web.Response:
-        return web.json_response(self._status.now())
+        running = {"operations": self._manager.operations()}
+        return web.json_response(self._status.now() | running)
 
     async def _inject_fault(self, request: web.Request) -> web.Response:
         body = await _body(request)

@@ -64,6 +64,10 @@ class ResourceManager:
             await kind.remove(resource)
             self._store.delete(resource.id)
 
+    def operations(self) -> list[str]:
+        """The ids (in lower case) on which an operation is running now."""
+        return sorted(self._busy)
+
     async def _write(
         self,
         kind: Kind,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import docker
 from docker.errors import DockerException
+from docker.models.resource import Model
 
 from lab.containers import LABEL
 from lab.paths import state_root
@@ -41,7 +42,9 @@ class Machine:
     def since(self, before: Machine) -> list[str]:
         """What has come since then."""
         return sorted(
-            f"{kind}: {one}" for kind in vars(self) for one in getattr(self, kind) - getattr(before, kind)
+            f"{kind}: {one}"
+            for kind in vars(self)
+            for one in getattr(self, kind) - getattr(before, kind)
         )
 
 
@@ -55,24 +58,23 @@ def docker_objects(owner: str = "") -> list[str]:
         client.ping()
     except (DockerException, OSError):
         return []
-    found = [
-        *(("container", one) for one in client.containers.list(all=True, filters={"label": LABEL})),
-        *(("network", one) for one in client.networks.list(filters={"label": LABEL})),
-        *(("volume", one) for one in client.volumes.list(filters={"label": LABEL})),
+    ours: dict[str, str | list[str] | bool] = {"label": LABEL}
+    found: list[tuple[str, Model]] = [
+        *(("container", one) for one in client.containers.list(all=True, filters=ours)),
+        *(("network", one) for one in client.networks.list(filters=ours)),
+        *(("volume", one) for one in client.volumes.list(filters=ours)),
     ]
     return [
-        f"{kind} {one.name}"
+        f"{kind} {one.attrs['Name'].lstrip('/')}"
         for kind, one in found
-        if owner.lower() in str(_labels(one).get(f"{LABEL}.resource", "")).lower()
+        if owner.lower() in _labels(one).get(f"{LABEL}.resource", "").lower()
     ]
 
 
-def _labels(one: object) -> dict[str, str]:
+def _labels(one: Model) -> dict[str, str]:
     """A container's labels lie elsewhere than those of networks and volumes."""
-    attributes: dict[str, dict[str, dict[str, str]]] = getattr(one, "attrs")  # noqa: B009
-    labels: object = attributes.get("Labels") or attributes.get("Config", {}).get("Labels") or {}
-    assert isinstance(labels, dict)
-    return labels
+    found: dict[str, str] | None = one.attrs.get("Config", one.attrs).get("Labels")
+    return found or {}
 
 
 def _loop_devices() -> frozenset[str]:

@@ -102,12 +102,16 @@ class LabStack:
 
     def pulumi(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run pulumi itself on the stack."""
-        return self.lab("exec", "--", "pulumi", *arguments, "--stack", self.name, "--non-interactive")
+        return self.lab(
+            "exec", "--", "pulumi", *arguments, "--stack", self.name, "--non-interactive"
+        )
 
     def fault(self, kind: str, node: str) -> None:
         succeeded(self.lab("fault", "--stack", self.name, kind, node))
 
-    def interrupt(self, command: str, moment: str, number: signal.Signals) -> str:
+    def interrupt(
+        self, command: str, moment: str, number: signal.Signals, *, times: int = 1
+    ) -> str:
         """Run `lab up` or `lab down` and signal its whole process group, as a terminal does, as
         soon as it prints `moment`. Returns what it printed; fails if it ended before."""
         self.forget()
@@ -128,6 +132,9 @@ class LabStack:
                 printed += line
                 if moment in line and not signalled:
                     os.killpg(running.pid, number)
+                    for _ in range(times - 1):
+                        time.sleep(1)
+                        os.killpg(running.pid, number)
                     signalled = True
             code = running.wait()
         finally:

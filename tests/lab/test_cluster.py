@@ -35,12 +35,10 @@ def test_three_etcd_members_are_healthy(stack: LabStack) -> None:
 
 def test_members_found_each_other_by_the_blob(stack: LabStack) -> None:
     url = f"https://{stack.outputs['dataAccount']}.blob.core.windows.net/cluster/members.json"
-    read = (
-        "sudo bash -c 'curl -fsS --header x-ms-version:2021-08-06 "
-        f'--header "Authorization: Bearer $(/opt/bin/azure-token https://storage.azure.com)" {url}\''
-    )
+    token = "$(sudo /opt/bin/azure-token https://storage.azure.com)"
+    headers = f"--header x-ms-version:2021-08-06 --header 'Authorization: Bearer '{token}"
 
-    record = json.loads(stack.node("core-2", read))
+    record = json.loads(stack.node("core-2", f"curl -fsS {headers} {url}"))
 
     assert record["formed"] is True
     assert record["members"] == {one["name"]: one["address"] for one in stack.cluster()["etcd"]}
@@ -56,7 +54,7 @@ def test_coreos_cloudinit_read_the_custom_data(stack: LabStack, node: str) -> No
     log = stack.node(node, "sudo journalctl --no-pager --output=cat _COMM=coreos-cloudinit")
 
     assert "Parsing user-data as cloud-config" in log
-    assert "Writing file to \"/etc/fleet-node.conf\"" in log
+    assert 'Writing file to "/etc/fleet-node.conf"' in log
 
 
 @pytest.mark.parametrize("node", NODES)

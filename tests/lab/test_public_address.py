@@ -13,7 +13,9 @@ def test_page_names_instance_node_and_release(stack: LabStack) -> None:
 
     known = {(str(one["n"]), one["machine"], one["release"]) for one in stack.instances()}
     named = [
-        identity for identity in known if all(f"<dd>{part}</dd>" in answer.body for part in identity)
+        identity
+        for identity in known
+        if all(f"<dd>{part}</dd>" in answer.body for part in identity)
     ]
     assert answer.status == 200
     assert answer.headers["content-type"].startswith("text/html")
@@ -41,11 +43,12 @@ def test_https_shows_the_certificate_that_was_made_for_the_stack(stack: LabStack
 def test_unknown_host_is_answered_404_when_services_name_hosts(stack: LabStack) -> None:
     release = stack.served_by()["release"]
 
-    with stack.changed(
-        hello(http={"port": 8080, "health": "/health", "hosts": ["hello.example"]})
-    ):
+    with stack.changed(hello(http={"port": 8080, "health": "/health", "hosts": ["hello.example"]})):
         stack.up()
-        known, unknown = stack.get("/json", host="hello.example"), stack.get("/", host="other.example")
+        known, unknown = (
+            stack.get("/json", host="hello.example"),
+            stack.get("/", host="other.example"),
+        )
 
     assert known.status == 200
     assert release in known.body, "a new route is no new release"

@@ -23,10 +23,10 @@ def test_a_new_image_rolls_out_and_back_without_a_failed_request(stack: LabStack
 def test_a_failing_release_leaves_the_old_one_serving(stack: LabStack) -> None:
     old, before = stack.served_by()["release"], stack.starts()
 
-    with stack.steady_requests() as answers:
-        with stack.changed(hello(http={"port": 8080, "health": "/nope"})):
-            said = failed(stack.lab("up", stack.name))
-            after = stack.starts()
+    unhealthy = hello(http={"port": 8080, "health": "/nope"})
+    with stack.steady_requests() as answers, stack.changed(unhealthy):
+        said = failed(stack.lab("up", stack.name))
+        after = stack.starts()
 
     assert "instance 1 did not become ready" in said
     assert "/nope answered 404" in said

@@ -13,7 +13,7 @@ KEYS = ("admin", "host", "tls")
 PLACES = {
     "etcd": "curl -fsS 'http://127.0.0.1:2379/v2/keys/?recursive=true&quorum=true'",
     "fleet": "curl -fsS --unix-socket /var/run/fleet.sock http://fleet/fleet/v1/units",
-    "units": "sudo cat /run/fleet/units/* /run/systemd/system/*.service /etc/systemd/system/*.service",
+    "units": "sudo cat /{run,etc}/systemd/system/*.service /run/fleet/units/*",
     "containers": "docker ps --all --quiet | xargs docker inspect",
     "images": "docker image ls --quiet | xargs docker image inspect",
     "processes": "sudo cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ | tr '\\0' '\\n'",
@@ -64,7 +64,10 @@ def test_pulumis_state_holds_secrets_encrypted(
 
 
 def test_pulumi_shows_no_secret(stack: LabStack, secrets: dict[str, list[str]]) -> None:
-    texts = [stack.pulumi("stack", "output", "--json").stdout, stack.lab("preview", stack.name).stdout]
+    texts = [
+        stack.pulumi("stack", "output", "--json").stdout,
+        stack.lab("preview", stack.name).stdout,
+    ]
 
     assert all(len(text) > 40 for text in texts)
     assert [found for text in texts for found in leaked(text, secrets)] == []

@@ -1,9 +1,32 @@
 """Services and customers: what follows from them, and what may not be said together."""
 
-import pytest
+from typing import Any
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from settings.load import parse
+from settings.service import Service
+from settings.stack import Settings
 from tests.unit.program.conftest import Config
 from tests.unit.program.judging import accepted, refused
+
+KEYS = sorted(
+    {
+        field.alias or name
+        for model in (Settings, Service)
+        for name, field in model.model_fields.items()
+    }
+    | {"port", "hosts", "health", "memory", "cpus", "acme"}
+)
+ANYTHING: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS) | st.text(), inner)
+    ),
+    max_leaves=12,
+)
 
 
 @pytest.mark.parametrize("name", ["Hello", "1hello", "hello-", "a_b", "a.b", "x" * 31, ""])
@@ -165,3 +188,20 @@ def test_two_ways_to_the_same_unit_names_are_refused(config: Config) -> None:
     (problem,) = refused(config)
 
     assert "would be called a-b-c, as fleet:services.a.customers.b-c is" in problem
+
+
+@given(st.dictionaries(st.sampled_from(KEYS), ANYTHING))
+def test_whatever_is_written_is_either_understood_or_refused_in_words(raw: Config) -> None:
+    settings, problems = parse(raw)
+
+    assert settings is not None or problems
+    assert all(str(problem) for problem in problems)
+
+
+@given(ANYTHING)
+def test_so_is_whatever_is_written_about_a_service(raw: Any) -> None:
+    config = {"location": "x", "ownerTag": "x", "adminCidrs": [], "services": {"a": raw}}
+
+    _, problems = parse(config)
+
+    assert all(str(problem).startswith("fleet:") for problem in problems)

@@ -1,0 +1,34 @@
+"""The Docker daemon that the lab starts itself, in namespaces of the test's own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+STORY = """
+from lab import docker_daemon
+first = docker_daemon.ensure()
+assert docker_daemon.ensure().info()["ID"] == first.info()["ID"], "a second one was started"
+print(first.info()["DockerRootDir"])
+docker_daemon.stop()
+docker_daemon.stop()
+"""
+
+
+def test_it_starts_once_keeps_its_data_in_the_cache_and_leaves_nothing(tmp_path: Path) -> None:
+    script = f"""set -euo pipefail
+    mount -t tmpfs tmpfs /run
+    ip link set lo up
+    export XDG_CACHE_HOME={tmp_path}/cache XDG_STATE_HOME={tmp_path}/state
+    {sys.executable} - >{tmp_path}/root <<'PYTHON'{STORY}PYTHON
+    iptables-save | grep -E 'DOCKER|docker0|FORWARD DROP' >{tmp_path}/after || true
+    ip -brief link >{tmp_path}/links
+    """
+
+    subprocess.run(["unshare", "--net", "--mount", "bash", "-c", script], check=True)
+
+    assert (tmp_path / "root").read_text().strip() == f"{tmp_path}/cache/fleet-azure/docker"
+    assert (tmp_path / "after").read_text() == ""
+    assert "docker0" not in (tmp_path / "links").read_text()
+    assert not list((tmp_path / "state" / "fleet-azure").glob("*dockerd*"))
