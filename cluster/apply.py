@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from cluster.arrival import RolloutFailed
 from cluster.clock import Clock, timestamp
 from cluster.desired import Service
 from cluster.errors import ClusterError
@@ -19,7 +20,7 @@ from cluster.progress import Progress
 from cluster.prune import prune
 from cluster.registry import Registry
 from cluster.release import Release, make_release
-from cluster.rollout import Rollout, RolloutFailed
+from cluster.rollout import Rollout
 from cluster.service_keys import LedgerEntry, ServiceKeys
 from cluster.view import Observer, View
 
@@ -128,18 +129,18 @@ class _Apply:
 
     def _go_back(self, old: LedgerEntry | None) -> str:
         """Bring `old` back to what it was, then remove what was new. Returns how it stands now."""
-        if old is None:
-            target = Target(service=self._release.service)
-            self._keys.delete_route()
-        else:
-            target = Target(
-                service=self._release.service,
-                release=old.release,
-                instances=old.instances,
-                route=old.route,
-            )
         try:
-            self._rollout.converge(target)
+            if old is None:
+                self._stop_mine()
+            else:
+                self._rollout.converge(
+                    Target(
+                        service=self._release.service,
+                        release=old.release,
+                        instances=old.instances,
+                        route=old.route,
+                    )
+                )
         except RolloutFailed as failure:
             return (
                 f"going back failed, too: {failure}. What is ready still serves; "
@@ -148,20 +149,30 @@ class _Apply:
         view = self._observer.look()
         self._rollout.destroy(i for i in view.instances if i.release == self._release.id)
         if old is None:
-            return "its units are removed; nothing served before"
+            return "its units are removed; no release before it was finished"
         return f"its units are removed; release {old.release} keeps serving"
 
-    def _give_up_growth(self) -> str:
-        """The serving release could not grow or heal: keep what is ready, remove what this run
-        started in vain."""
+    def _stop_mine(self) -> None:
+        """No release was ever finished. Another one that was interrupted may serve: let it."""
         view = self._observer.look()
-        vain = [i for i in sorted(self._rollout.started) if not view.instance(i).is_ready]
-        old = view.record.ledger[self._release.id]
+        mine = [i.id for i in view.present() if i.id.release == self._release.id]
+        if len(mine) == len(view.present()):
+            self._keys.delete_route()
+        self._rollout.stop(tuple(mine))
+
+    def _give_up_growth(self) -> str:
+        """The serving release could not grow or heal: keep what is ready and what was there
+        before, remove what was to come on top."""
+        view = self._observer.look()
+        before = view.record.ledger[self._release.id].instances
+        vain = [
+            i.id
+            for i in view.instances.values()
+            if i.id.release == self._release.id and i.id.n > before and not i.is_ready
+        ]
+        self._rollout.stop(tuple(vain))
+        self._rollout.destroy(vain)
         ready = [i for i in view.instances.values() if i.is_ready]
-        vain = [i for i in vain if i.n > old.instances]
-        if vain:
-            self._rollout.stop(tuple(vain))
-            self._rollout.destroy(vain)
         return f"{len(ready)} instances of the release keep serving"
 
     def _ended(self, entry: LedgerEntry, outcome: str) -> LedgerEntry:

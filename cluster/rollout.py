@@ -9,38 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from cluster.arrival import PAUSE, Arrival, RolloutFailed
 from cluster.clock import Clock
-from cluster.errors import ClusterError
-from cluster.explain import why_not_ready, why_unscheduled
-from cluster.fleet import DesiredState, Fleet, Option, Unit
+from cluster.fleet import DesiredState, Fleet, Unit
 from cluster.lock import Lock
+from cluster.nudge import Nudge
 from cluster.plan import Await, Done, Start, Stop, Target, WriteRoute, next_step
-from cluster.progress import Patience, Progress
+from cluster.progress import Progress
 from cluster.release import InstanceId, Release
 from cluster.routers import have_applied, laggards
 from cluster.service_keys import ServiceKeys
 from cluster.view import Instance, Observer, View
 
-PAUSE = 0.5
-# fleet's loops miss events (a watch without index, asleep for a second): a repeated write wakes
-# them. https://github.com/coreos/fleet/blob/v1.0.0/registry/event.go
-NUDGE_AFTER = 3.0
-# The engine schedules every 10 s at least.
-UNSCHEDULABLE_AFTER = 15.0
 STOP_MARGIN = 60.0  # a container's own time to stop, and fleet's loops
 ROUTERS_PATIENCE = 30.0  # a router that hangs is dead to the others after 15 s
-
-
-class RolloutFailed(ClusterError):
-    """The service could not get to where it should be; what served before still serves."""
-
-
-class InstanceFailed(RolloutFailed):
-    """An instance did not become ready."""
-
-    def __init__(self, instance: InstanceId, reason: str) -> None:
-        super().__init__(f"{instance} did not become ready: {reason}")
-        self.instance = instance
 
 
 class Rollout:
@@ -66,7 +48,6 @@ class Rollout:
         self._progress = progress
         self._drain = drain
         self._start_timeout = start_timeout
-        self.started: set[InstanceId] = set()  # in this run
 
     def converge(self, target: Target, release: Release | None = None) -> None:
         """Take step after step until the service is at `target`. `release` holds the contents of
@@ -77,7 +58,8 @@ class Rollout:
                 case WriteRoute(route=route):
                     self._write_route(route)
                 case Start(instances=instances):
-                    self._start(view, instances, release)
+                    self._submit(view, target, release)
+                    self._start(view, instances)
                 case Await(instances=instances):
                     self._await(instances)
                 case Stop(instances=instances):
@@ -86,9 +68,11 @@ class Rollout:
                     return
 
     def destroy(self, instances: Iterable[InstanceId]) -> None:
-        """Take the units of stopped instances out of fleet."""
+        """Take the units of stopped instances out of fleet, once their machines have let go."""
+        doomed = tuple(instances)
+        self._until(doomed, lambda i: not i.app_states and not i.announce_states, timeout=30.0)
         units = self._fleet.units()
-        for instance in instances:
+        for instance in doomed:
             for name in (instance.announce, instance.app):
                 if name in units:
                     self._fleet.destroy(name)
@@ -98,93 +82,44 @@ class Rollout:
         self._progress("route written")
         self._await_routers(index)
 
-    def _start(
-        self, view: View, instances: tuple[InstanceId, ...], release: Release | None
-    ) -> None:
-        for instance in instances:
-            if not view.instance(instance).is_dead:
-                # Starting a name that is still stopping races in fleet and systemd.
-                self._await_dead(instances)
-                break
+    def _submit(self, view: View, target: Target, release: Release | None) -> None:
+        """Put every unit of the target into fleet, before the first of them is started."""
+        for instance in target.wanted:
+            seen = view.instance(instance)
+            for name, unit, options in (
+                (instance.app, seen.app, release.app if release else None),
+                (instance.announce, seen.announce, release.announce if release else None),
+            ):
+                if options is None and unit is None:
+                    raise RolloutFailed(f"unit {name} is gone from fleet and can't be brought back")
+                if options is not None and (unit is None or unit.options != options):
+                    self._fleet.create(name, options, DesiredState.INACTIVE)
+
+    def _start(self, view: View, instances: tuple[InstanceId, ...]) -> None:
+        if not all(view.instance(instance).is_dead for instance in instances):
+            # Starting a name that is still stopping races in fleet and systemd.
+            self._await_dead(instances)
         for instance in instances:
             self._progress(f"{instance}: starting")
-            seen = view.instance(instance)
-            self._launch(instance.app, seen.app, release.app if release else None)
+            self._fleet.set_desired(instance.app, DesiredState.LAUNCHED)
         for instance in instances:
-            seen = view.instance(instance)
-            self._launch(instance.announce, seen.announce, release.announce if release else None)
-            self.started.add(instance)
-
-    def _launch(self, name: str, unit: Unit | None, options: tuple[Option, ...] | None) -> None:
-        if unit is None:
-            if options is None:
-                raise RolloutFailed(f"unit {name} is gone from fleet and can't be brought back")
-            self._fleet.create(name, options, DesiredState.LAUNCHED)
-        elif options is not None and unit.options != options:
-            self._fleet.create(name, options, DesiredState.LAUNCHED)  # refuses, and says why
-        else:
-            self._fleet.set_desired(name, DesiredState.LAUNCHED)
+            self._fleet.set_desired(instance.announce, DesiredState.LAUNCHED)
 
     def _await(self, instances: tuple[InstanceId, ...]) -> None:
-        """Until all are ready. Raises InstanceFailed as soon as one can't be any more."""
-        began = self._clock.now()
-        patience = Patience(self._clock, self._progress)
-        nudge = _Every(self._clock, NUDGE_AFTER)
-        told: set[InstanceId] = set()
-        revived: set[str] = set()
-        while True:
-            view = self._observer.look()
-            for instance in instances:
-                seen = view.instance(instance)
-                if seen.is_ready and instance not in told and seen.announced is not None:
-                    self._progress(f"{instance}: ready on {seen.announced.node}")
-                    told.add(instance)
-            pending = [i for i in instances if not view.instance(i).is_ready]
-            if not pending or not all(view.instance(i).is_launched for i in pending):
-                return  # done, or somebody changed the units: plan again
-            waited = self._clock.now() - began
-            nudging = nudge.is_due()
-            for instance in pending:
-                seen = view.instance(instance)
-                unscheduled = seen.app is not None and not seen.machine_id
-                if seen.app is not None and unscheduled and waited >= UNSCHEDULABLE_AFTER:
-                    obstacle = why_unscheduled(view, seen.app)
-                    if obstacle is not None:
-                        raise InstanceFailed(instance, obstacle)
-                if waited >= self._start_timeout:
-                    reason = why_not_ready(view, instance)
-                    raise InstanceFailed(instance, f"{reason} ({waited:.0f} s after its start)")
-                for unit, states in (
-                    (seen.app, seen.app_states),
-                    (seen.announce, seen.announce_states),
-                ):
-                    if unit is None:
-                        continue
-                    if any(state.is_failed for state in states):
-                        if unit.name in revived:
-                            raise InstanceFailed(instance, why_not_ready(view, instance))
-                        revived.add(unit.name)
-                        self._revive(unit.name)
-                    elif nudging and not states:
-                        self._fleet.set_desired(unit.name, DesiredState.LAUNCHED)
-            patience.waiting_for(f"{pending[0]}: {why_not_ready(view, pending[0])}")
-            self._lock.pause(PAUSE)
-
-    def _revive(self, name: str) -> None:
-        """fleet leaves a unit that failed in systemd alone for as long as it is `launched`
-        (coreos/fleet#1091): it must see `loaded` in between."""
-        self._progress(f"{name} failed in systemd: starting it again")
-        self._fleet.set_desired(name, DesiredState.LOADED)
-        deadline = self._clock.now() + STOP_MARGIN
-        while self._clock.now() < deadline:
-            unit = self._fleet.unit(name)
-            if unit is None or unit.current is DesiredState.LOADED:
-                break
-            self._lock.pause(PAUSE)
-        self._fleet.set_desired(name, DesiredState.LAUNCHED)
+        Arrival(
+            instances,
+            fleet=self._fleet,
+            observer=self._observer,
+            lock=self._lock,
+            clock=self._clock,
+            progress=self._progress,
+            timeout=self._start_timeout,
+        ).wait()
 
     def stop(self, instances: tuple[InstanceId, ...]) -> None:
         """Out of the routing, drained, dead, unloaded: in this order."""
+        if not instances:
+            return
         for instance in instances:
             self._progress(f"{instance}: draining")
         self._set_loaded(instance.announce for instance in instances)
@@ -208,7 +143,6 @@ class Rollout:
             for name in (instance.announce, instance.app):
                 if name in units and units[name].desired is not DesiredState.INACTIVE:
                     self._fleet.set_desired(name, DesiredState.INACTIVE)
-        self._until(instances, lambda i: not i.app_states and not i.announce_states, timeout=30.0)
         for instance in instances:
             self._progress(f"{instance}: stopped")
 
@@ -240,11 +174,14 @@ class Rollout:
     ) -> set[InstanceId]:
         """Wait until `condition` holds for all; returns those for which it does."""
         deadline = self._clock.now() + timeout
+        nudge = Nudge(self._fleet, self._clock)
         while True:
             view = self._observer.look()
             done = {i for i in instances if condition(view.instance(i))}
             if len(done) == len(instances) or self._clock.now() >= deadline:
                 return done
+            for instance in (view.instance(i) for i in instances if i not in done):
+                nudge.towards(DesiredState.LOADED, _running(instance))
             self._lock.pause(PAUSE)
 
     def _await_routers(self, index: int, *, somebody: bool = True) -> None:
@@ -259,16 +196,10 @@ class Rollout:
             self._lock.pause(PAUSE)
 
 
-class _Every:
-    """True once every `seconds`, the first time after `seconds`."""
-
-    def __init__(self, clock: Clock, seconds: float) -> None:
-        self._clock = clock
-        self._seconds = seconds
-        self._last = clock.now()
-
-    def is_due(self) -> bool:
-        if self._clock.now() - self._last < self._seconds:
-            return False
-        self._last = self._clock.now()
-        return True
+def _running(instance: Instance) -> Unit | None:
+    """A unit of the instance that runs although it shall not."""
+    if instance.announce and any(state.is_running for state in instance.announce_states):
+        return instance.announce
+    if instance.app and any(state.is_running for state in instance.app_states):
+        return instance.app
+    return None

@@ -57,6 +57,35 @@ class SimulatedUnit:
         return " ".join(o["value"] for o in self.options)
 
 
+class Loop:
+    """One of fleet's reconcilers: every so often, or after an event if it did not miss it.
+
+    Its watch has no index, looks only at the first key written, and then sleeps for a second:
+    https://github.com/coreos/fleet/blob/v1.0.0/registry/event.go
+    """
+
+    def __init__(self, now: float, interval: float) -> None:
+        self._interval = interval
+        self._next = now + interval
+        self._wakes: float | None = None
+        self._of_interest = False
+
+    def see(self, key: str, now: float) -> None:
+        if self._wakes is None:
+            self._wakes = now + 1.0
+            self._of_interest = key in ("target", "target-state")
+
+    def is_due(self, now: float) -> bool:
+        if self._wakes is not None and now >= self._wakes:
+            self._wakes = None
+            if self._of_interest:
+                return True
+        if now >= self._next:
+            self._next = now + self._interval
+            return True
+        return False
+
+
 @dataclass
 class Job:
     """A unit on a machine, as its agent and systemd have it."""
@@ -82,6 +111,8 @@ class SimulatedCluster:
         self.writes: list[str] = []
         self.serving: list[set[str]] = []  # instance keys that every router serves, tick by tick
         self._failed: dict[str, int] = {}
+        self._engine = Loop(clock.now(), 10.0)
+        self._agents: dict[str, Loop] = {}
         self.lost_requests: list[str] = []  # a router sent clients to an instance that was not up
         self._read: dict[str, tuple[float, int, frozenset[str]]] = {}
         self._routing: dict[str, frozenset[str]] = {}  # what each router's nginx has loaded
@@ -150,10 +181,18 @@ class SimulatedCluster:
             if not options:
                 return httpx.Response(409)
             self.units[name] = SimulatedUnit(name, options, body["desiredState"])
+            self._write("object")
+            self._write("target-state")
             return httpx.Response(201)
         assert not options or options == self.units[name].options, f"{name}: content was replaced"
         self.units[name].desired = body["desiredState"]
+        self._write("target-state")
         return httpx.Response(204)
+
+    def _write(self, key: str) -> None:
+        """A key below fleet's /job, which its loops watch."""
+        for loop in (self._engine, *self._agents.values()):
+            loop.see(key, self.clock.now())
 
     def _unit(self, name: str) -> dict[str, Any]:
         unit = self.units[name]
@@ -179,8 +218,12 @@ class SimulatedCluster:
     # --- what happens by itself -----------------------------------------------------------------
 
     def tick(self) -> None:
-        self._schedule()
-        self._run_agents()
+        now = self.clock.now()
+        if self._engine.is_due(now):
+            self._schedule()
+        for machine in self.machines:
+            if self._agents.setdefault(machine, Loop(now, 5.0)).is_due(now):
+                self._run_agent(machine)
         for key, job in list(self.jobs.items()):
             self._run_systemd(*key, job)
         self._run_routers()
@@ -189,6 +232,7 @@ class SimulatedCluster:
     def lose_machine(self, machine: str) -> None:
         """It is gone, and fleet knows."""
         del self.machines[machine]
+        self._agents.pop(machine, None)
         self.etcd.delete(self._machine_key(machine))
         for key in [key for key in self.jobs if key[1] == machine]:
             del self.jobs[key]
@@ -206,6 +250,8 @@ class SimulatedCluster:
                     unit.machine = ""
             elif not unit.machine and not unit.is_global:
                 unit.machine = self._place(unit)
+                if unit.machine:
+                    self._write("target")
 
     def _place(self, unit: SimulatedUnit) -> str:
         def load(machine: str) -> int:
@@ -224,26 +270,25 @@ class SimulatedCluster:
             return machine
         return ""
 
-    def _run_agents(self) -> None:
+    def _run_agent(self, machine: str) -> None:
         for unit in self.units.values():
-            machines = list(self.machines) if unit.is_global else [unit.machine]
-            for machine in filter(None, machines):
-                job = self.jobs.get((unit.name, machine))
-                if unit.desired == "inactive":
-                    if job is not None:
-                        self._order(job, "loaded")
-                        if job.active in ("inactive", "failed"):
-                            del self.jobs[unit.name, machine]
-                    continue
-                if job is None:
-                    job = self.jobs[unit.name, machine] = Job(since=self.clock.now())
-                self._order(job, unit.desired)
-        for name, machine in list(self.jobs):
-            if name not in self.units:
-                assert self.jobs[name, machine].active in ("inactive", "failed"), (
-                    f"{name} destroyed alive"
-                )
-                del self.jobs[name, machine]
+            if not unit.is_global and unit.machine != machine:
+                continue
+            job = self.jobs.get((unit.name, machine))
+            if unit.desired == "inactive":
+                if job is not None:
+                    self._order(job, "loaded")
+                    if job.active in ("inactive", "failed"):
+                        del self.jobs[unit.name, machine]
+                continue
+            if job is None:
+                job = self.jobs[unit.name, machine] = Job(since=self.clock.now())
+            self._order(job, unit.desired)
+        for name, where in list(self.jobs):
+            if where == machine and name not in self.units:
+                alive = self.jobs[name, where].active not in ("inactive", "failed")
+                assert not alive, f"{name} was destroyed alive"
+                del self.jobs[name, where]
 
     def _order(self, job: Job, target: str) -> None:
         """The agent compares with what it ordered last, never with what systemd says."""

@@ -125,7 +125,7 @@ def test_release_that_fails_half_way_gives_all_old_instances_back(world: World) 
 def test_failed_first_deployment_leaves_nothing_behind(world: World) -> None:
     world.cluster.weather.unhealthy.add("api %i 1.0")
 
-    with pytest.raises(ClusterError, match="its units are removed; nothing served before"):
+    with pytest.raises(ClusterError, match="its units are removed; no release before it"):
         world.apply(V1)
 
     assert world.cluster.units == {}

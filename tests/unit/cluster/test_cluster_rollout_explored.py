@@ -130,8 +130,9 @@ class Rollouts(RuleBasedStateMachine):
         goes back to is the last release that was finished."""
         serving = self.world.cluster.serving
         record = self.world.record()
-        finished = record.ledger[record.current].instances if record.current else 0
-        least = min(len(serving[-1]), wanted.instances, finished)
+        least = min(len(serving[-1]), wanted.instances)
+        if record.current:
+            least = min(least, record.ledger[record.current].instances)
         since = len(serving)
         act()
         self._fair_weather()

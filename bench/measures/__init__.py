@@ -1,0 +1,1 @@
+"""One module a measurement. Each leaves the stack as it found it."""

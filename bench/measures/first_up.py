@@ -1,0 +1,28 @@
+"""`make up` from nothing: no lab, no stack, but everything built that can be built beforehand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bench.figures import Breakdown, Figure, Result
+from bench.phases import phases
+from bench.session import Session
+
+LIMIT = 120.0
+
+
+def measure(session: Session) -> Iterator[Result]:
+    run = session.make("up", "first-up")
+    yield Figure(
+        title="make up from nothing",
+        unit="s",
+        samples=(run.seconds,),
+        limit=LIMIT,
+        references=(session.references.boot,),
+        note="tools and images cached, the Docker daemon runs; three nodes, two app instances",
+    )
+    yield Breakdown(
+        title="Where make up from nothing spends its time",
+        unit="s",
+        parts=phases(run.lines, run.seconds),
+    )

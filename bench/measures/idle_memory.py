@@ -1,0 +1,51 @@
+"""Memory of a node at rest: all of the platform, no instance of a service."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from bench.figures import Breakdown, Figure, Result
+from bench.memory import biggest, working_memory
+from bench.session import Session
+from lab import access
+from lab.endpoints import find
+from tools.progress import StepFailed
+
+LIMIT = 350.0
+SETTLE = 20.0
+"""Seconds after the last change, for what starting takes to be given back."""
+SHOWN = 10
+
+
+def measure(session: Session) -> Iterator[Result]:
+    stack = session.stack
+    busy = {one["machine"] for one in stack.instances()}
+    machines = access.instances(find(session.client), stack.name)
+    idle = [one for one in machines if one["node"] not in busy]
+    if not idle:
+        raise StepFailed(
+            "Measuring an idle node",
+            why=f"every node runs an instance ({', '.join(sorted(map(str, busy)))})",
+            advice="Run it again; fleet decides where instances go.",
+        )
+    time.sleep(SETTLE)
+    yield Figure(
+        title="memory of an idle node",
+        unit="MiB",
+        samples=tuple(working_memory(session.client, one["container"]) for one in idle),
+        limit=LIMIT,
+        references=(session.references.memory,),
+        note="page cache left out; etcd, fleet, docker, registry and router run on it",
+    )
+    node = idle[0]["node"]
+    yield Breakdown(
+        title="Memory of an idle node by program (without what programs share)",
+        unit="MiB",
+        parts=biggest(
+            stack.node(node, "ps -eo pid=,args="),
+            # a process may end while it is read
+            stack.node(node, "sudo sh -c 'grep -sH ^Anonymous: /proc/[0-9]*/smaps_rollup || true'"),
+            SHOWN,
+        ),
+    )

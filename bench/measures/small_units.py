@@ -1,0 +1,107 @@
+"""fleet starts 100 units that only sleep, against systemd starting them itself on one node."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from bench.figures import Figure, Reference, Result
+from bench.session import Session
+from bench.tunnel import to_node
+from cluster import unit_file
+from cluster.fleet import DesiredState, Fleet, UnitState
+from lab.scratch_stack import ScratchStack
+from tools.progress import StepFailed
+
+COUNT = 100
+LIMIT = 10.0
+PATIENCE = 120.0
+PREFIX = "bench-small-"
+UNIT = """
+[Unit]
+Description=Sleeps
+
+[Service]
+ExecStart=/usr/bin/sleep infinity
+"""
+# On one node, as root, without SSH in the measured time.
+DIRECTLY = f"""
+began=$(date +%s%N)
+for n in $(seq {COUNT}); do systemd-run --quiet --unit=bench-direct-$n sleep infinity; done
+ended=$(date +%s%N)
+systemctl stop 'bench-direct-*'
+echo $(((ended - began) / 1000000))
+"""
+
+
+def measure(session: Session) -> Iterator[Result]:
+    stack = session.stack
+    node = stack.nodes[0]
+    directly = float(stack.node(node, f"sudo sh -c {shlex.quote(DIRECTLY)}")) / 1000
+    reference = Reference(
+        title=f"systemd-run of {COUNT} sleeps on one node, one by one", value=directly
+    )
+    names = [f"{PREFIX}{number}.service" for number in range(1, COUNT + 1)]
+    with to_node(stack, node) as apis:
+        try:
+            began = time.monotonic()
+            _submit(apis.fleet, names)
+            submitted = time.monotonic() - began
+            _wait(apis.fleet, lambda states: sum(one.is_running for one in states) == COUNT)
+            listed = time.monotonic() - began
+            started = _last_start(stack) - began
+        finally:
+            began = time.monotonic()
+            _remove(apis.fleet, names)
+            removed = time.monotonic() - began
+    yield Figure(
+        title=f"fleet starts {COUNT} small units",
+        unit="s",
+        samples=(started,),
+        limit=LIMIT,
+        references=(reference,),
+        note=f"one by one through the API of one node, fleet places them; all accepted after "
+        f"{submitted:.1f} s, all listed as running after {listed:.1f} s",
+    )
+    yield Figure(
+        title=f"fleet stops and forgets {COUNT} small units", unit="s", samples=(removed,)
+    )
+
+
+def _submit(fleet: Fleet, names: Sequence[str]) -> None:
+    options = unit_file.parse(UNIT, origin="small unit")
+    for name in names:
+        fleet.create(name, options, DesiredState.LAUNCHED)
+
+
+def _remove(fleet: Fleet, names: Sequence[str]) -> None:
+    for name in names:
+        if fleet.unit(name) is not None:
+            fleet.set_desired(name, DesiredState.INACTIVE)
+    _wait(fleet, lambda states: all(one.is_dead for one in states))
+    for name in names:
+        fleet.destroy(name)
+
+
+def _wait(fleet: Fleet, condition: Callable[[Sequence[UnitState]], bool]) -> None:
+    """Until what systemd says about our units, as fleet knows it, is as wanted."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition([one for one in fleet.states() if one.name.startswith(PREFIX)]):
+        if time.monotonic() > deadline:
+            raise StepFailed(
+                f"Starting {COUNT} units",
+                why=f"they are not all there after {PATIENCE:.0f} s",
+                advice="Look at `fleetctl list-units` on a node.",
+            )
+        time.sleep(0.1)
+
+
+def _last_start(stack: ScratchStack) -> float:
+    """When the last of our units became active, on the clock of time.monotonic().
+
+    Containers have the machine's own monotonic clock, and systemd notes times by it.
+    """
+    show = f"systemctl show '{PREFIX}*' --property=ActiveEnterTimestampMonotonic --value"
+    times = [int(one) for node in stack.nodes for one in stack.node(node, show).split()]
+    return max(times) / 1_000_000

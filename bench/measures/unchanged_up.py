@@ -1,0 +1,63 @@
+"""`make up` when nothing is to do, against the least that the Pulumi engine can do."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+
+from bench.figures import Figure, Reference, Result
+from bench.running import run
+from bench.session import Session
+from lab import docker_daemon
+from lab.endpoints import find
+from lab.engine import environment
+from tools.paths import PROJECT
+
+LIMIT = 15.0
+TIMES = 3
+
+
+def measure(session: Session) -> Iterator[Result]:
+    samples = [session.make("up", "unchanged-up").seconds for _ in range(TIMES)]
+    yield Figure(
+        title="make up with nothing to change",
+        unit="s",
+        samples=tuple(samples),
+        limit=LIMIT,
+        references=(_empty_preview(session.folder), _version(session.folder)),
+    )
+
+
+def _empty_preview(folder: Path) -> Reference:
+    """The engine, its Python host and the SDK's import, for a program without a line."""
+    with tempfile.TemporaryDirectory(prefix="fleet-bench-") as project:
+        virtualenv = PROJECT / ".venv"
+        Path(project, "__main__.py").write_text("")
+        Path(project, "Pulumi.yaml").write_text(
+            "name: empty\n"
+            "runtime:\n"
+            "  name: python\n"
+            f"  options: {{toolchain: pip, virtualenv: {virtualenv}}}\n"
+        )
+        env = _environment() | {"PULUMI_BACKEND_URL": f"file://{project}"}
+        log = folder / "empty-preview.log"
+
+        def pulumi(*arguments: str) -> float:
+            command = ["pulumi", *arguments, "--non-interactive"]
+            return run(command, log=log, env=env, cwd=Path(project)).seconds
+
+        pulumi("stack", "init", "empty")
+        samples = [pulumi("preview", "--stack", "empty") for _ in range(TIMES)]
+    return Reference(title="pulumi preview of an empty Python program", value=median(samples))
+
+
+def _version(folder: Path) -> Reference:
+    log, env = folder / "version.log", _environment()
+    samples = [run(["pulumi", "version"], log=log, env=env).seconds for _ in range(TIMES)]
+    return Reference(title="pulumi version", value=median(samples))
+
+
+def _environment() -> dict[str, str]:
+    return environment(find(docker_daemon.ensure()))

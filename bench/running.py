@@ -1,0 +1,78 @@
+"""Runs a command and remembers when it printed what."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.paths import PROJECT
+from tools.progress import StepFailed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """What was printed, and when: in seconds since the command was started."""
+
+    at: float
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A command that succeeded."""
+
+    seconds: float
+    lines: tuple[Line, ...]
+
+
+def run(
+    command: Sequence[str | Path],
+    *,
+    log: Path,
+    env: Mapping[str, str] | None = None,
+    cwd: Path = PROJECT,
+) -> Run:
+    """Run a command to its end; its output goes to the log. Raises StepFailed unless it exits 0.
+
+    When we are interrupted the command is, too, and gets the time to end in its own way: what it
+    began must be in a state from which it can be taken down.
+    """
+    lines = []
+    began = time.monotonic()
+    with log.open("a") as file:
+        print(f"$ {' '.join(map(str, command))}", file=file, flush=True)
+        process = subprocess.Popen(
+            command,
+            cwd=cwd,
+            env=None if env is None else dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,  # whoever presses Ctrl-C speaks to us
+        )
+        assert process.stdout is not None
+        try:
+            for text in process.stdout:
+                line = Line(at=time.monotonic() - began, text=text.rstrip("\n"))
+                lines.append(line)
+                print(f"{line.at:7.2f} {line.text}", file=file, flush=True)
+            code = process.wait()
+        except BaseException:
+            os.killpg(process.pid, signal.SIGINT)
+            process.communicate()
+            raise
+    seconds = time.monotonic() - began
+    if code != 0:
+        raise StepFailed(
+            " ".join(map(str, command)),
+            why=f"it ended with exit code {code}",
+            advice="The log has all it said.",
+            log=log,
+        )
+    return Run(seconds=seconds, lines=tuple(lines))

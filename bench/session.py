@@ -1,0 +1,65 @@
+"""What every measurement has at hand: the running stack, and simple things to compare to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import docker
+
+from bench.references import References
+from bench.running import Run, run
+from lab.endpoints import were_started
+from lab.engine import stacks_left
+from lab.scratch_stack import ScratchStack
+from tools.progress import StepFailed, step
+
+STACK = "labbench"
+VNET = "10.78.0.0/16"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """One run of the benchmarks."""
+
+    stack: ScratchStack
+    client: docker.DockerClient
+    references: References
+    folder: Path
+    """For logs and results."""
+
+    def make(self, target: str, log: str) -> Run:
+        """`make` on our stack, as a user types it."""
+        self.stack.forget()
+        return make(target, self.folder / f"{log}.log")
+
+
+def make(target: str, log: Path) -> Run:
+    return run(["make", target, f"STACK={STACK}"], log=log)
+
+
+@contextmanager
+def own_stack(folder: Path) -> Iterator[ScratchStack]:
+    """The stack's config, and at the end, however it comes, neither stack nor config."""
+    stack = ScratchStack(STACK, vnet=VNET)
+    stack.configure()
+    try:
+        yield stack
+    finally:
+        if STACK in stacks_left() or were_started():
+            with step("Taking the stack down"):
+                make("down", folder / "clean-up.log")
+        stack.remove_config()
+
+
+def refuse_company() -> None:
+    """Raises StepFailed if the lab is in use: `make up` from nothing needs a lab that is not up."""
+    others = [name for name in stacks_left() if name != STACK]
+    if others:
+        raise StepFailed(
+            "Measuring",
+            why=f"the lab is up with {', '.join(others)}",
+            advice=f"Take it down first: make down STACK={others[0]}",
+        )

@@ -1,0 +1,128 @@
+"""A stack of its own for the length of a program, for those who try the lab out: tests, benchmarks.
+
+Its config is the sample's, in an address space of its own; the program changes it, runs the lab's
+commands on it and looks at what comes of it.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lab import access, docker_daemon
+from lab.endpoints import find
+from lab.engine import Stack
+from tools.paths import PROJECT
+from tools.progress import StepFailed
+
+SAMPLE = PROJECT / "Pulumi.dev.yaml"
+COMMAND_TIMEOUT = 120.0
+"""Seconds for one command on a node."""
+
+Config = dict[str, Any]
+Change = Callable[[Config], None]
+
+
+class ScratchStack:
+    """One stack and its config file."""
+
+    def __init__(self, name: str, *, vnet: str, nodes: int = 3, instances: int = 2) -> None:
+        self.name = name
+        self.base: Config = yaml.safe_load(SAMPLE.read_text())
+        config = self.base["config"]
+        config.pop("fleet:dnsLabel", None)
+        config["fleet:vnetCidr"] = vnet
+        config["fleet:nodes"] = nodes
+        config["fleet:services"]["hello"]["instances"] = instances
+        self._logins: dict[str, list[str]] = {}
+
+    # config
+
+    @property
+    def config_path(self) -> Path:
+        return PROJECT / f"Pulumi.{self.name}.yaml"
+
+    def configure(self, *changes: Change) -> None:
+        """Write the base config with these changes."""
+        config = copy.deepcopy(self.base)
+        for change in changes:
+            change(config["config"])
+        self.config_path.write_text(yaml.safe_dump(config, sort_keys=False))
+
+    def remove_config(self) -> None:
+        self.config_path.unlink(missing_ok=True)
+
+    # looking at it
+
+    @property
+    def engine(self) -> Stack:
+        return Stack(self.name, find(docker_daemon.ensure()))
+
+    @functools.cached_property
+    def outputs(self) -> Mapping[str, Any]:
+        """The stack's outputs, secrets in plain text."""
+        return self.engine.outputs(show_secrets=True)
+
+    @functools.cached_property
+    def public_ip(self) -> str:
+        return str(self.outputs["publicIp"])
+
+    @property
+    def nodes(self) -> list[str]:
+        """The names of the machines that run."""
+        return sorted(access.nodes(self.name))
+
+    def cluster(self) -> dict[str, Any]:
+        """What `fleet-cluster status` says."""
+        return access.ask_cluster(self.name)
+
+    def instances(self) -> list[dict[str, Any]]:
+        """The instances of the sample service, as the cluster says."""
+        [hello] = self.cluster()["services"]
+        found: list[dict[str, Any]] = hello["instances"]
+        return found
+
+    def forget(self) -> None:
+        """What was learned about the stack may be about to change."""
+        for name in ("outputs", "public_ip"):
+            self.__dict__.pop(name, None)
+        self._logins.clear()
+
+    # a node's shell
+
+    def node(self, name: str, command: str) -> str:
+        """Run a command on a node and return what it printed. Raises StepFailed."""
+        done = self.try_node(name, command)
+        if done.returncode != 0:
+            raise StepFailed(
+                f"Running `{command}` on {name}",
+                why=f"it ended with {done.returncode}: {done.stdout}{done.stderr}".strip(),
+                advice=f"Look there: .venv/bin/python -m lab ssh --stack {self.name} {name}",
+            )
+        return done.stdout
+
+    def try_node(self, name: str, command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*self.login(name), command], capture_output=True, text=True, timeout=COMMAND_TIMEOUT
+        )
+
+    def login(self, name: str) -> list[str]:
+        """The ssh call that logs in to a node. Found once: asking Pulumi takes a second."""
+        if name not in self._logins:
+            self._logins[name] = access.ssh_command(self.name, name, [])
+        return self._logins[name]
+
+
+def hello(**values: object) -> Change:
+    """A change of the sample service's settings."""
+
+    def change(config: Config) -> None:
+        config["fleet:services"]["hello"].update(values)
+
+    return change
