@@ -179,7 +179,11 @@ pulumi.export("sshHostKey", host_key.public_key)
 pulumi.export("dataAccount", storage.data_account)
 pulumi.export(
     "registryPush",
-    f"make registry STACK={pulumi.get_stack()}, then docker push localhost:5000/IMAGE:TAG",
+    pulumi.Output.concat(
+        "docker push localhost:5000/IMAGE:TAG, with a registry that writes to the account ",
+        storage.data_account,
+        " (README, Pushing images)",
+    ),
 )
 pulumi.export("services", fleet.addresses)
 pulumi.export("nodes", config.nodes)

@@ -14,8 +14,10 @@ MEBIBYTE = 1024.0 * 1024.0
 
 def working_memory(client: docker.DockerClient, name: str) -> float:
     """MiB that a container's cgroup has, without what the kernel only keeps of files."""
-    stats = client.containers.get(name).stats(stream=False)["memory_stats"]
-    return without_cache(stats["usage"], stats["stats"]) / MEBIBYTE
+    stats = client.containers.get(name).stats(stream=False)
+    assert isinstance(stats, dict), "not streamed"
+    memory = stats["memory_stats"]
+    return without_cache(memory["usage"], memory["stats"]) / MEBIBYTE
 
 
 def without_cache(usage: float, stats: Mapping[str, float]) -> float:

@@ -1,4 +1,4 @@
-"""The picture: panels of rows, each row a name, a mark on the panel's scale, and its value in words.
+"""The picture: panels of rows; a row is a name, marks on the panel's scale and a value in words.
 
 Pure geometry: what the panels show is decided in panels.py, what they look like in svg.py.
 """

@@ -129,7 +129,7 @@ def _is_up(client: docker.DockerClient) -> bool:
 def _plain_container(client: docker.DockerClient) -> float:
     image = build.ensure_image("example-app")
     began = time.monotonic()
-    container = client.containers.run(
+    container = client.containers.run(  # type: ignore[call-overload]
         image,
         detach=True,
         name=f"{NAME}-app",

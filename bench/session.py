@@ -11,6 +11,7 @@ import docker
 
 from bench.references import References
 from bench.running import Run, run
+from lab import access
 from lab.endpoints import were_started
 from lab.engine import stacks_left
 from lab.scratch_stack import ScratchStack
@@ -34,6 +35,10 @@ class Session:
         """`make` on our stack, as a user types it."""
         self.stack.forget()
         return make(target, self.folder / f"{log}.log")
+
+    def address(self, node: str) -> str:
+        """A node's private address, which this machine reaches over the lab's bridge."""
+        return access.nodes(self.stack.name)[node]
 
 
 def make(target: str, log: Path) -> Run:

@@ -21,8 +21,8 @@ def number(value: float) -> str:
 
 
 def ratio(value: float) -> str:
-    """How many times the reference: `×15`, `×0.62`."""
-    return f"×{number(value)}" if value < 10 else f"×{value:,.0f}"
+    """How many times the reference: `15x`, `0.62x`."""
+    return f"{number(value)}x" if value < 10 else f"{value:,.0f}x"
 
 
 def spread(samples: Sequence[float], unit: str) -> str:

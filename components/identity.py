@@ -110,7 +110,8 @@ def grants(args: IdentityArgs, nodes: pulumi.Input[str]) -> list[Grant]:
                 scope=args.registry_container,
                 role=BLOB_CONTRIBUTOR,
                 principal_id=developer,
-                principal_type=authorization.PrincipalType.USER,
+                # a person, a group or a pipeline: Azure knows
+                principal_type=None,
             )
             for developer in args.developers
         ),

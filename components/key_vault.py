@@ -10,6 +10,8 @@ from ipaddress import IPv4Network
 import pulumi
 from pulumi_azure_native import keyvault
 
+from components.admin_ranges import routed
+
 SOFT_DELETE_DAYS = 7
 """The least that Azure allows. A deleted vault keeps its name that long, hence auto-naming."""
 
@@ -58,7 +60,7 @@ class KeyVault(pulumi.ComponentResource):
                     bypass=keyvault.NetworkRuleBypassOptions.NONE,
                     virtual_network_rules=[keyvault.VirtualNetworkRuleArgs(id=args.subnet_id)],
                     ip_rules=[
-                        keyvault.IPRuleArgs(value=str(cidr)) for cidr in sorted(args.admin_cidrs)
+                        keyvault.IPRuleArgs(value=str(cidr)) for cidr in routed(args.admin_cidrs)
                     ],
                 ),
             ),

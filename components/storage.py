@@ -12,13 +12,12 @@ from ipaddress import IPv4Network
 import pulumi
 from pulumi_azure_native import storage
 
+from components.admin_ranges import routed
 from components.artefacts import Artefacts
 
 SOFT_DELETE_DAYS = 7
 OLD_VERSION_DAYS = 14
 BACKUP_DAYS = 30
-# https://learn.microsoft.com/azure/storage/common/storage-network-security#restrictions
-NOT_ROUTED = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
 
 
 @dataclass(kw_only=True, frozen=True)
@@ -128,8 +127,7 @@ def ip_rules(admin_cidrs: Sequence[IPv4Network]) -> list[str]:
     """
     return sorted(
         str(cidr.network_address) if cidr.prefixlen == 32 else str(cidr)
-        for cidr in admin_cidrs
-        if not any(cidr.subnet_of(network) for network in NOT_ROUTED)
+        for cidr in routed(admin_cidrs)
     )
 
 

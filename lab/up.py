@@ -78,16 +78,28 @@ def _pulumi_up(stack: Stack, *arguments: str) -> None:
 def _hint(stack: Stack) -> str:
     outputs: dict[str, Any] = stack.outputs()
     address = outputs["publicIp"]
-    suffix = "" if stack.name == "dev" else f" STACK={stack.name}"
-    return f"""
-The cluster is up. Your services answer on
-
-    http://{address}/
-
-Look around:  make status{suffix}                  machines, units, services, addresses
-              .venv/bin/python -m lab ssh          a shell on a node
-              .venv/bin/python -m lab logs SERVICE what a service prints
-              .venv/bin/python -m lab fault stop core-0   and watch the cluster heal
-Change it:    edit Pulumi.{stack.name}.yaml, then make up{suffix}
-Stop it:      make down{suffix}
-"""
+    named = stack.name != "dev"
+    make = f" STACK={stack.name}" if named else ""
+    option = f" --stack {stack.name}" if named else ""
+    lab = ".venv/bin/python -m lab"
+    commands = {
+        f"make status{make}": "machines, units, services, addresses",
+        f"{lab} ssh{option} core-0": "a shell on a node",
+        f"{lab} logs{option} SERVICE": "what a service prints",
+        f"{lab} fault{option} kill core-0": "break a node and watch the cluster heal",
+        f"make up{make}": f"after a change of Pulumi.{stack.name}.yaml",
+        f"make down{make}": "stop it, and leave nothing behind",
+    }
+    width = max(map(len, commands))
+    lines = [f"    {command:{width}}   {text}" for command, text in commands.items()]
+    return "\n".join(
+        [
+            "",
+            "The cluster is up. Your services answer on",
+            "",
+            f"    http://{address}/",
+            "",
+            *lines,
+            "",
+        ]
+    )

@@ -1,1 +1,1 @@
-"""One module a measurement. Each leaves the stack as it found it."""
+"""One module a measurement. Each finds the stack up, and leaves it so for the next."""

@@ -64,9 +64,7 @@ def measure(session: Session) -> Iterator[Result]:
         note=f"one by one through the API of one node, fleet places them; all accepted after "
         f"{submitted:.1f} s, all listed as running after {listed:.1f} s",
     )
-    yield Figure(
-        title=f"fleet stops and forgets {COUNT} small units", unit="s", samples=(removed,)
-    )
+    yield Figure(title=f"fleet stops and forgets {COUNT} small units", unit="s", samples=(removed,))
 
 
 def _submit(fleet: Fleet, names: Sequence[str]) -> None:

@@ -100,8 +100,8 @@ def decide(me: Me, sight: Sight) -> Decision:
         return Refuse(
             reason=(
                 "the cluster was formed, but no quorum of its members answers "
-                f"({_list(sight.record.members)}). Bring one of them back with its data, or restore"
-                " a backup. This node joins by itself as soon as a quorum answers"
+                f"({_list(sight.record.members)}). Bring one of them back with its data, or see"
+                " docs/operations.md, quorum lost. This node joins as soon as a quorum answers"
             )
         )
     return _form(me, sight.record)

@@ -1,0 +1,116 @@
+"""From a key written in etcd to traffic served accordingly, on every router.
+
+An instance of the running app is announced, and taken back, under a host name of our own.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from bench.figures import Figure, Reference, Result
+from bench.session import Session
+from bench.tunnel import to_node
+from cluster.etcd import Etcd
+from cluster.service_keys import SERVICES, ServiceKeys
+
+LIMIT = 1000.0
+"""Milliseconds: "routers pick changes up within a second"."""
+TIMES = 10
+PAUSE = 1.5
+"""Seconds between changes, longer than what a router waits between two reloads."""
+PATIENCE = 30.0
+INTERVAL = 0.005
+NAME, HOST = "bench-probe", "bench-probe.example"
+INSTANCE = f"{SERVICES}/{NAME}/instances/bench-1"
+ROUTE = json.dumps({"hosts": [HOST], "http": True, "health": "/health", "tcp": [], "udp": []})
+
+
+def measure(session: Session) -> Iterator[Result]:
+    stack = session.stack
+    announced = next(one["address"] for one in stack.instances() if one["announced"])
+    instance = json.dumps({"http": announced, "tcp": {}, "udp": {}, "node": "bench"})
+    routers = [session.address(node) for node in stack.nodes]
+    appeared, vanished, beside = [], [], []
+    with to_node(stack, stack.nodes[0]) as apis:
+        keys = ServiceKeys(apis.etcd, NAME)
+        try:
+            keys.make_directories()
+            keys.write_route(ROUTE)
+            _until(routers, 503)
+            for _ in range(TIMES):
+                time.sleep(PAUSE)
+                beside.append(_ask_directly(announced))
+                began = time.monotonic()
+                apis.etcd.set(INSTANCE, instance)
+                appeared.append((_until(routers, 200) - began) * 1000)
+                time.sleep(PAUSE)
+                began = time.monotonic()
+                apis.etcd.delete(INSTANCE)
+                vanished.append((_until(routers, 503) - began) * 1000)
+        finally:
+            _clean_up(apis.etcd)
+    direct = Reference(title="one request to the app itself", value=sorted(beside)[TIMES // 2])
+    yield Figure(
+        title="key written, until all routers serve it",
+        unit="ms",
+        samples=tuple(appeared),
+        limit=LIMIT,
+        references=(direct,),
+        note="the slowest of three routers, with the write itself",
+    )
+    yield Figure(
+        title="key removed, until no router serves it",
+        unit="ms",
+        samples=tuple(vanished),
+        limit=LIMIT,
+        references=(direct,),
+    )
+
+
+def _until(routers: Sequence[str], wanted: int) -> float:
+    """When the last router answered with a status; each is asked again and again."""
+    give_up = threading.Event()
+    with ThreadPoolExecutor(len(routers)) as pool:
+        answers = [pool.submit(_until_one, router, wanted, give_up) for router in routers]
+        try:
+            return max(one.result(timeout=PATIENCE) for one in answers)
+        finally:
+            give_up.set()
+
+
+def _until_one(router: str, wanted: int, give_up: threading.Event) -> float:
+    while not give_up.is_set():
+        if _status(router, 80, HOST) == wanted:
+            return time.monotonic()
+        give_up.wait(INTERVAL)
+    raise TimeoutError
+
+
+def _ask_directly(address: str) -> float:
+    """Milliseconds of one request on a connection of its own."""
+    host, _, port = address.partition(":")
+    began = time.monotonic()
+    _status(host, int(port), host)
+    return (time.monotonic() - began) * 1000
+
+
+def _status(address: str, port: int, host: str) -> int | None:
+    """The status of a request on a new connection: an old one may lead to old routes."""
+    connection = http.client.HTTPConnection(address, port, timeout=5)
+    try:
+        connection.request("GET", "/health", headers={"Host": host})
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+
+
+def _clean_up(etcd: Etcd) -> None:
+    if etcd.find(f"{SERVICES}/{NAME}") is not None:
+        etcd.delete(f"{SERVICES}/{NAME}", recursive=True)
