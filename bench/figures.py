@@ -47,6 +47,7 @@ class Breakdown:
     """What a figure is made of."""
 
     title: str
+    remark: str
     unit: str
     parts: tuple[Part, ...]
 

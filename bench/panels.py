@@ -65,8 +65,8 @@ def _ratios(report: Report) -> Panel:
         Row(
             name=figure.title,
             detail=f"to {reference.title}",
-            value=f"{ratio(share)}   {quantity(figure.value, figure.unit)} "
-            f"to {quantity(reference.value, figure.unit)}",
+            value=ratio(share),
+            value_detail=f"{number(figure.value)} to {quantity(reference.value, figure.unit)}",
             marks=(
                 Bar(start=place(0), end=place(math.log10(share)), thin=True),
                 Dot(at=place(0), tone=Tone.REFERENCE),
@@ -90,7 +90,7 @@ def _breakdown(breakdown: Breakdown) -> Panel:
     end = max((part.start + part.value for part in breakdown.parts), default=0) or 1.0
     return Panel(
         heading=breakdown.title,
-        remark=f"In {breakdown.unit}.",
+        remark=breakdown.remark,
         rows=tuple(
             Row(
                 name=part.title,

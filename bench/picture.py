@@ -50,7 +50,9 @@ class Row:
     value: str
     marks: tuple[Bar | Dot, ...]
     detail: str = ""
-    """A second line below the name."""
+    """A second line below the name …"""
+    value_detail: str = ""
+    """… and one below the value, only beside the other."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +115,8 @@ def _row(row: Row, top: float) -> Iterator[str]:
         yield svg.words(shorten(row.detail), x=MARGIN, y=baseline + 16, class_="muted")
     yield from (_mark(mark, middle) for mark in row.marks)
     yield svg.words(row.value, x=VALUES, y=baseline)
+    if row.value_detail:
+        yield svg.words(row.value_detail, x=VALUES, y=baseline + 16, class_="muted")
 
 
 def _mark(mark: Bar | Dot, middle: float) -> str:

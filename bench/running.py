@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from tools.paths import PROJECT
 from tools.progress import StepFailed
@@ -42,7 +43,7 @@ def run(
     When we are interrupted the command is, too, and gets the time to end in its own way: what it
     began must be in a state from which it can be taken down.
     """
-    lines = []
+    lines: list[Line] = []
     began = time.monotonic()
     with log.open("a") as file:
         print(f"$ {' '.join(map(str, command))}", file=file, flush=True)
@@ -56,23 +57,28 @@ def run(
             text=True,
             start_new_session=True,  # whoever presses Ctrl-C speaks to us
         )
-        assert process.stdout is not None
         try:
-            for text in process.stdout:
-                line = Line(at=time.monotonic() - began, text=text.rstrip("\n"))
-                lines.append(line)
-                print(f"{line.at:7.2f} {line.text}", file=file, flush=True)
-            code = process.wait()
+            _follow(process, began, lines, file)
         except BaseException:
             os.killpg(process.pid, signal.SIGINT)
-            process.communicate()
+            _follow(process, began, lines, file)
             raise
     seconds = time.monotonic() - began
-    if code != 0:
+    if process.returncode != 0:
         raise StepFailed(
             " ".join(map(str, command)),
-            why=f"it ended with exit code {code}",
+            why=f"it ended with exit code {process.returncode}",
             advice="The log has all it said.",
             log=log,
         )
     return Run(seconds=seconds, lines=tuple(lines))
+
+
+def _follow(process: subprocess.Popen[str], began: float, lines: list[Line], log: TextIO) -> None:
+    """Note what a command prints until it ends."""
+    assert process.stdout is not None
+    for text in process.stdout:
+        line = Line(at=time.monotonic() - began, text=text.rstrip("\n"))
+        lines.append(line)
+        print(f"{line.at:7.2f} {line.text}", file=log, flush=True)
+    process.wait()

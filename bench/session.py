@@ -47,16 +47,22 @@ def make(target: str, log: Path) -> Run:
 
 @contextmanager
 def own_stack(folder: Path) -> Iterator[ScratchStack]:
-    """The stack's config, and at the end, however it comes, neither stack nor config."""
+    """The stack's config while nothing is up; at the end, however it comes, neither of both."""
     stack = ScratchStack(STACK, vnet=VNET)
     stack.configure()
+    _clean_up(folder)  # after a run that was killed
     try:
         yield stack
     finally:
-        if STACK in stacks_left() or were_started():
-            with step("Taking the stack down"):
-                make("down", folder / "clean-up.log")
+        _clean_up(folder)
         stack.remove_config()
+
+
+def _clean_up(folder: Path) -> None:
+    """The stack and the lab are taken down, if there are any."""
+    if STACK in stacks_left() or were_started():
+        with step("taking down what is left of the stack"):
+            make("down", folder / "clean-up.log")
 
 
 def refuse_company() -> None:

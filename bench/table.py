@@ -26,7 +26,7 @@ def _lines(report: Report) -> Iterator[str]:
         )
     for breakdown in report.breakdowns:
         yield ""
-        yield f"{breakdown.title} ({breakdown.unit})"
+        yield f"{breakdown.title} ({breakdown.unit}). {breakdown.remark}"
         yield from _parts(breakdown)
     notes = [one for one in report.figures if one.note or len(one.samples) > 1]
     if notes:

@@ -105,7 +105,9 @@ class Arrival:
                 self._revive(unit)
             elif unit.name not in self._recovering:
                 raise InstanceFailed(instance.id, why_not_ready(view, instance.id))
-        self._nudge.towards(DesiredState.LAUNCHED, self._overlooked(*parts))
+        overlooked = self._overlooked(*parts)
+        if overlooked is not None:
+            self._nudge.repeat(overlooked.name, DesiredState.LAUNCHED)
 
     def _overlooked(self, *parts: tuple[Unit | None, tuple[UnitState, ...]]) -> Unit | None:
         """The first unit that its machine has not taken up yet."""

@@ -18,6 +18,7 @@ from cluster.errors import ClusterError
 from cluster.etcd import Etcd
 from cluster.fleet import DesiredState, Fleet, Option, UnitState
 from cluster.lock import Lock, LockLost
+from cluster.nudge import Nudge
 from cluster.progress import Patience, Progress
 from cluster.routers import read_routers
 from cluster.service_keys import SERVICES
@@ -58,6 +59,7 @@ class GlobalRollout:
         self._clock = clock
         self._progress = progress
         self._timeout = timeout
+        self._ordered: tuple[str, DesiredState] | None = None  # what fleet was told last
 
     def run(self) -> None:
         """Raises ClusterError; the release before runs then."""
@@ -94,6 +96,11 @@ class GlobalRollout:
 
     def _submit(self, desired: DesiredState) -> None:
         self._fleet.create(self._unit.name, self._unit.options, desired)
+        self._ordered = (self._unit.name, desired)
+
+    def _order(self, name: str, desired: DesiredState) -> None:
+        self._fleet.set_desired(name, desired)
+        self._ordered = (name, desired)
 
     def _replace(self, older: list[str], serving: str) -> None:
         self._await_all("loaded", lambda state: state.load == "loaded")
@@ -107,7 +114,7 @@ class GlobalRollout:
                 raise ClusterError(f"{error}; {serving} runs again everywhere") from error
         # On a machine that came meanwhile fleet started the old one: it must be gone first.
         for name in older:
-            self._fleet.set_desired(name, DesiredState.LOADED)
+            self._order(name, DesiredState.LOADED)
         self._await_dead(older)
         self._submit(DesiredState.LAUNCHED)
         self._await_everywhere()
@@ -152,6 +159,7 @@ class GlobalRollout:
     def _perform(self, name: str, options: tuple[Option, ...], *, where: str) -> None:
         """Run a turn's unit to its end and take it away."""
         self._fleet.create(name, options, DesiredState.LAUNCHED)
+        self._ordered = (name, DesiredState.LAUNCHED)
 
         def has_ended() -> bool:
             states = [state for state in self._fleet.states() if state.name == name]
@@ -170,16 +178,17 @@ class GlobalRollout:
     def _discard(self, name: str) -> None:
         if self._fleet.unit(name) is None:
             return
-        self._fleet.set_desired(name, DesiredState.INACTIVE)
+        self._order(name, DesiredState.INACTIVE)
         self._until(
             f"waiting for the end of {name}",
             lambda: all(state.name != name for state in self._fleet.states()),
         )
         self._fleet.destroy(name)
+        self._ordered = None
 
     def _remove(self, names: list[str]) -> None:
         for name in names:
-            self._fleet.set_desired(name, DesiredState.LOADED)
+            self._order(name, DesiredState.LOADED)
         self._await_dead(names)
         for name in names:
             self._discard(name)
@@ -235,9 +244,12 @@ class GlobalRollout:
     ) -> None:
         deadline = self._clock.now() + self._timeout
         patience = Patience(self._clock, self._progress)
+        nudge = Nudge(self._fleet, self._clock)
         while not condition():
             text = f"{what} ({detail()})" if detail else what
             if self._clock.now() >= deadline:
                 raise ClusterError(f"gave up {text} after {self._timeout:.0f} s")
             patience.waiting_for(text)
+            if self._ordered is not None:
+                nudge.repeat(*self._ordered)
             self._lock.pause(_PAUSE)

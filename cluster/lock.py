@@ -97,7 +97,7 @@ class Lock:
 
     def _acquire(self) -> None:
         deadline = self._clock.now() + self._patience
-        patience = Patience(self._clock, self._progress)
+        patience = Patience(self._clock, self._progress, quiet=0.0)
         while True:
             asked = self._clock.now()
             who = self._try()

@@ -9,24 +9,24 @@ https://github.com/coreos/fleet/blob/v1.0.0/registry/event.go
 from __future__ import annotations
 
 from cluster.clock import Clock
-from cluster.fleet import DesiredState, Fleet, Unit
+from cluster.fleet import DesiredState, Fleet
 
 _EVERY = 1.2
+_ENOUGH = 10.0  # by then the slowest loop has noticed
 
 
 class Nudge:
-    """Repeats a desired state, at most every 1.2 s, for as long as it is asked to."""
+    """Repeats desired states, one every 1.2 s, in the first 10 s of a wait."""
 
     def __init__(self, fleet: Fleet, clock: Clock) -> None:
         self._fleet = fleet
         self._clock = clock
-        self._last = clock.now()
+        self._began = self._last = clock.now()
 
-    def towards(self, desired: DesiredState, unit: Unit | None) -> None:
-        """`unit` shall be `desired` and fleet has not begun yet. One unit wakes them for all."""
-        if unit is None or unit.desired is not desired:
+    def repeat(self, name: str, desired: DesiredState) -> None:
+        """The unit is to be `desired`, and fleet has not begun. One unit wakes fleet for all."""
+        now = self._clock.now()
+        if now - self._last < _EVERY or now - self._began > _ENOUGH:
             return
-        if self._clock.now() - self._last < _EVERY:
-            return
-        self._last = self._clock.now()
-        self._fleet.set_desired(unit.name, desired)
+        self._last = now
+        self._fleet.set_desired(name, desired)

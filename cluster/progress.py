@@ -27,20 +27,24 @@ class Lines:
 
 
 class Patience:
-    """Says what is being waited for: when that changes, and again every `every` seconds."""
+    """Says what is being waited for, but not at once, not with every change, and not for ever."""
 
-    def __init__(self, clock: Clock, progress: Progress, *, every: float = 15.0) -> None:
+    def __init__(
+        self, clock: Clock, progress: Progress, *, quiet: float = 5.0, every: float = 15.0
+    ) -> None:
+        """Silent for the first `quiet` seconds and between two changes; repeats itself after
+        `every` seconds."""
         self._clock = clock
         self._progress = progress
+        self._quiet = quiet
         self._every = every
-        self._since = clock.now()
-        self._said_at = clock.now() - every
+        self._since = self._said_at = clock.now()
         self._said = ""
 
     def waiting_for(self, what: str) -> None:
-        """Report `what` if it is news or has been silent for long."""
-        now = self._clock.now()
-        if what == self._said and now - self._said_at < self._every:
+        """Report `what` if it is time to."""
+        silence = self._clock.now() - self._said_at
+        if silence < (self._every if what == self._said else self._quiet):
             return
-        self._progress(what if what != self._said else f"{what} ({now - self._since:.0f} s)")
-        self._said, self._said_at = what, now
+        self._progress(f"{what} ({self._clock.now() - self._since:.0f} s)")
+        self._said, self._said_at = what, self._clock.now()

@@ -7,7 +7,7 @@ and waits before it ends, so the sidekick is always stopped first and the app af
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from cluster.arrival import PAUSE, Arrival, RolloutFailed
 from cluster.clock import Clock
@@ -181,7 +181,8 @@ class Rollout:
             if len(done) == len(instances) or self._clock.now() >= deadline:
                 return done
             for instance in (view.instance(i) for i in instances if i not in done):
-                nudge.towards(DesiredState.LOADED, _running(instance))
+                for unit in _lagging(instance):
+                    nudge.repeat(unit.name, unit.desired)
             self._lock.pause(PAUSE)
 
     def _await_routers(self, index: int, *, somebody: bool = True) -> None:
@@ -196,10 +197,11 @@ class Rollout:
             self._lock.pause(PAUSE)
 
 
-def _running(instance: Instance) -> Unit | None:
-    """A unit of the instance that runs although it shall not."""
-    if instance.announce and any(state.is_running for state in instance.announce_states):
-        return instance.announce
-    if instance.app and any(state.is_running for state in instance.app_states):
-        return instance.app
-    return None
+def _lagging(instance: Instance) -> Iterator[Unit]:
+    """Units that are to stop, or to be let go, and whose machine has not begun."""
+    parts = ((instance.announce, instance.announce_states), (instance.app, instance.app_states))
+    for unit, states in parts:
+        if unit is None or unit.desired is DesiredState.LAUNCHED or not states:
+            continue
+        if unit.desired is DesiredState.INACTIVE or any(state.is_running for state in states):
+            yield unit

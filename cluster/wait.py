@@ -32,7 +32,7 @@ def wait(
     """Wait for `size` healthy voters and as many machines in fleet, then record that the cluster
     is formed. Raises ClusterError with what is missing."""
     deadline = clock.now() + wanted.timeout
-    patience = Patience(clock, progress)
+    patience = Patience(clock, progress, quiet=0.0)
     while True:
         missing = _missing(wanted.size, membership, etcd, fleet, address)
         if missing is None:

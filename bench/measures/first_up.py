@@ -23,6 +23,7 @@ def measure(session: Session) -> Iterator[Result]:
     )
     yield Breakdown(
         title="Where make up from nothing spends its time",
+        remark="Each phase begins where the one before ends.",
         unit="s",
         parts=phases(run.lines, run.seconds),
     )

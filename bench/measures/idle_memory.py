@@ -40,7 +40,8 @@ def measure(session: Session) -> Iterator[Result]:
     )
     node = idle[0]["node"]
     yield Breakdown(
-        title="Memory of an idle node by program (without what programs share)",
+        title="Memory of an idle node by program",
+        remark="What belongs to a program alone: neither its code nor what the kernel keeps for it.",
         unit="MiB",
         parts=biggest(
             stack.node(node, "ps -eo pid=,args="),

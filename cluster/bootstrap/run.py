@@ -68,7 +68,7 @@ class Bootstrap:
 
     def run(self) -> Start:
         """Returns when etcd may be started; until then says what it waits for."""
-        patience = Patience(self._clock, self._progress)
+        patience = Patience(self._clock, self._progress, quiet=0.0)
         while True:
             try:
                 start = self._turn(patience)

@@ -71,7 +71,7 @@ def test_members_that_come_late_are_waited_for(world: World) -> None:
 
     wait_for_three(world, members, [])
 
-    assert "waiting for etcd on 10.0.0.4 to see a quorum" in world.lines
+    assert "waiting for etcd on 10.0.0.4 to see a quorum (0 s)" in world.lines
     assert any("2 of 3 members are well" in line for line in world.lines)
 
 

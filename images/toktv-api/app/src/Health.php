@@ -1,0 +1,64 @@
+<?php
+
+declare(strict_types=1);
+
+namespace Toktv;
+
+use Toktv\Live\Server;
+
+/** Whether this instance can serve: that php-fpm lives is said by the answer itself. */
+final readonly class Health
+{
+    public function __construct(private Tickets $tickets)
+    {
+    }
+
+    public function answer(): Response
+    {
+        $checks = [
+            'sessions' => $this->problem($this->writeSession(...)),
+            'live' => $this->problem($this->askLive(...)),
+            'tickets' => $this->tickets->areConfigured()
+                ? $this->problem($this->tickets->key(...))
+                : 'not configured',
+        ];
+        $healthy = array_diff($checks, ['ok', 'not configured']) === [];
+
+        return new Response($healthy ? 200 : 503, ['healthy' => $healthy, 'checks' => $checks]);
+    }
+
+    /** @param callable(): mixed $check */
+    private function problem(callable $check): string
+    {
+        try {
+            $check();
+
+            return 'ok';
+        } catch (\Exception $problem) {
+            return $problem->getMessage();
+        }
+    }
+
+    private function writeSession(): void
+    {
+        // A folder may be there and full.
+        if (@file_put_contents(Session::folder() . '/health', 'x') !== 1) {
+            throw new \RuntimeException('sessions cannot be written');
+        }
+    }
+
+    private function askLive(): void
+    {
+        $live = @stream_socket_client('unix://' . Server::socket(), timeout: 1);
+        $answer = '';
+        if ($live !== false) {
+            stream_set_timeout($live, 1);
+            fwrite($live, "GET /live/ HTTP/1.1\r\n\r\n");
+            $answer = fgets($live);
+        }
+        // It is refused because it asks for no WebSocket.
+        if (!str_starts_with((string) $answer, 'HTTP/1.1 426')) {
+            throw new \RuntimeException('the live channels do not answer');
+        }
+    }
+}

@@ -1,0 +1,33 @@
+<?php
+
+declare(strict_types=1);
+
+namespace Toktv;
+
+/** Who answers: the unit that starts the container says so in its environment. */
+final readonly class Identity
+{
+    public function __construct(
+        public string $service,
+        public string $instance,
+        public string $node,
+        public string $release,
+        public string $version,
+        public string $host,
+    ) {
+    }
+
+    public static function fromEnvironment(): self
+    {
+        $host = gethostname() ?: 'unknown';
+
+        return new self(
+            service: getenv('SERVICE') ?: 'toktv-api',
+            instance: getenv('INSTANCE') ?: $host,
+            node: getenv('NODE_NAME') ?: 'unknown',
+            release: getenv('RELEASE') ?: 'unknown',
+            version: getenv('VERSION') ?: 'unknown',
+            host: $host,
+        );
+    }
+}

@@ -1,0 +1,60 @@
+"""Medians, percentiles, and numbers as people read them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.figures import Figure, percentile
+from bench.words import number, quantity, ratio, spread
+
+
+def test_the_value_of_a_figure_is_the_median_of_its_samples() -> None:
+    figure = Figure(title="boot", unit="s", samples=(9.0, 1.0, 2.0))
+
+    assert figure.value == 2.0
+
+
+@pytest.mark.parametrize(("share", "expected"), [(50, 50), (99, 99), (100, 100), (0, 1)])
+def test_a_percentile_is_one_of_the_samples_by_nearest_rank(share: float, expected: float) -> None:
+    samples = [float(one) for one in reversed(range(1, 101))]
+
+    assert percentile(samples, share) == expected
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=1), st.floats(1, 100))
+def test_at_least_its_share_of_the_samples_lies_at_or_below_a_percentile(
+    samples: list[float], share: float
+) -> None:
+    found = percentile(samples, share)
+
+    below = sum(one <= found for one in samples)
+    assert below >= share / 100 * len(samples) - 1e-6
+
+
+def test_there_is_no_percentile_of_nothing() -> None:
+    with pytest.raises(ValueError, match="no samples"):
+        percentile([], 50)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0"), (0.126, "0.13"), (4.25, "4.25"), (73.24, "73.2"), (3, "3"), (12345.6, "12,346")],
+)
+def test_a_number_has_three_digits_that_count(value: float, text: str) -> None:
+    assert number(value) == text
+
+
+def test_a_quantity_without_a_unit_ends_with_its_number() -> None:
+    assert quantity(3, "") == "3"
+
+
+@pytest.mark.parametrize(("value", "text"), [(0.62, "0.62x"), (4.5, "4.50x"), (15.4, "15x")])
+def test_a_ratio_says_how_many_times(value: float, text: str) -> None:
+    assert ratio(value) == text
+
+
+def test_several_samples_are_told_as_a_range_and_one_is_not() -> None:
+    assert spread((3.0, 1.0, 2.0), "s") == "3 times, 1 to 3 s"
+    assert spread((3.0,), "s") == ""

@@ -1,0 +1,65 @@
+"""Commands are timed line by line, and never left half-done."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bench.running import run
+from tools.paths import PROJECT
+from tools.progress import StepFailed
+
+# Stands for `make up`: told to stop it puts in order what it began.
+OBEDIENT = """
+trap 'echo put in order; exit 1' INT
+echo began
+while true; do sleep 0.05; done
+"""
+INTERRUPTED = """
+import sys
+from pathlib import Path
+from bench.running import run
+run(["bash", "-c", sys.argv[1]], log=Path(sys.argv[2]))
+"""
+
+
+def test_every_line_has_the_time_at_which_it_came(tmp_path: Path) -> None:
+    done = run(["sh", "-c", "echo one; sleep 0.2; echo two >&2"], log=tmp_path / "log")
+
+    assert [line.text for line in done.lines] == ["one", "two"]
+    assert done.lines[1].at - done.lines[0].at >= 0.15
+    assert done.seconds >= done.lines[1].at
+
+
+def test_what_was_printed_is_in_the_log_with_the_command(tmp_path: Path) -> None:
+    run(["echo", "hello"], log=tmp_path / "log")
+
+    assert (tmp_path / "log").read_text().splitlines()[0] == "$ echo hello"
+    assert (tmp_path / "log").read_text().endswith(" hello\n")
+
+
+def test_a_command_that_fails_is_an_error_that_shows_its_last_lines(tmp_path: Path) -> None:
+    with pytest.raises(StepFailed) as raised:
+        run(["sh", "-c", "echo the reason; exit 3"], log=tmp_path / "log")
+
+    assert "exit code 3" in str(raised.value)
+    assert "the reason" in str(raised.value)
+
+
+def test_an_interruption_lets_the_command_end_in_its_own_way(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    script = [sys.executable, "-c", INTERRUPTED, OBEDIENT, str(log)]
+    process = subprocess.Popen(script, cwd=PROJECT, stderr=subprocess.DEVNULL)
+    while not (log.exists() and "began" in log.read_text().splitlines()[-1]):
+        assert process.poll() is None
+        time.sleep(0.02)
+
+    process.send_signal(signal.SIGINT)
+
+    assert process.wait(timeout=30) != 0
+    assert "put in order" in log.read_text()
