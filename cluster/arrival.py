@@ -19,6 +19,7 @@ from cluster.view import Instance, Observer, View
 PAUSE = 0.5
 # The engine looks for machines every 10 s at least.
 UNSCHEDULABLE_AFTER = 15.0
+FLEET_NOTICES = 150.0  # agent_ttl and a round of the engine
 _RELOAD_PATIENCE = 60.0
 
 
@@ -57,6 +58,7 @@ class Arrival:
         self._timeout = timeout
         self._began = clock.now()
         self._nudge = Nudge(fleet, clock)
+        self._since: dict[InstanceId, tuple[str, float]] = {}
         self._told: set[InstanceId] = set()
         self._revived: set[str] = set()
         self._recovering: set[str] = set()  # revived, and still failed when last seen
@@ -84,14 +86,25 @@ class Arrival:
                 self._told.add(instance.id)
 
     def _give_up_if_hopeless(self, view: View, instance: Instance) -> None:
-        waited = self._clock.now() - self._began
+        waited = self._waited(instance)
         if waited >= UNSCHEDULABLE_AFTER and instance.app and not instance.machine_id:
             obstacle = why_unscheduled(view, instance.app)
             if obstacle is not None:
                 raise InstanceFailed(instance.id, obstacle)
-        if waited >= self._timeout:
+        # fleet may have chosen a machine that it does not know to be gone
+        patience = self._timeout + (FLEET_NOTICES if instance.is_lost else 0.0)
+        if waited >= patience:
             reason = why_not_ready(view, instance.id)
             raise InstanceFailed(instance.id, f"{reason} ({waited:.0f} s after its start)")
+
+    def _waited(self, instance: Instance) -> float:
+        """Seconds since the instance was started, or since fleet took it off a machine."""
+        now = self._clock.now()
+        machine_id, since = self._since.setdefault(instance.id, (instance.machine_id, self._began))
+        if machine_id and instance.machine_id != machine_id:
+            since = now
+        self._since[instance.id] = (instance.machine_id, since)
+        return now - since
 
     def _help(self, view: View, instance: Instance) -> None:
         """fleet overlooks new units, and leaves failed ones alone."""

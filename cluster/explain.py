@@ -19,6 +19,8 @@ def why_not_ready(view: View, instance_id: InstanceId) -> str:
     if not instance.machine_id:
         return why_unscheduled(view, instance.app) or "fleet has found no machine for it yet"
     node = view.node(instance.machine_id)
+    if instance.is_lost:
+        return f"{node} is silent: fleet moves it when it has given up that machine"
     if instance.announced is not None:
         return laggards(view.routers, instance.announced.index)
     note = view.record.failures.get(instance_id.key)

@@ -70,7 +70,11 @@ class Rollout:
     def destroy(self, instances: Iterable[InstanceId]) -> None:
         """Take the units of stopped instances out of fleet, once their machines have let go."""
         doomed = tuple(instances)
-        self._until(doomed, lambda i: not i.app_states and not i.announce_states, timeout=30.0)
+        self._until(
+            doomed,
+            lambda i: i.is_lost or not (i.app_states or i.announce_states),
+            timeout=STOP_MARGIN,
+        )
         units = self._fleet.units()
         for instance in doomed:
             for name in (instance.announce, instance.app):
@@ -123,18 +127,7 @@ class Rollout:
         for instance in instances:
             self._progress(f"{instance}: draining")
         self._set_loaded(instance.announce for instance in instances)
-        timeout = self._drain + STOP_MARGIN
-        silent = self._until(
-            instances,
-            lambda i: i.announced is None and all(state.is_dead for state in i.announce_states),
-            timeout=timeout,
-        )
-        still = [str(i) for i in instances if i not in silent and self._is_announced(i)]
-        if still:
-            raise RolloutFailed(
-                f"{', '.join(still)} is still announced {timeout:.0f} s after its "
-                "sidekick was told to stop; look at the sidekick's log, then run this again"
-            )
+        self._await_silence(instances)
         self._await_routers(self._keys.touch(), somebody=False)
         self._set_loaded(instance.app for instance in instances)
         self._await_dead(instances)
@@ -154,12 +147,30 @@ class Rollout:
             if name in units and units[name].desired is DesiredState.LAUNCHED:
                 self._fleet.set_desired(name, DesiredState.LOADED)
 
+    def _await_silence(self, instances: tuple[InstanceId, ...]) -> None:
+        """Until the sidekicks have withdrawn the keys, drained and ended."""
+        timeout = self._drain + STOP_MARGIN
+        silent = self._until(
+            instances,
+            lambda i: (
+                i.is_lost
+                or (i.announced is None and all(state.is_dead for state in i.announce_states))
+            ),
+            timeout=timeout,
+        )
+        still = [str(i) for i in instances if i not in silent and self._is_announced(i)]
+        if still:
+            raise RolloutFailed(
+                f"{', '.join(still)} is still announced {timeout:.0f} s after its "
+                "sidekick was told to stop; look at the sidekick's log, then run this again"
+            )
+
     def _await_dead(self, instances: tuple[InstanceId, ...]) -> None:
         timeout = self._drain + STOP_MARGIN
-        dead = self._until(instances, lambda i: i.is_dead, timeout=timeout)
+        dead = self._until(instances, lambda i: i.is_dead or i.is_lost, timeout=timeout)
         for instance in instances:
             if instance not in dead:
-                # Most likely its machine died: fleet stops it when the machine comes back.
+                # The routers have let go of it. fleet stops it when it can.
                 self._progress(f"{instance}: no sign of its end in {timeout:.0f} s, going on")
 
     def _is_announced(self, instance: InstanceId) -> bool:

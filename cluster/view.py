@@ -27,6 +27,7 @@ class Instance:
     announce_states: tuple[UnitState, ...] = ()
     announced: Announced | None = None
     is_seen: bool = False  # every living router serves it
+    is_lost: bool = False  # its machine seems to be gone; fleet needs 2 minutes to say so
 
     @property
     def units(self) -> tuple[Unit, ...]:
@@ -145,14 +146,21 @@ def make_view(
     instances = {}
     for key, instance_id in known.items():
         announced = record.instances.get(key)
+        app, announce = units.get(instance_id.app), units.get(instance_id.announce)
+        machine_ids = {unit.machine_id for unit in (app, announce) if unit and unit.machine_id}
         instances[instance_id] = Instance(
             id=instance_id,
-            app=units.get(instance_id.app),
-            announce=units.get(instance_id.announce),
+            app=app,
+            announce=announce,
             app_states=states_of(instance_id.app),
             announce_states=states_of(instance_id.announce),
             announced=announced,
             is_seen=announced is not None and have_applied(routers, announced.index),
+            # a router's report and an instance's key end 15 s after their machine
+            is_lost=announced is None
+            and bool(routers)
+            and bool(machine_ids)
+            and machine_ids.isdisjoint(router.machine_id for router in routers),
         )
     return View(
         instances=dict(sorted(instances.items())),

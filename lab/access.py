@@ -46,7 +46,8 @@ def logs(stack_name: str, service: str, follow: bool) -> int:
     flags = "-f" if follow else "--lines=100"
     # journalctl fails where no such unit ever ran, which is so on most nodes of a big cluster
     journal = (
-        f"sudo journalctl --no-pager --output=short-iso {flags} --unit={pattern} 2>/dev/null || true"
+        f"sudo journalctl --no-pager --output=short-iso {flags} --unit={pattern}"
+        " 2>/dev/null || true"
     )
     running = [
         subprocess.Popen(ssh_command(stack_name, node, [journal])) for node in nodes(stack_name)

@@ -41,7 +41,7 @@ def measure(session: Session) -> Iterator[Result]:
     node = idle[0]["node"]
     yield Breakdown(
         title="Memory of an idle node by program",
-        remark="What belongs to a program alone: neither its code nor what the kernel keeps for it.",
+        remark="What belongs to programs alone: neither their code nor what the kernel keeps.",
         unit="MiB",
         parts=biggest(
             stack.node(node, "ps -eo pid=,args="),

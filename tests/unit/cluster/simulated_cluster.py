@@ -97,7 +97,7 @@ class Job:
 
 
 class SimulatedCluster:
-    START, HEALTHY, STOP = 0.5, 1.5, 0.5  # seconds
+    START, HEALTHY, STOP, AGENT_TTL = 0.5, 1.5, 0.5, 120.0  # seconds
 
     def __init__(self, clock: SimulatedClock, etcd: SimulatedEtcd, *, machines: int = 3) -> None:
         self.clock = clock
@@ -113,6 +113,7 @@ class SimulatedCluster:
         self._failed: dict[str, int] = {}
         self._engine = Loop(clock.now(), 10.0)
         self._agents: dict[str, Loop] = {}
+        self._killed: dict[str, float] = {}
         self.lost_requests: list[str] = []  # a router sent clients to an instance that was not up
         self._read: dict[str, tuple[float, int, frozenset[str]]] = {}
         self._routing: dict[str, frozenset[str]] = {}  # what each router's nginx has loaded
@@ -219,15 +220,24 @@ class SimulatedCluster:
 
     def tick(self) -> None:
         now = self.clock.now()
+        for machine, when in list(self._killed.items()):
+            if now - when >= self.AGENT_TTL:
+                del self._killed[machine]
+                self.lose_machine(machine)
         if self._engine.is_due(now):
             self._schedule()
-        for machine in self.machines:
+        for machine in self._living():
             if self._agents.setdefault(machine, Loop(now, 5.0)).is_due(now):
                 self._run_agent(machine)
-        for key, job in list(self.jobs.items()):
-            self._run_systemd(*key, job)
+        for (name, machine), job in list(self.jobs.items()):
+            if machine not in self._killed:
+                self._run_systemd(name, machine, job)
         self._run_routers()
         self.serving.append(self._served())
+
+    def kill_machine(self, machine: str) -> None:
+        """It is gone, and fleet learns it two minutes later."""
+        self._killed[machine] = self.clock.now()
 
     def lose_machine(self, machine: str) -> None:
         """It is gone, and fleet knows."""
@@ -393,8 +403,11 @@ class SimulatedCluster:
             }
             self.etcd.put(key, json.dumps(value), ttl=15)
 
+    def _living(self) -> list[str]:
+        return [machine for machine in self.machines if machine not in self._killed]
+
     def _run_routers(self) -> None:
-        for machine in self.machines:
+        for machine in self._living():
             read_at, index, keys = self._read.get(machine, (-10.0, 0, frozenset()))
             error = "nginx -t failed" if machine in self.weather.stuck_routers else None
             if self.clock.now() - read_at >= self.router_lag:
@@ -419,7 +432,7 @@ class SimulatedCluster:
 
     def _served(self) -> set[str]:
         """Announced instances that every router has loaded."""
-        loaded = [self._routing.get(machine, frozenset()) for machine in self.machines]
+        loaded = [self._routing.get(machine, frozenset()) for machine in self._living()]
         keys = self._announced().intersection(*loaded) if loaded else frozenset()
         return {key.rpartition("/")[2] for key in keys}
 

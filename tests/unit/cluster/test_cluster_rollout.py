@@ -251,3 +251,24 @@ def test_instance_stays_up_until_the_slowest_router_has_let_go(world: World) -> 
     world.apply(V2)
 
     assert world.cluster.lost_requests == []
+
+
+def test_instance_on_a_machine_that_died_holds_nobody_up(world: World) -> None:
+    world.apply(V1.but(instances=3))
+    world.cluster.kill_machine(list(world.cluster.machines)[-1])  # fleet will not choose this one
+    world.let_pass(20)
+    began = world.clock.now()
+
+    world.apply(V2.but(instances=1))
+
+    assert world.served() == {f"{V2.release}-1"}
+    assert world.clock.now() - began < 60  # fleet gives the machine up after 120 s
+
+
+def test_instance_that_fleet_sent_to_a_dead_machine_is_waited_for(world: World) -> None:
+    world.cluster.kill_machine(next(iter(world.cluster.machines)))
+    world.let_pass(20)
+
+    world.apply(V1.but(instances=2))
+
+    assert len(world.served()) == 2
