@@ -14,13 +14,14 @@ from cluster.clock import Clock
 from cluster.fleet import DesiredState, Fleet, Unit
 from cluster.lock import Lock
 from cluster.nudge import Nudge
-from cluster.plan import Await, Done, Start, Stop, Target, WriteRoute, next_step
+from cluster.plan import Await, Done, Start, Step, Stop, Target, WriteRoute, next_step
 from cluster.progress import Progress
 from cluster.release import InstanceId, Release
 from cluster.routers import have_applied, laggards
 from cluster.service_keys import ServiceKeys
 from cluster.view import Instance, Observer, View
 
+PATIENCE_WITH_A_STEP = 5  # times in a row
 STOP_MARGIN = 60.0  # a container's own time to stop, and fleet's loops
 ROUTERS_PATIENCE = 30.0  # a router that hangs is dead to the others after 15 s
 
@@ -52,9 +53,16 @@ class Rollout:
     def converge(self, target: Target, release: Release | None = None) -> None:
         """Take step after step until the service is at `target`. `release` holds the contents of
         units that fleet does not have yet. Raises RolloutFailed."""
+        before: Step | None = None
+        repeated = 0
         while True:
             view = self._observer.look()
-            match next_step(view, target):
+            step = next_step(view, target)
+            repeated = repeated + 1 if step == before else 0
+            if repeated > PATIENCE_WITH_A_STEP:
+                raise RolloutFailed(f"{target.service} gets nowhere: {step} has no effect")
+            before = step
+            match step:
                 case WriteRoute(route=route):
                     self._write_route(route)
                 case Start(instances=instances):

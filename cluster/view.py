@@ -7,7 +7,7 @@ any interruption.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cluster.etcd import Etcd
 from cluster.fleet import DesiredState, Fleet, Machine, Unit, UnitState
@@ -47,8 +47,8 @@ class Instance:
 
     @property
     def is_stopped(self) -> bool:
-        """Nothing of it runs or is meant to."""
-        return self.announced is None and self.is_quiet and self.is_dead
+        """Nothing of it runs or is meant to, as far as anybody can tell."""
+        return self.announced is None and self.is_quiet and (self.is_dead or self.is_lost)
 
     @property
     def is_quiet(self) -> bool:
@@ -146,26 +146,33 @@ def make_view(
     instances = {}
     for key, instance_id in known.items():
         announced = record.instances.get(key)
-        app, announce = units.get(instance_id.app), units.get(instance_id.announce)
-        machine_ids = {unit.machine_id for unit in (app, announce) if unit and unit.machine_id}
-        instances[instance_id] = Instance(
+        instance = Instance(
             id=instance_id,
-            app=app,
-            announce=announce,
+            app=units.get(instance_id.app),
+            announce=units.get(instance_id.announce),
             app_states=states_of(instance_id.app),
             announce_states=states_of(instance_id.announce),
             announced=announced,
             is_seen=announced is not None and have_applied(routers, announced.index),
-            # a router's report and an instance's key end 15 s after their machine
-            is_lost=announced is None
-            and bool(routers)
-            and bool(machine_ids)
-            and machine_ids.isdisjoint(router.machine_id for router in routers),
         )
+        instances[instance_id] = replace(instance, is_lost=_is_lost(instance, routers))
     return View(
         instances=dict(sorted(instances.items())),
         record=record,
         routers=tuple(routers),
         machines=tuple(machines),
         units=units,
+    )
+
+
+def _is_lost(instance: Instance, routers: Sequence[Router]) -> bool:
+    """An instance's key and a router's report end 15 s after their machine."""
+    states = (*instance.app_states, *instance.announce_states)
+    machine_ids = {unit.machine_id for unit in instance.units} - {""}
+    machine_ids |= {state.machine_id for state in states}
+    return (
+        instance.announced is None
+        and bool(routers)
+        and bool(machine_ids)
+        and machine_ids.isdisjoint(router.machine_id for router in routers)
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,11 +45,8 @@ def logs(stack_name: str, service: str, follow: bool) -> int:
     """Show what the instances of a service print, from the journals of all nodes."""
     pattern = shlex.quote(f"{service}-*@*")
     flags = "-f" if follow else "--lines=100"
-    # journalctl fails where no such unit ever ran, which is so on most nodes of a big cluster
-    journal = (
-        f"sudo journalctl --no-pager --output=short-iso {flags} --unit={pattern}"
-        " 2>/dev/null || true"
-    )
+    journal = f"sudo journalctl --no-pager --output=short-iso {flags} --unit={pattern}"
+    journal += " 2>/dev/null || true"  # journalctl fails on a node where no such unit ever ran
     running = [
         subprocess.Popen(ssh_command(stack_name, node, [journal])) for node in nodes(stack_name)
     ]
@@ -132,8 +130,13 @@ def _address(stack_name: str, node: str) -> str:
     return known[node]
 
 
+def forget_keys(stack_name: str) -> None:
+    """Remove the key of a stack that is gone."""
+    shutil.rmtree(_keys_folder(stack_name), ignore_errors=True)
+
+
 def _write_keys(stack_name: str, outputs: dict[str, Any]) -> tuple[Path, Path]:
-    folder = state_root() / "ssh" / stack_name
+    folder = _keys_folder(stack_name)
     folder.mkdir(parents=True, exist_ok=True)
     key, known_hosts = folder / "id_ed25519", folder / "known_hosts"
     descriptor = os.open(key, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -141,6 +144,10 @@ def _write_keys(stack_name: str, outputs: dict[str, Any]) -> tuple[Path, Path]:
         file.write(outputs["sshPrivateKey"])
     known_hosts.write_text(f"fleet-node {outputs['sshHostKey']}\n")
     return key, known_hosts
+
+
+def _keys_folder(stack_name: str) -> Path:
+    return state_root() / "ssh" / stack_name
 
 
 def _endpoints() -> Endpoints:

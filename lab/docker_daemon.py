@@ -31,6 +31,12 @@ def ensure() -> docker.DockerClient:
     client = _client()
     if client is not None:
         return client
+    if "DOCKER_HOST" in os.environ:
+        raise StepFailed(
+            "Finding Docker",
+            why=f"no Docker daemon answers at DOCKER_HOST={os.environ['DOCKER_HOST']}",
+            advice="Start that one, or unset the variable.",
+        )
     if os.geteuid() != 0:
         raise StepFailed(
             "Finding Docker",

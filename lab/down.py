@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lab import containers, docker_daemon, recovery
+from lab.access import forget_keys
 from lab.endpoints import were_started
 from lab.engine import Stack, forget_stacks, stacks_left
 from tools.progress import StepFailed, step
@@ -27,6 +28,7 @@ def down(stack_name: str) -> None:
                 "`python -m lab down --force` gives up on destroy and removes the lab as it is.",
             )
         stack.remove()
+        forget_keys(stack_name)
     if not stacks_left():
         remove_lab()
 

@@ -87,6 +87,16 @@ IMAGES = {
             parent="python",
             archived=False,
         ),
+        # on the nodes: the sample stacks' applications
+        Image(name="php", folder=PROJECT / "images" / "php"),
+        Image(
+            name="toktv-api",
+            folder=PROJECT / "images" / "toktv-api",
+            parent="php",
+            archived=False,
+        ),
+        Image(name="toktv-voice", folder=PROJECT / "images" / "toktv-voice"),
+        Image(name="docebo-lms", folder=PROJECT / "images" / "docebo-lms", parent="php"),
         # in the lab
         Image(
             name="node",

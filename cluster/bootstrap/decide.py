@@ -34,7 +34,7 @@ class Sight:
     """What this node sees. `silent` tells for how long each member (by id) has not answered."""
 
     record: Record | None
-    members: Members | None  # None: nobody that the record names sees a quorum
+    members: Members | None  # None: nobody that the record names sees a quorum, or was asked
     silent: Mapping[str, float]
     alive_in_fleet: frozenset[str] = frozenset()  # addresses that beat in fleet, as etcd says
     clock_skew: float = 0.0
@@ -86,6 +86,13 @@ class Join:
 Decision = Wait | Refuse | CreateRecord | Register | StartNew | Join
 
 
+def must_ask_members(record: Record, *, registered_now: bool) -> bool:
+    """Whether the members' own word is needed. Not while the first ones gather: before the list is
+    full none has started, and those that this node registered with count on its first start. (To
+    ask would take long: an etcd without a quorum is slow to say so.)"""
+    return record.formed or (record.is_full and not registered_now)
+
+
 def decide(me: Me, sight: Sight) -> Decision:
     """The next action of a node that has no etcd data."""
     if not me.address:
@@ -94,6 +101,8 @@ def decide(me: Me, sight: Sight) -> Decision:
         return Wait(reason=f"this node's clock is {sight.clock_skew:+.0f} s off: waiting for NTP")
     if sight.record is None:
         return CreateRecord()
+    if not must_ask_members(sight.record, registered_now=sight.registered_now):
+        return _form(me, sight.record)
     if sight.members is not None:
         return _enter(me, sight, sight.members)
     if sight.record.formed:
@@ -129,9 +138,6 @@ def _form(me: Me, record: Record) -> Decision:
 
 def _enter(me: Me, sight: Sight, members: Members) -> Decision:
     """A quorum answers: join it, at most one change of the members at a time."""
-    if _is_first_start(me, sight, members):
-        assert sight.record is not None
-        return StartNew(members=sight.record.members)
     # The same name or address without data is this node's former life. It can't come back.
     former = [m for m in members.members if m.name == me.name or m.address == me.address]
     others = [m for m in members.members if m not in former]
@@ -163,16 +169,6 @@ def _enter(me: Me, sight: Sight, members: Members) -> Decision:
             f"all {len(others)} members are well and the cluster shall have {me.size}: "
             "this node joins when one of them is gone"
         )
-    )
-
-
-def _is_first_start(me: Me, sight: Sight, members: Members) -> bool:
-    """The other first members were quicker and have a quorum already; they count on this node."""
-    return (
-        sight.registered_now
-        and sight.record is not None
-        and not sight.record.formed
-        and any(m.name == me.name and m.address == me.address for m in members.members)
     )
 
 

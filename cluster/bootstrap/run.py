@@ -22,6 +22,7 @@ from cluster.bootstrap.decide import (
     StartNew,
     Wait,
     decide,
+    must_ask_members,
 )
 from cluster.bootstrap.members import Record, from_json
 from cluster.clock import Clock
@@ -145,7 +146,7 @@ class Bootstrap:
         content = self._blob.read()
         record = from_json(content.text) if content is not None else None
         members = None
-        if record is not None:
+        if record is not None and must_ask_members(record, registered_now=self._registered):
             others = [a for a in record.members.values() if a != self._me.address]
             members = self._membership.survey(others)
         return content, Sight(

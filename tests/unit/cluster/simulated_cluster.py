@@ -222,11 +222,10 @@ class SimulatedCluster:
         now = self.clock.now()
         for machine, when in list(self._killed.items()):
             if now - when >= self.AGENT_TTL:
-                del self._killed[machine]
                 self.lose_machine(machine)
         if self._engine.is_due(now):
             self._schedule()
-        for machine in self._living():
+        for machine in self.living():
             if self._agents.setdefault(machine, Loop(now, 5.0)).is_due(now):
                 self._run_agent(machine)
         for (name, machine), job in list(self.jobs.items()):
@@ -242,6 +241,7 @@ class SimulatedCluster:
     def lose_machine(self, machine: str) -> None:
         """It is gone, and fleet knows."""
         del self.machines[machine]
+        self._killed.pop(machine, None)
         self._agents.pop(machine, None)
         self.etcd.delete(self._machine_key(machine))
         for key in [key for key in self.jobs if key[1] == machine]:
@@ -403,11 +403,11 @@ class SimulatedCluster:
             }
             self.etcd.put(key, json.dumps(value), ttl=15)
 
-    def _living(self) -> list[str]:
+    def living(self) -> list[str]:
         return [machine for machine in self.machines if machine not in self._killed]
 
     def _run_routers(self) -> None:
-        for machine in self._living():
+        for machine in self.living():
             read_at, index, keys = self._read.get(machine, (-10.0, 0, frozenset()))
             error = "nginx -t failed" if machine in self.weather.stuck_routers else None
             if self.clock.now() - read_at >= self.router_lag:
@@ -432,7 +432,7 @@ class SimulatedCluster:
 
     def _served(self) -> set[str]:
         """Announced instances that every router has loaded."""
-        loaded = [self._routing.get(machine, frozenset()) for machine in self._living()]
+        loaded = [self._routing.get(machine, frozenset()) for machine in self.living()]
         keys = self._announced().intersection(*loaded) if loaded else frozenset()
         return {key.rpartition("/")[2] for key in keys}
 

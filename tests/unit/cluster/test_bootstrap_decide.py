@@ -18,6 +18,7 @@ from cluster.bootstrap.decide import (
     StartNew,
     Wait,
     decide,
+    must_ask_members,
 )
 from cluster.bootstrap.members import Record
 from cluster.membership import Member, Members
@@ -76,11 +77,11 @@ def test_latecomer_waits_for_the_first_members_to_form_the_cluster() -> None:
 
 
 def test_first_start_may_come_after_the_others_have_a_quorum() -> None:
-    seen = members("core-0", "core-1", core_2="10.0.0.6")
-
-    decision = decide(CORE_2, replace(sight(RECORD, seen), registered_now=True))
+    decision = decide(CORE_2, replace(sight(RECORD), registered_now=True))
 
     assert decision == StartNew(members=ADDRESSES)
+    assert not must_ask_members(RECORD, registered_now=True)
+    assert must_ask_members(FORMED, registered_now=True)
 
 
 def test_node_that_registered_in_an_earlier_life_does_not_start_as_new() -> None:

@@ -102,6 +102,18 @@ class Rollouts(RuleBasedStateMachine):
         self.world.let_pass(40)  # the others take over, the routers forget
         cluster.lost_requests.clear()
 
+    @rule()
+    def a_machine_dies_and_fleet_does_not_know(self) -> None:
+        cluster = self.world.cluster
+        living = cluster.living()
+        if len(living) < MACHINES:
+            return  # one at a time
+        cluster.kill_machine(living[0])
+        self.lost += 1
+        cluster.machines[f"{self.lost:032x}"] = f"10.0.1.{self.lost}"
+        self.world.let_pass(20)
+        cluster.lost_requests.clear()
+
     @invariant()
     def no_router_sent_anybody_to_an_instance_that_was_down(self) -> None:
         assert self.world.cluster.lost_requests == []

@@ -20,6 +20,7 @@ def test_it_starts_once_keeps_its_data_in_the_cache_and_leaves_nothing(tmp_path:
     script = f"""set -euo pipefail
     mount -t tmpfs tmpfs /run
     ip link set lo up
+    unset DOCKER_HOST
     export XDG_CACHE_HOME={tmp_path}/cache XDG_STATE_HOME={tmp_path}/state
     {sys.executable} - >{tmp_path}/root <<'PYTHON'{STORY}PYTHON
     iptables-save | grep -E 'DOCKER|docker0|FORWARD DROP' >{tmp_path}/after || true
