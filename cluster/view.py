@@ -92,7 +92,7 @@ class View:
         for machine in self.machines:
             if machine.id == machine_id:
                 return machine.primary_ip
-        return f"machine {machine_id[:8]}, which is gone"
+        return f"a machine that is gone ({machine_id[:8]})"
 
 
 class Observer:

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from lab import containers, docker_daemon, images, recovery
+from lab import containers, docker_daemon, images, readiness, recovery
 from lab.endpoints import find
 from lab.engine import Stack
 from lab.paths import PROJECT
@@ -36,6 +36,7 @@ def up(stack_name: str) -> None:
         _pulumi_up(stack, "--exclude", SERVICES)
     images.push_missing(client, stack.outputs()["dataAccount"], wanted)
     _pulumi_up(stack)
+    readiness.await_machines(stack_name, endpoints)
     print(_hint(stack))
 
 

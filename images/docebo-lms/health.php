@@ -8,9 +8,14 @@ const NOSESSION = true;
 const DOKU_INC = '/usr/share/dokuwiki/';
 require DOKU_INC . 'inc/init.php';
 
+// A file of its own: one that is there already may have room when the tmpfs is full.
+$file = $conf['tmpdir'] . '/' . uniqid('health');
+$written = @file_put_contents($file, 'x');
+@unlink($file);
+
 $problem = match (true) {
     !page_exists('start') => 'the start page is missing',
-    @file_put_contents($conf['tmpdir'] . '/health', 'x') !== 1 => 'nothing can be written',
+    $written !== 1 => 'nothing can be written',
     default => null,
 };
 http_response_code($problem === null ? 200 : 503);

@@ -44,6 +44,7 @@ class Status:
         scale_set = self._store.get(instance.scale_set)
         current = scale_set is not None and is_current(scale_set, instance)
         return {
+            "id": instance.id,
             "name": instance.name,
             "node": node_name(instance),
             "computerName": instance.computer_name,

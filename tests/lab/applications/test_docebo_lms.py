@@ -1,4 +1,4 @@
-"""Docebo's platform: what a customer's settings make of it, who may write, what it keeps in memory."""
+"""Docebo's platform: what a customer's settings make of it, who may write, what it keeps."""
 
 from __future__ import annotations
 
@@ -181,12 +181,13 @@ def test_the_program_itself_is_not_served(lms: Container, path: str) -> None:
 
 
 def test_behind_https_links_and_cookies_are_for_https(lms: Container) -> None:
-    answer = lms.get(
-        "/start?do=login", headers={"Host": "acme.example", "X-Forwarded-Proto": "https"}
-    )
+    through_router = {"Host": "acme.example", "X-Forwarded-Proto": "https"}
 
-    assert "secure" in answer.headers["Set-Cookie"].lower()
-    assert '<link rel="canonical" href="https://acme.example/' in answer.text
+    page = lms.get("/", headers=through_router)
+    form = lms.get("/start?do=login", headers=through_router)
+
+    assert '<link rel="canonical" href="https://acme.example/"/>' in page.text
+    assert "secure" in form.headers["Set-Cookie"].lower()
 
 
 # what it keeps

@@ -257,7 +257,7 @@ def test_the_secret_shows_nowhere(api: Container) -> None:
 # how it ends
 
 
-@pytest.mark.parametrize("process", ["nginx: master", "php-fpm: master", "live.php"])
+@pytest.mark.parametrize("process", ["nginx: master", "php-fpm: master", "^php /srv/app/live.php"])
 def test_it_ends_when_a_part_of_it_does(api: Container, process: str) -> None:
     api.kill(process)
 

@@ -1,4 +1,4 @@
-"""A cluster in memory: fleet's API, its engine and agents, systemd, sidekicks and routers.
+"""A cluster in memory: fleet's agents, systemd, sidekicks and routers on simulated machines.
 
 As slow and as forgetful as the real ones, in simulated time: fleet schedules after a while, an app
 needs time to become healthy, a sidekick drains when it is stopped, a router follows with a lag.
@@ -10,13 +10,10 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
-from typing import Any
-
-import httpx
 
 from tests.unit.cluster.simulated_clock import SimulatedClock
 from tests.unit.cluster.simulated_etcd import SimulatedEtcd
+from tests.unit.cluster.simulated_fleet import Job, Loop, SimulatedFleet
 
 _INSTANCE = re.compile(
     r"(?P<service>.+)-(?P<release>[0-9a-f]{8})(?P<announce>-announce)?@(?P<n>\d+)\.service"
@@ -29,90 +26,22 @@ class Weather:
 
     unhealthy: set[str] = field(default_factory=set)  # words in an app unit that never gets well
     failing: dict[str, int] = field(default_factory=dict)  # word in a unit → fails so many times
-    fleet_faults: list[str] = field(default_factory=list)  # before, after, unavailable
     stuck_routers: set[str] = field(default_factory=set)  # machine ids
 
 
-@dataclass
-class SimulatedUnit:
-    name: str
-    options: list[dict[str, str]]
-    desired: str
-    machine: str = ""
+class SimulatedCluster(SimulatedFleet):
+    """Machines that carry out what fleet wants."""
 
-    def fleet_options(self, name: str) -> list[str]:
-        prefix, _, instance = self.name.removesuffix(".service").partition("@")
-        return [
-            o["value"].replace("%p", prefix).replace("%i", instance)
-            for o in self.options
-            if o["section"] == "X-Fleet" and o["name"] == name
-        ]
-
-    @property
-    def is_global(self) -> bool:
-        return self.fleet_options("Global") == ["true"]
-
-    @property
-    def text(self) -> str:
-        return " ".join(o["value"] for o in self.options)
-
-
-class Loop:
-    """One of fleet's reconcilers: every so often, or after an event if it did not miss it.
-
-    Its watch has no index, looks only at the first key written, and then sleeps for a second:
-    https://github.com/coreos/fleet/blob/v1.0.0/registry/event.go
-    """
-
-    def __init__(self, now: float, interval: float) -> None:
-        self._interval = interval
-        self._next = now + interval
-        self._wakes: float | None = None
-        self._of_interest = False
-
-    def see(self, key: str, now: float) -> None:
-        if self._wakes is None:
-            self._wakes = now + 1.0
-            self._of_interest = key in ("target", "target-state")
-
-    def is_due(self, now: float) -> bool:
-        if self._wakes is not None and now >= self._wakes:
-            self._wakes = None
-            if self._of_interest:
-                return True
-        if now >= self._next:
-            self._next = now + self._interval
-            return True
-        return False
-
-
-@dataclass
-class Job:
-    """A unit on a machine, as its agent and systemd have it."""
-
-    target: str = "loaded"  # what the agent last asked systemd for
-    active: str = "inactive"
-    sub: str = "dead"
-    since: float = 0.0
-
-
-class SimulatedCluster:
     START, HEALTHY, STOP, AGENT_TTL = 0.5, 1.5, 0.5, 120.0  # seconds
 
     def __init__(self, clock: SimulatedClock, etcd: SimulatedEtcd, *, machines: int = 3) -> None:
-        self.clock = clock
+        super().__init__(clock, machines=machines)
         self.etcd = etcd
         self.weather = Weather()
-        self.machines = {f"{n:x}" * 32: f"10.0.0.{3 + n}" for n in range(1, machines + 1)}
-        self.units: dict[str, SimulatedUnit] = {}
-        self.jobs: dict[tuple[str, str], Job] = {}
         self.drain = 2.0
         self.router_lag = 0.5
-        self.writes: list[str] = []
         self.serving: list[set[str]] = []  # instance keys that every router serves, tick by tick
         self._failed: dict[str, int] = {}
-        self._engine = Loop(clock.now(), 10.0)
-        self._agents: dict[str, Loop] = {}
         self._killed: dict[str, float] = {}
         self.lost_requests: list[str] = []  # a router sent clients to an instance that was not up
         self._read: dict[str, tuple[float, int, frozenset[str]]] = {}
@@ -124,107 +53,12 @@ class SimulatedCluster:
         clock.listeners.append(self.tick)
         self.tick()
 
-    # --- fleet's API ----------------------------------------------------------------------------
-
-    @property
-    def transport(self) -> httpx.MockTransport:
-        return httpx.MockTransport(self._handle)
-
-    def _handle(self, request: httpx.Request) -> httpx.Response:
-        fault = self.weather.fleet_faults.pop(0) if self.weather.fleet_faults else ""
-        if fault == "before":
-            return httpx.Response(500)
-        if fault == "unavailable":
-            return httpx.Response(503, json={"error": {"code": 503, "message": "no etcd"}})
-        response = self._answer(request)
-        return httpx.Response(500) if fault == "after" else response
-
-    def _answer(self, request: httpx.Request) -> httpx.Response:
-        path = request.url.path.removeprefix("/fleet/v1")
-        if path == "/machines":
-            return httpx.Response(
-                200,
-                json={
-                    "machines": [
-                        {"id": m, "primaryIP": ip, "metadata": {"role": "core"}}
-                        for m, ip in self.machines.items()
-                    ]
-                },
-            )
-        if path == "/state":
-            return self._page(request, "states", [self._state(*key) for key in sorted(self.jobs)])
-        if path == "/units":
-            return self._page(request, "units", [self._unit(name) for name in sorted(self.units)])
-        name = path.removeprefix("/units/")
-        match request.method:
-            case "GET":
-                if name not in self.units:
-                    return httpx.Response(404, json={"error": {"code": 404, "message": "none"}})
-                return httpx.Response(200, json=self._unit(name))
-            case "PUT":
-                return self._put(name, json.loads(request.content))
-            case "DELETE":
-                self.writes.append(f"destroy {name}")
-                return httpx.Response(204 if self.units.pop(name, None) else 404)
-        raise NotImplementedError(request.method)
-
-    def _page(self, request: httpx.Request, field_name: str, items: list[Any]) -> httpx.Response:
-        page = int(request.url.params.get("nextPageToken", "0"))
-        body: dict[str, Any] = {field_name: items[page * 5 : page * 5 + 5]}
-        if len(items) > page * 5 + 5:
-            body["nextPageToken"] = str(page + 1)
-        return httpx.Response(200, json=body)
-
-    def _put(self, name: str, body: dict[str, Any]) -> httpx.Response:
-        self.writes.append(f"{body['desiredState']} {name}")
-        options = body.get("options")
-        if name not in self.units:
-            if not options:
-                return httpx.Response(409)
-            self.units[name] = SimulatedUnit(name, options, body["desiredState"])
-            self._write("object")
-            self._write("target-state")
-            return httpx.Response(201)
-        assert not options or options == self.units[name].options, f"{name}: content was replaced"
-        self.units[name].desired = body["desiredState"]
-        self._write("target-state")
-        return httpx.Response(204)
-
-    def _write(self, key: str) -> None:
-        """A key below fleet's /job, which its loops watch."""
-        for loop in (self._engine, *self._agents.values()):
-            loop.see(key, self.clock.now())
-
-    def _unit(self, name: str) -> dict[str, Any]:
-        unit = self.units[name]
-        job = self.jobs.get((name, unit.machine))
-        return {
-            "name": name,
-            "options": unit.options,
-            "desiredState": unit.desired,
-            "currentState": job.target if job else "inactive",
-            "machineID": unit.machine,
-        }
-
-    def _state(self, name: str, machine: str) -> dict[str, str]:
-        job = self.jobs[name, machine]
-        return {
-            "name": name,
-            "machineID": machine,
-            "systemdLoadState": "loaded",
-            "systemdActiveState": job.active,
-            "systemdSubState": job.sub,
-        }
-
-    # --- what happens by itself -----------------------------------------------------------------
-
     def tick(self) -> None:
         now = self.clock.now()
         for machine, when in list(self._killed.items()):
             if now - when >= self.AGENT_TTL:
                 self.lose_machine(machine)
-        if self._engine.is_due(now):
-            self._schedule()
+        self.run_engine()
         for machine in self.living():
             if self._agents.setdefault(machine, Loop(now, 5.0)).is_due(now):
                 self._run_agent(machine)
@@ -252,33 +86,6 @@ class SimulatedCluster:
 
     def _machine_key(self, machine: str) -> str:
         return f"/_coreos.com/fleet/machines/{machine}/object"
-
-    def _schedule(self) -> None:
-        for unit in self.units.values():
-            if unit.desired == "inactive":
-                if unit.machine and (unit.name, unit.machine) not in self.jobs:
-                    unit.machine = ""
-            elif not unit.machine and not unit.is_global:
-                unit.machine = self._place(unit)
-                if unit.machine:
-                    self._write("target")
-
-    def _place(self, unit: SimulatedUnit) -> str:
-        def load(machine: str) -> int:
-            return sum(other.machine == machine for other in self.units.values())
-
-        for machine in sorted(self.machines, key=lambda m: (load(m), m)):
-            here = [u for u in self.units.values() if u.machine == machine and u is not unit]
-            wanted = unit.fleet_options("MachineID")
-            peers = unit.fleet_options("MachineOf")
-            if wanted and machine not in wanted:
-                continue
-            if any(peer not in {u.name for u in here} for peer in peers):
-                continue
-            if any(_conflict(unit, other) or _conflict(other, unit) for other in here):
-                continue
-            return machine
-        return ""
 
     def _run_agent(self, machine: str) -> None:
         for unit in self.units.values():
@@ -443,7 +250,3 @@ def _key(match: re.Match[str]) -> str:
 
 def _sidekick(match: re.Match[str]) -> str:
     return f"{match['service']}-{match['release']}-announce@{match['n']}.service"
-
-
-def _conflict(unit: SimulatedUnit, other: SimulatedUnit) -> bool:
-    return any(fnmatchcase(other.name, glob) for glob in unit.fleet_options("Conflicts"))

@@ -72,7 +72,7 @@ class Rollouts(RuleBasedStateMachine):
     ) -> None:
         wanted = Wanted(version=version, instances=instances)
         self.world.etcd.faults = list(etcd)
-        self.world.cluster.weather.fleet_faults = list(fleet)
+        self.world.cluster.faults = list(fleet)
 
         def troubled() -> None:
             with suppress(ClusterError, EtcdError):
@@ -134,7 +134,7 @@ class Rollouts(RuleBasedStateMachine):
         """No more faults, and what was ordered before an interruption has happened."""
         self.world.no_interrupt()
         self.world.etcd.faults.clear()
-        self.world.cluster.weather.fleet_faults.clear()
+        self.world.cluster.faults.clear()
         self.world.let_pass(5)
 
     def _while_serving(self, wanted: Wanted, act: Callable[[], None]) -> None:

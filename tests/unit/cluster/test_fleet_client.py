@@ -25,7 +25,7 @@ def test_pages_are_read_to_the_end(world: World) -> None:
 
 
 def test_write_of_unknown_outcome_is_repeated(world: World) -> None:
-    world.cluster.weather.fleet_faults = ["", "after", "before", "unavailable"]
+    world.cluster.faults = ["", "after", "before", "unavailable"]
 
     world.fleet.create("u.service", OPTIONS, DesiredState.LAUNCHED)
 
@@ -49,7 +49,7 @@ def test_destroying_what_is_not_there_is_fine(world: World) -> None:
 
 
 def test_silence_ends_in_an_error_that_says_where_to_look(world: World) -> None:
-    world.cluster.weather.fleet_faults = ["unavailable"] * 20
+    world.cluster.faults = ["unavailable"] * 20
 
     with pytest.raises(FleetUnavailable, match=r"503 no etcd.*systemctl status fleet etcd"):
         world.fleet.units()

@@ -1,6 +1,7 @@
 """The scripts that run on a node: etcd's disk and start, images, containers."""
 
 import hashlib
+import json
 
 import pytest
 
@@ -235,3 +236,42 @@ class TestNodePrune:
         node.play("docker")
 
         assert node.run("node-prune").returncode == 0
+
+
+class TestFleetUnregister:
+    @pytest.fixture(autouse=True)
+    def _machine_id(self, node: NodeFolder) -> None:
+        node.write("/etc/machine-id", "0123abcd\n")
+
+    def test_the_registration_from_before_is_removed(self, node: NodeFolder) -> None:
+        registered(node, "10.20.0.4")
+
+        assert node.run("fleet-unregister").returncode == 0
+
+        [call] = deletions(node)
+        assert call.endswith("/_coreos.com/fleet/machines/0123abcd/object")
+
+    def test_another_machines_registration_is_left_alone(self, node: NodeFolder) -> None:
+        registered(node, "10.20.0.5")
+
+        assert node.run("fleet-unregister").returncode == 0
+
+        assert deletions(node) == []
+
+    def test_without_a_registration_or_etcd_fleet_starts_as_it_is(self, node: NodeFolder) -> None:
+        node.play("curl", "exit 22")
+
+        assert node.run("fleet-unregister").returncode == 0
+
+        assert deletions(node) == []
+
+
+def registered(node: NodeFolder, address: str) -> None:
+    """etcd holds this address under the machine's id."""
+    machine = json.dumps({"ID": "0123abcd", "PublicIP": address})
+    answer = json.dumps({"node": {"value": machine}})
+    node.play("curl", f"[[ $* == *DELETE* ]] || cat <<'JSON'\n{answer}\nJSON")
+
+
+def deletions(node: NodeFolder) -> list[str]:
+    return [call for call in node.calls if call.startswith("curl") and "DELETE" in call]

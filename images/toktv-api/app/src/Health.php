@@ -41,8 +41,11 @@ final readonly class Health
 
     private function writeSession(): void
     {
-        // A folder may be there and full.
-        if (@file_put_contents(Session::folder() . '/health', 'x') !== 1) {
+        // A file of its own: one that is there already may have room when the tmpfs is full.
+        $file = Session::folder() . '/' . uniqid('health');
+        $written = @file_put_contents($file, 'x');
+        @unlink($file);
+        if ($written !== 1) {
             throw new \RuntimeException('sessions cannot be written');
         }
     }

@@ -1,0 +1,52 @@
+"""Which machines `make up` still waits for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lab.readiness import unready
+
+DEV = "/subscriptions/1/resourceGroups/fleet-dev/providers"
+MACHINES = f"{DEV}/Microsoft.Compute/virtualMachineScaleSets/core/virtualMachines"
+PROBES = f"{DEV}/Microsoft.Network/loadBalancers/lb/probes"
+
+
+def status(probes: dict[str, dict[str, bool]], power: str = "running") -> dict[str, Any]:
+    """Two machines; by probe, what it found of each."""
+    instances = [{"id": f"{MACHINES}/{n}", "node": f"core-{n}", "power": power} for n in "01"]
+    found = {
+        f"{PROBES}/{probe}": {
+            f"{MACHINES}/{n}": {"healthy": healthy} for n, healthy in states.items()
+        }
+        for probe, states in probes.items()
+    }
+    return {"instances": instances, "probes": {"probes": found}}
+
+
+@pytest.mark.parametrize(
+    ("probes", "missing"),
+    [
+        ({"router": {"0": True, "1": True}, "ssh": {"0": True, "1": True}}, []),
+        ({"router": {"0": True, "1": False}, "ssh": {"0": True, "1": True}}, ["core-1"]),
+        ({"router": {"0": True}, "ssh": {"0": True, "1": True}}, ["core-1"]),
+        ({}, ["core-0", "core-1"]),
+    ],
+)
+def test_every_probe_must_find_every_machine_well(
+    probes: dict[str, dict[str, bool]], missing: list[str]
+) -> None:
+    assert unready("dev", status(probes)) == missing
+
+
+def test_machines_that_are_off_are_not_waited_for() -> None:
+    assert unready("dev", status({"router": {"0": False, "1": False}}, power="stopped")) == []
+
+
+def test_other_stacks_machines_are_not_waited_for() -> None:
+    assert unready("de", status({})) == []
+
+
+def test_a_balancer_that_has_not_reported_yet_has_found_nobody() -> None:
+    assert unready("dev", {**status({}), "probes": {}}) == ["core-0", "core-1"]
