@@ -19,6 +19,7 @@ from docker.errors import DockerException
 
 from lab import iptables
 from lab.paths import cache_root, state_root
+from lab.processes import runs
 from tools.cache import new_log
 from tools.progress import StepFailed, step
 
@@ -55,7 +56,7 @@ def stop() -> None:
         return
     with step("Stopping the Docker daemon that the lab started"):
         os.kill(pid, signal.SIGTERM)
-        _wait(lambda: not _alive(pid), STOP_TIMEOUT, "the Docker daemon does not stop")
+        _wait(lambda: not runs(pid, "dockerd"), STOP_TIMEOUT, "the Docker daemon does not stop")
     iptables.restore(_saved_rules())
     _remove_bridge()
     _pid_file().unlink(missing_ok=True)
@@ -113,10 +114,9 @@ def _our_daemon() -> int | None:
     """The process id of the daemon that the lab started, if it runs."""
     try:
         pid = int(_pid_file().read_text())
-        command = Path(f"/proc/{pid}/comm").read_text().strip()
     except (OSError, ValueError):
         return None
-    return pid if command == "dockerd" else None
+    return pid if runs(pid, "dockerd") else None
 
 
 def _remove_bridge() -> None:
@@ -132,17 +132,6 @@ def _wait(condition: Callable[[], bool], timeout: float, why: str, log: Path | N
         if time.monotonic() > deadline:
             raise StepFailed("Waiting for Docker", why=why, advice="See the daemon's log.", log=log)
         time.sleep(0.1)
-
-
-def _alive(pid: int) -> bool:
-    return Path(f"/proc/{pid}").exists() and "Z" not in _process_state(pid)
-
-
-def _process_state(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except OSError:
-        return "Z"
 
 
 def _pid_file() -> Path:

@@ -12,16 +12,21 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 from lab.endpoints import Endpoints
 from lab.paths import PROJECT, state_root
+from lab.processes import runs
 from tools import build
 from tools.progress import StepFailed
 
 PASSPHRASE = "lab"
 """Encrypts the secrets of the lab's stacks, whose keys protect nothing but containers."""
+
+ENDING = 5.0
+"""Seconds that an engine which was killed may take to be gone."""
 
 PLUGINS = {
     "azure-native": ("3.29.0", "lab.providers.azure_native"),
@@ -114,7 +119,7 @@ class Stack:
         """
         for lock in (_backend() / ".pulumi" / "locks").glob(f"**/{self.name}/*.json"):
             owner = int(json.loads(lock.read_text())["pid"])
-            if _is_engine(owner):
+            if not _ends(owner):
                 raise StepFailed(
                     f"Using the stack {self.name}",
                     why=f"pulumi (process {owner}) is at work on it",
@@ -170,12 +175,14 @@ def _engine() -> Path:
     return folder
 
 
-def _is_engine(process: int) -> bool:
-    """Whether this process is there and is pulumi: after a restart another may have its number."""
-    try:
-        return Path(f"/proc/{process}/comm").read_text().strip() == "pulumi"
-    except OSError:
-        return False
+def _ends(engine: int) -> bool:
+    """Whether this engine is gone, or goes now: one that was killed needs a moment."""
+    deadline = time.monotonic() + ENDING
+    while runs(engine, "pulumi"):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
 
 
 def _backend() -> Path:

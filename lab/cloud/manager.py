@@ -51,11 +51,19 @@ class ResourceManager:
         return await self._write(kind, resource_type, before.id, inputs, before)
 
     async def delete(self, id: str) -> None:
-        """Deletes it with everything inside it. Deleting what is gone is fine, as in ARM."""
+        """Deletes it with everything inside it. Deleting what is gone is fine, as in ARM.
+
+        What always exists is set back instead, and what lies below its id has another parent.
+        """
         resource = self._store.get(id)
         if resource is None:
             return
         kind, _ = self._known(resource.token)
+        if kind.always_exists:
+            async with self._operation(resource.id):
+                await kind.remove(resource)
+                self._store.delete(resource.id)
+            return
         async with self._operation(resource.id), self._deletion(resource.id):
             kind.check_delete(resource)
             for child in self._contents(resource):

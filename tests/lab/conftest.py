@@ -29,6 +29,10 @@ ORDER = (
 """From looking to breaking: what is destroyed late disturbs nobody."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--keep", action="store_true", help="leave the stacks up for the next run")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     def place(item: pytest.Item) -> int:
         return ORDER.index(item.path.stem) if item.path.stem in ORDER else 0
@@ -43,7 +47,10 @@ def untouched() -> Machine:
 
 
 @pytest.fixture(scope="session")
-def stack(untouched: Machine) -> Iterator[LabStack]:  # noqa: ARG001 (taken before)
+def stack(
+    request: pytest.FixtureRequest,
+    untouched: Machine,  # noqa: ARG001 (it is to be looked at before)
+) -> Iterator[LabStack]:
     """A running stack with three nodes and the example app on two of them."""
     running = LabStack("labtest", vnet="10.77.0.0/16")
     running.configure()
@@ -51,17 +58,19 @@ def stack(untouched: Machine) -> Iterator[LabStack]:  # noqa: ARG001 (taken befo
         running.up()
         yield running
     finally:
-        running.down()
-        running.remove_config()
+        if not request.config.getoption("--keep"):
+            running.down()
+            running.remove_config()
 
 
 @pytest.fixture(scope="module")
-def small() -> Iterator[LabStack]:
+def small(request: pytest.FixtureRequest) -> Iterator[LabStack]:
     """A stack of one node that is not up yet. Its name begins with the other one's, as happens."""
     one = LabStack("labtest1", vnet="10.78.0.0/16", nodes=1, instances=1)
     one.configure()
     try:
         yield one
     finally:
-        one.down()
-        one.remove_config()
+        if not request.config.getoption("--keep"):
+            one.down()
+            one.remove_config()

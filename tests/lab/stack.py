@@ -29,6 +29,8 @@ PATIENCE = 300.0
 """Seconds after which something that should come true is taken for broken."""
 RUN_TIMEOUT = 1800.0
 """Seconds for one run of a command of the lab."""
+DRAIN = 2
+"""Seconds that an instance runs on after it was taken out of routing: the page answers at once."""
 
 Config = dict[str, Any]
 Change = Callable[[Config], None]
@@ -45,6 +47,7 @@ class LabStack:
         config.pop("fleet:dnsLabel", None)
         config["fleet:vnetCidr"] = vnet
         config["fleet:nodes"] = nodes
+        config["fleet:drainSeconds"] = DRAIN
         config["fleet:services"]["hello"]["instances"] = instances
         self._logins: dict[str, list[str]] = {}
 
@@ -192,8 +195,8 @@ class LabStack:
 
     def instances(self) -> list[dict[str, Any]]:
         """The instances of the sample service, as the cluster says."""
-        [hello] = self.cluster()["services"]
-        found: list[dict[str, Any]] = hello["instances"]
+        services = {one["name"]: one["instances"] for one in self.cluster()["services"]}
+        found: list[dict[str, Any]] = services["hello"]
         return found
 
     def starts(self) -> dict[str, tuple[str, str]]:

@@ -21,7 +21,7 @@ def test_three_machines_are_in_fleet(stack: LabStack) -> None:
 def test_fleetctl_on_a_node_lists_the_machines(stack: LabStack) -> None:
     addresses = {one["address"] for one in stack.cluster()["machines"]}
 
-    listed = stack.node("core-1", "fleetctl list-machines --no-legend --fields=ip")
+    listed = stack.node("core-1", "/opt/bin/fleetctl list-machines --no-legend --fields=ip")
 
     assert set(listed.split()) == addresses
 
@@ -51,7 +51,7 @@ def test_systemd_is_the_first_process(stack: LabStack, node: str) -> None:
 
 @pytest.mark.parametrize("node", NODES)
 def test_coreos_cloudinit_read_the_custom_data(stack: LabStack, node: str) -> None:
-    log = stack.node(node, "sudo journalctl --no-pager --output=cat _COMM=coreos-cloudinit")
+    log = stack.node(node, "sudo journalctl --no-pager --output=cat --identifier=coreos-cloudinit")
 
     assert "Parsing user-data as cloud-config" in log
     assert 'Writing file to "/etc/fleet-node.conf"' in log

@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import pytest
+
 from tests.lab.stack import LabStack, hello, succeeded
 
 
-def test_a_second_up_changes_nothing(stack: LabStack) -> None:
+@dataclass(frozen=True, kw_only=True)
+class SecondUp:
+    said: str
+    before: dict[str, tuple[str, str]]
+    after: dict[str, tuple[str, str]]
+
+
+@pytest.fixture(scope="module")
+def second_up(stack: LabStack) -> SecondUp:
+    """What an `up` says and does when nothing has changed."""
     before = stack.starts()
-
     said = stack.up()
-
-    assert "unchanged" in said
-    assert " created" not in said
-    assert " updated" not in said
-    assert stack.starts() == before
+    return SecondUp(said=said, before=before, after=stack.starts())
 
 
-def test_up_ends_with_where_to_go_next(stack: LabStack) -> None:
-    said = stack.up()
+def test_a_second_up_changes_nothing(second_up: SecondUp) -> None:
+    assert "unchanged" in second_up.said
+    assert " created" not in second_up.said
+    assert " updated" not in second_up.said
+    assert second_up.after == second_up.before
 
-    assert f"http://{stack.public_ip}/" in said
+
+def test_up_ends_with_where_to_go_next(stack: LabStack, second_up: SecondUp) -> None:
+    assert f"http://{stack.public_ip}/" in second_up.said
     for command in ("make status", "lab ssh", "lab logs", "make down"):
-        assert command in said
+        assert command in second_up.said
 
 
 def test_preview_expects_no_changes(stack: LabStack) -> None:

@@ -47,7 +47,7 @@ def test_a_reimaged_machine_comes_back_as_the_same_member_with_its_disk(stack: L
     stack.fault("reimage", "core-1")
     eventually(lambda: is_whole(stack, NODES, instances=2), "it is in etcd and in fleet again")
 
-    kept = stack.node("core-1", "ls /var/lib/etcd /home/core")
+    kept = stack.node("core-1", "sudo ls /var/lib/etcd /home/core")
     assert "kept" in kept
     assert "lost" not in kept
     assert member_ids(stack) == members
@@ -72,12 +72,13 @@ def is_whole(stack: LabStack, nodes: list[str], *, instances: int) -> bool:
     """Whether the cluster is complete with these machines: etcd, fleet, routers, instances."""
     stack.forget()  # addresses may have changed with the machines
     found = stack.cluster()
-    serving = [one for one in found["services"][0]["instances"] if one["announced"]]
+    known = next(one["instances"] for one in found["services"] if one["name"] == "hello")
+    serving = [one for one in known if one["announced"]]
     return (
         sorted(one["node"] for one in found["machines"]) == nodes
         and sorted(one["name"] for one in found["etcd"] if one["healthy"]) == nodes
         and sorted(one["node"] for one in found["routers"] if not one["error"]) == nodes
-        and len(serving) == len(found["services"][0]["instances"]) == instances
+        and len(serving) == len(known) == instances
         and len({one["machine"] for one in serving} & set(nodes)) == instances
     )
 

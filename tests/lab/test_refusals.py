@@ -41,4 +41,5 @@ def test_after_refusals_the_stack_is_as_it_was(stack: LabStack) -> None:
 
 
 def unit_names(stack: LabStack) -> set[str]:
-    return set(stack.node("core-0", "fleetctl list-unit-files --no-legend --fields=unit").split())
+    listed = stack.node("core-0", "/opt/bin/fleetctl list-unit-files --no-legend --fields=unit")
+    return set(listed.split())

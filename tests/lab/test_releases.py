@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from tests.lab.stack import Answers, LabStack, failed, hello
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.lab.stack import Answers, Config, LabStack, failed, hello
 
 
 def test_a_new_image_rolls_out_and_back_without_a_failed_request(stack: LabStack) -> None:
@@ -20,31 +26,70 @@ def test_a_new_image_rolls_out_and_back_without_a_failed_request(stack: LabStack
     assert releases(answers) == {old} | new
 
 
-def test_a_failing_release_leaves_the_old_one_serving(stack: LabStack) -> None:
-    old, before = stack.served_by()["release"], stack.starts()
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """An up with a new release of the sample service that is never healthy, and a new service
+    whose program can't start."""
 
+    old: str
+    said: str
+    answers: Answers
+    before: dict[str, tuple[str, str]]
+    after: dict[str, tuple[str, str]]
+    crashing: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def failure(stack: LabStack) -> Failure:
+    def crashing(config: Config) -> None:
+        config["fleet:services"]["crashing"] = {
+            "image": "example-app:1.0.0",
+            "http": {"port": 8080, "hosts": ["crashing.example"]},
+            "env": {"PORT": "nonsense"},
+        }
+
+    old, before = stack.served_by()["release"], stack.starts()
     unhealthy = hello(http={"port": 8080, "health": "/nope"})
-    with stack.steady_requests() as answers, stack.changed(unhealthy):
+    with stack.steady_requests() as answers, stack.changed(unhealthy, crashing):
         said = failed(stack.lab("up", stack.name))
         after = stack.starts()
+        services = {one["name"]: one for one in stack.cluster()["services"]}
+    return Failure(
+        old=old,
+        said=said,
+        answers=answers,
+        before=before,
+        after=after,
+        crashing=services["crashing"],
+    )
 
-    assert "instance 1 did not become ready" in said
-    assert "/nope answered 404" in said
-    assert f"release {old} keeps serving" in said
-    assert answers.failures == []
-    assert releases(answers) == {old}
-    assert after == before, "nothing of the failed release is left, nothing of the old one moved"
+
+def test_a_failing_release_leaves_the_old_one_serving(failure: Failure) -> None:
+    assert f"release {failure.old} keeps serving" in failure.said
+    assert failure.answers.failures == []
+    assert releases(failure.answers) == {failure.old}
+    assert failure.after == failure.before, "nothing new is left, and nothing old was moved"
 
 
-def test_a_crashing_release_says_its_last_words(stack: LabStack) -> None:
-    old = stack.served_by()["release"]
+def test_a_failing_release_says_which_instance_failed_and_why(failure: Failure) -> None:
+    [line] = [
+        line
+        for line in failure.said.splitlines()
+        if line.strip().startswith("error:") and "hello" in line
+    ]
 
-    with stack.changed(hello(env={"PORT": "nonsense"})):
-        said = failed(stack.lab("up", stack.name))
-        still = {stack.served_by()["release"] for _ in range(10)}
+    assert re.search(r"hello [0-9a-f]{8} instance 1 did not become ready: on core-\d", line)
+    assert re.search(r"GET http://[0-9.:]+/nope answered 404", line)
 
-    assert "invalid literal for int() with base 10: 'nonsense'" in said
-    assert still == {old}
+
+def test_a_crashing_release_says_its_last_words(failure: Failure) -> None:
+    assert re.search(r"crashing [0-9a-f]{8} instance 1 did not become ready", failure.said)
+    assert "invalid literal for int() with base 10: 'nonsense'" in failure.said
+
+
+def test_a_service_that_never_came_up_leaves_no_instance(failure: Failure) -> None:
+    assert "its units are removed; nothing served before" in failure.said
+    assert failure.crashing["instances"] == []
 
 
 def releases(answers: Answers) -> set[str]:

@@ -77,6 +77,19 @@ async def test_the_blob_service_exists_with_its_account(group: Azure) -> None:
     assert again.outputs["isVersioningEnabled"] is False
 
 
+async def test_deleting_the_settings_of_the_blob_service_leaves_its_containers(
+    group: Azure,
+) -> None:
+    """Their ids lie below the singleton's, but they belong to the account."""
+    await group.create("storage:StorageAccount")
+    await group.create("storage:BlobServiceProperties")
+    await group.create("storage:BlobContainer")
+
+    await group.cloud.manager.delete(CONTAINER.split("/containers/")[0])
+
+    assert group.blobs.containers == {"fleetdata/registry"}
+
+
 @pytest.mark.parametrize("kind", ["storage:BlobServiceProperties", "storage:ManagementPolicy"])
 async def test_singletons_are_named_default(group: Azure, kind: str) -> None:
     await group.create("storage:StorageAccount")

@@ -1,0 +1,99 @@
+"""The lock of a stack: kept while its pulumi works, taken away when that is gone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from lab import engine
+from lab.engine import Stack
+from lab.paths import state_root
+from tools.progress import StepFailed
+
+Start = Callable[[str, str], subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setattr(engine, "environment", lambda _endpoints: {})
+    return Stack("dev", None)  # type: ignore[arg-type]  # asks nobody here
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Run `sleep SECONDS` under another program's name."""
+    running = []
+
+    def run(name: str, seconds: str) -> subprocess.Popen[bytes]:
+        program = tmp_path / name
+        shutil.copy("/usr/bin/sleep", program)
+        running.append(subprocess.Popen([program, seconds]))
+        return running[-1]
+
+    yield run
+    for process in running:
+        process.kill()
+        process.wait()
+
+
+def test_a_pulumi_at_work_keeps_its_lock(stack: Stack, start: Start) -> None:
+    working = start("pulumi", "60")
+    lock = locked_by(working.pid)
+
+    with pytest.raises(StepFailed, match=f"process {working.pid}"):
+        stack.unlock()
+
+    assert lock.exists()
+
+
+def test_a_pulumi_that_is_gone_loses_its_lock(stack: Stack, start: Start) -> None:
+    gone = start("pulumi", "0")
+    gone.wait()
+    lock = locked_by(gone.pid)
+
+    stack.unlock()
+
+    assert not lock.exists()
+
+
+def test_a_dead_pulumi_that_nobody_buried_loses_its_lock(stack: Stack, start: Start) -> None:
+    killed = start("pulumi", "60")
+    killed.kill()
+    stat = Path(f"/proc/{killed.pid}/stat")
+    while ") Z" not in stat.read_text():
+        pass
+    lock = locked_by(killed.pid)
+
+    stack.unlock()
+
+    assert not lock.exists()
+
+
+def test_another_program_with_its_number_keeps_no_lock(stack: Stack, start: Start) -> None:
+    lock = locked_by(start("other", "60").pid)
+
+    stack.unlock()
+
+    assert not lock.exists()
+
+
+def test_other_stacks_locks_are_left_alone(stack: Stack, start: Start) -> None:
+    lock = locked_by(start("other", "60").pid, stack="dev2")
+
+    stack.unlock()
+
+    assert lock.exists()
+
+
+def locked_by(process: int, *, stack: str = "dev") -> Path:
+    folder = state_root() / "stacks" / ".pulumi" / "locks" / "organization" / "fleet" / stack
+    folder.mkdir(parents=True)
+    lock = folder / "0123.json"
+    lock.write_text(json.dumps({"pid": process, "username": "root", "hostname": "here"}))
+    return lock
