@@ -84,8 +84,8 @@ class ScratchStack:
 
     def instances(self) -> list[dict[str, Any]]:
         """The instances of the sample service, as the cluster says."""
-        [hello] = self.cluster()["services"]
-        found: list[dict[str, Any]] = hello["instances"]
+        services = {one["name"]: one["instances"] for one in self.cluster()["services"]}
+        found: list[dict[str, Any]] = services["hello"]
         return found
 
     def forget(self) -> None:

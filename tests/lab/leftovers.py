@@ -102,7 +102,7 @@ def _processes() -> frozenset[str]:
 
 
 def _lines(*command: str) -> frozenset[str]:
-    """A listing without its counters and comments; nothing where only root may see it."""
+    """A listing without its headings, counters and comments; nothing where only root may see it."""
     if os.geteuid() != 0:
         return frozenset()
     try:
@@ -110,5 +110,7 @@ def _lines(*command: str) -> frozenset[str]:
     except FileNotFoundError:
         return frozenset()
     return frozenset(
-        line.strip() for line in done.stdout.splitlines() if not line.startswith(("#", ":"))
+        line.strip()
+        for line in done.stdout.splitlines()
+        if not line.startswith(("#", ":", "*", "COMMIT"))
     )

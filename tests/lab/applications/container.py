@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import docker
 import httpx
 from docker.models.containers import Container as DockerContainer
 
+from lab import docker_daemon
 from tests.unit.router.harness import free_port
 from tools import build
 
@@ -93,7 +93,7 @@ def running(
 
     `secrets` lie in `folder`; the container gets each as /run/secrets/NAME. `state` is a tmpfs.
     """
-    client = docker.from_env()
+    client = docker_daemon.ensure()
     number = free_port()
     published = dict.fromkeys(ports, number)
     container = client.containers.run(
