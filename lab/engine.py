@@ -76,7 +76,7 @@ class Stack:
 
     def exists(self) -> bool:
         """Whether the backend knows the stack."""
-        return (_backend() / ".pulumi" / "stacks" / "fleet" / f"{self.name}.json").exists()
+        return _checkpoint(self.name).exists()
 
     def run(self, *arguments: str) -> int:
         """Run pulumi with the user watching; return its exit code.
@@ -113,7 +113,8 @@ class Stack:
         return any(resource["urn"].endswith(f"::{name}") for resource in resources)
 
     def unlock(self) -> None:
-        """Remove the lock of an engine that is no longer there (killed, or the machine died).
+        """Remove the lock of an engine that is no longer there (killed, or the machine died), and
+        what keeps its state from being read.
 
         Raises StepFailed if one is at work.
         """
@@ -126,6 +127,16 @@ class Stack:
                     advice="Wait until it has ended, or stop it with Ctrl-C where it was started.",
                 )
             lock.unlink()
+        self._mend()
+
+    def _mend(self) -> None:
+        """An engine that dies while it writes may leave the backend's notes on a file empty.
+
+        The state itself is replaced in one step and stays whole; without notes it is read, too.
+        """
+        for notes in _checkpoint(self.name).parent.glob(f"{self.name}.json*.attrs"):
+            if notes.stat().st_size == 0:
+                notes.unlink()
 
     def remove(self) -> None:
         """Forget the destroyed stack, but keep its config file."""
@@ -183,6 +194,10 @@ def _ends(engine: int) -> bool:
             return False
         time.sleep(0.1)
     return True
+
+
+def _checkpoint(stack: str) -> Path:
+    return _backend() / ".pulumi" / "stacks" / "fleet" / f"{stack}.json"
 
 
 def _backend() -> Path:

@@ -28,6 +28,7 @@ def up(stack_name: str) -> None:
     build.ensure_artefacts()
     endpoints = containers.start(client)
     stack = Stack(stack_name, endpoints)
+    stack.unlock()
     stack.select()
     recovery.recover(stack, endpoints)
     wanted = service_images(stack_name)

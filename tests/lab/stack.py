@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import functools
 import http.client
 import json
 import os
@@ -18,11 +16,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
-
-from lab import access, docker_daemon
+from lab import docker_daemon
 from lab.endpoints import call, find
-from lab.engine import Stack
+from lab.scratch_stack import Change, ScratchStack
 from tools.paths import PROJECT
 
 PATIENCE = 300.0
@@ -32,33 +28,15 @@ RUN_TIMEOUT = 1800.0
 DRAIN = 2
 """Seconds that an instance runs on after it was taken out of routing: the page answers at once."""
 
-Config = dict[str, Any]
-Change = Callable[[Config], None]
 
-
-class LabStack:
-    """One stack and its config file, in an address space of its own."""
+class LabStack(ScratchStack):
+    """A scratch stack that tests run, interrupt and look at."""
 
     def __init__(self, name: str, *, vnet: str, nodes: int = 3, instances: int = 2) -> None:
-        self.name = name
-        self.config_path = PROJECT / f"Pulumi.{name}.yaml"
-        self.base: Config = yaml.safe_load((PROJECT / "Pulumi.dev.yaml").read_text())
-        config = self.base["config"]
-        config.pop("fleet:dnsLabel", None)
-        config["fleet:vnetCidr"] = vnet
-        config["fleet:nodes"] = nodes
-        config["fleet:drainSeconds"] = DRAIN
-        config["fleet:services"]["hello"]["instances"] = instances
-        self._logins: dict[str, list[str]] = {}
+        super().__init__(name, vnet=vnet, nodes=nodes, instances=instances)
+        self.base["config"]["fleet:drainSeconds"] = DRAIN
 
     # config
-
-    def configure(self, *changes: Change) -> None:
-        """Write the base config with these changes."""
-        config = copy.deepcopy(self.base)
-        for change in changes:
-            change(config["config"])
-        self.config_path.write_text(yaml.safe_dump(config, sort_keys=False))
 
     @contextmanager
     def changed(self, *changes: Change) -> Iterator[None]:
@@ -78,9 +56,6 @@ class LabStack:
             yield
         finally:
             self.configure()
-
-    def remove_config(self) -> None:
-        self.config_path.unlink(missing_ok=True)
 
     # running it
 
@@ -146,57 +121,12 @@ class LabStack:
         assert code != 0, f"{number.name} at {moment!r} came too late:\n{printed}"
         return printed
 
-    def forget(self) -> None:
-        """What was learned about the stack may be about to change."""
-        for name in ("outputs", "public_ip"):
-            self.__dict__.pop(name, None)
-        self._logins.clear()
-
     # looking at it
-
-    @property
-    def engine(self) -> Stack:
-        return Stack(self.name, find(docker_daemon.ensure()))
-
-    @functools.cached_property
-    def outputs(self) -> dict[str, Any]:
-        """The stack's outputs, secrets in plain text."""
-        return self.engine.outputs(show_secrets=True)
-
-    @functools.cached_property
-    def public_ip(self) -> str:
-        return str(self.outputs["publicIp"])
-
-    @property
-    def nodes(self) -> list[str]:
-        """The names of the machines that run."""
-        return sorted(access.nodes(self.name))
-
-    def node(self, name: str, command: str) -> str:
-        """Run a command on a node and return what it printed."""
-        return succeeded(self.try_node(name, command))
-
-    def try_node(self, name: str, command: str) -> subprocess.CompletedProcess[str]:
-        if name not in self._logins:
-            self._logins[name] = access.ssh_command(self.name, name, [])
-        return subprocess.run(
-            [*self._logins[name], command], capture_output=True, text=True, timeout=120
-        )
 
     def etcd(self, path: str) -> dict[str, Any]:
         """What etcd's v2 API answers for a path such as /v2/members."""
         answer = self.node(self.nodes[0], f"curl -fsS 'http://127.0.0.1:2379{path}'")
         found: dict[str, Any] = json.loads(answer)
-        return found
-
-    def cluster(self) -> dict[str, Any]:
-        """What `fleet-cluster status` says."""
-        return access.ask_cluster(self.name)
-
-    def instances(self) -> list[dict[str, Any]]:
-        """The instances of the sample service, as the cluster says."""
-        services = {one["name"]: one["instances"] for one in self.cluster()["services"]}
-        found: list[dict[str, Any]] = services["hello"]
         return found
 
     def starts(self) -> dict[str, tuple[str, str]]:
@@ -328,12 +258,3 @@ def eventually(condition: Callable[[], object], what: str, *, patience: float = 
             problem = error
         assert time.monotonic() < deadline, f"never came true: {what} ({problem})"
         time.sleep(1)
-
-
-def hello(**values: object) -> Change:
-    """A change of the sample service's settings."""
-
-    def change(config: Config) -> None:
-        config["fleet:services"]["hello"].update(values)
-
-    return change

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.lab.stack import LabStack, hello, succeeded
+from lab.scratch_stack import hello
+from tests.lab.stack import LabStack, succeeded
 
 
 @dataclass(frozen=True, kw_only=True)

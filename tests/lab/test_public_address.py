@@ -5,7 +5,8 @@ from __future__ import annotations
 import ssl
 from urllib.parse import urlsplit
 
-from tests.lab.stack import LabStack, hello
+from lab.scratch_stack import hello
+from tests.lab.stack import LabStack
 
 
 def test_page_names_instance_node_and_release(stack: LabStack) -> None:

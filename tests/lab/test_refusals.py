@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.lab.stack import LabStack, failed, hello
+from lab.scratch_stack import hello
+from tests.lab.stack import LabStack, failed
 
 
 def test_a_missing_image_is_found_before_anything_is_started(stack: LabStack) -> None:

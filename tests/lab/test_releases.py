@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.lab.stack import Answers, Config, LabStack, failed, hello
+from lab.scratch_stack import Config, hello
+from tests.lab.stack import Answers, LabStack, failed
 
 
 def test_a_new_image_rolls_out_and_back_without_a_failed_request(stack: LabStack) -> None:

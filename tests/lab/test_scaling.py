@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.lab.stack import LabStack, hello
+from lab.scratch_stack import hello
+from tests.lab.stack import LabStack
 
 
 def test_scaling_starts_and_stops_just_the_difference(stack: LabStack) -> None:

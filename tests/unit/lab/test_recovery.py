@@ -23,7 +23,9 @@ ENDPOINTS = Endpoints(api_url="", api_token="", blob_endpoint="", ca_file="")
 
 
 class FakeStack:
-    """The engine's side: a network that it knows, and one that it was making."""
+    """The engine's side: a network that it knows, and perhaps one that it was making."""
+
+    name = "dev"
 
     def __init__(self, *, interrupted: bool = True) -> None:
         self.ran: list[str] = []
@@ -49,16 +51,17 @@ class FakeAzure:
     It is busy for as many questions as there are in `busy`; what is being made appears after that.
     """
 
-    def __init__(self, *busy: str) -> None:
+    def __init__(self, *busy: str, makes: tuple[str, ...] = (LOST, LOST_CHILD)) -> None:
         self.deleted: list[str] = []
         self._busy: Iterator[str] = iter(busy)
+        self._makes = makes
         self._ids = [DEV, KNOWN, f"{DEV}2", OTHER_STACKS]
 
     def call(self, _endpoints: Endpoints, method: str, path: str) -> object:
         if path == "/lab/status":
             operations = [one.lower() for one in [next(self._busy, "")] if one]
             if not operations:
-                self._ids += [LOST, LOST_CHILD]
+                self._ids += self._makes
             return {"operations": operations}
         if method == "DELETE":
             self.deleted.append(unquote(path.partition("?id=")[2]))
@@ -71,13 +74,33 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "sleep", lambda _seconds: None)
 
 
-def test_nothing_is_touched_unless_a_run_was_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
-    azure, stack = FakeAzure(), FakeStack(interrupted=False)
+def test_nothing_is_touched_when_state_and_azure_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    azure, stack = FakeAzure(makes=()), FakeStack(interrupted=False)
 
     _recover(monkeypatch, azure, stack)
 
     assert azure.deleted == []
     assert stack.ran == []
+
+
+def test_what_a_destroy_forgot_and_did_not_come_to_is_deleted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It ended in order: nothing is pending, and there is nothing to refresh."""
+    azure, stack = FakeAzure(), FakeStack(interrupted=False)
+
+    _recover(monkeypatch, azure, stack)
+
+    assert azure.deleted == [LOST_CHILD, LOST]
+    assert stack.ran == []
+
+
+def test_an_interrupted_operation_is_looked_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    stack = FakeStack()
+
+    _recover(monkeypatch, FakeAzure(makes=()), stack)
+
+    assert stack.ran == ["refresh"]
 
 
 def test_what_no_state_knows_is_deleted_children_first(monkeypatch: pytest.MonkeyPatch) -> None:
