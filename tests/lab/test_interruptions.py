@@ -7,33 +7,6 @@ import signal
 from tests.lab.leftovers import docker_objects
 from tests.lab.stack import LabStack, succeeded
 
-# As they come in a run; each run begins with finishing what the one before left.
-MOMENTS = (
-    "storage:BlobContainer registry creating",
-    "compute:VirtualMachineScaleSet scale-set-core creating",
-    "remote:Command fleet-ready creating",
-    "remote:Command fleet-platform creating",
-    "remote:Command hello-rollout creating",
-)
-
-
-def test_up_killed_again_and_again_gets_to_the_same_end(small: LabStack) -> None:
-    for moment in MOMENTS:
-        small.interrupt("up", moment, signal.SIGKILL)
-
-    small.up()
-
-    assert_is_complete(small)
-
-
-def test_down_killed_in_its_middle_can_be_run_again(small: LabStack) -> None:
-    small.interrupt("down", "scale-set-core deleting", signal.SIGKILL)
-
-    small.down()
-
-    assert small.azure_ids() == set()
-    assert docker_objects(f"/resourceGroups/fleet-{small.name}/") == []
-
 
 def test_up_after_ctrl_c_gets_to_the_same_end(small: LabStack) -> None:
     for moment in ("scale-set-core creating", "fleet-platform creating"):
