@@ -17,15 +17,6 @@ def test_up_after_ctrl_c_gets_to_the_same_end(small: LabStack) -> None:
     assert_is_complete(small)
 
 
-def test_up_after_ctrl_c_in_down_gets_to_the_same_end(small: LabStack) -> None:
-    """Of secrets and services, which go with vault and machines, Pulumi knows nothing any more."""
-    small.interrupt("down", "scale-set-core deleting", signal.SIGINT)
-
-    small.up()
-
-    assert_is_complete(small)
-
-
 def assert_is_complete(small: LabStack) -> None:
     """One machine in fleet and in etcd, one instance that answers; nothing more, nothing twice."""
     found = small.cluster()
