@@ -40,19 +40,6 @@ def test_a_killed_machines_instances_move_and_it_rejoins(stack: LabStack) -> Non
     assert stack.node(victim, "systemctl list-units --failed --no-legend --plain") == ""
 
 
-def test_a_reimaged_machine_comes_back_as_the_same_member_with_its_disk(stack: LabStack) -> None:
-    members = member_ids(stack)
-    stack.node("core-1", "sudo touch /var/lib/etcd/kept /home/core/lost")
-
-    stack.fault("reimage", "core-1")
-    eventually(lambda: is_whole(stack, NODES, instances=2), "it is in etcd and in fleet again")
-
-    kept = stack.node("core-1", "sudo ls /var/lib/etcd /home/core")
-    assert "kept" in kept
-    assert "lost" not in kept
-    assert member_ids(stack) == members
-
-
 def test_up_brings_everything_back_after_a_power_cut(stack: LabStack) -> None:
     client = docker_daemon.ensure()
     running = client.containers.list(filters={"label": containers.LABEL})
