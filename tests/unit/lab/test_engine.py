@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -33,8 +34,12 @@ def start(tmp_path: Path) -> Iterator[Start]:
     def run(name: str, seconds: str) -> subprocess.Popen[bytes]:
         program = tmp_path / name
         shutil.copy("/usr/bin/sleep", program)
-        running.append(subprocess.Popen([program, seconds]))
-        return running[-1]
+        process = subprocess.Popen([program, seconds])
+        running.append(process)
+        # for a moment after its start it may still be listed under its parent's name
+        while process.poll() is None and comm(process) != name:
+            time.sleep(0.01)
+        return process
 
     yield run
     for process in running:
@@ -89,6 +94,13 @@ def test_other_stacks_locks_are_left_alone(stack: Stack, start: Start) -> None:
     stack.unlock()
 
     assert lock.exists()
+
+
+def comm(process: subprocess.Popen[bytes]) -> str:
+    try:
+        return Path(f"/proc/{process.pid}/comm").read_text().strip()
+    except OSError:
+        return ""
 
 
 def locked_by(process: int, *, stack: str = "dev") -> Path:
