@@ -5,7 +5,7 @@ import pulumi_azure_native as azure_native
 from pulumi_azure_native import authorization, resources
 
 import settings
-from components import artefacts
+from components import artefacts, service_secrets
 from components.credentials import SelfSignedCertificate, SshKeyPair, admin_key
 from components.fleet import Fleet, FleetArgs
 from components.identity import Identity, IdentityArgs
@@ -98,6 +98,7 @@ key_vault = KeyVault(
             "tls-key": certificate.private_key,
             "tls-certificate": certificate.certificate,
         },
+        versioned_secrets=service_secrets.for_vault(config),
         protect=config.protect,
         tags=tags,
     ),
@@ -163,6 +164,11 @@ fleet = Fleet(
         scale_set_name=scale_set.scale_set_name,
         artefacts=built,
         services=config.instance_sets,
+        certificates=config.certificates,
+        certificate_hosts={
+            name: contents.hosts for name, contents in config.certificate_contents.items()
+        },
+        references=key_vault.references,
         drain_seconds=config.drain_seconds,
     ),
 )
@@ -187,3 +193,4 @@ pulumi.export(
 )
 pulumi.export("services", fleet.addresses)
 pulumi.export("nodes", config.nodes)
+pulumi.export("nodesIdentity", identity.principal_id)

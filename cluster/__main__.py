@@ -24,13 +24,13 @@ from cluster.apply import apply
 from cluster.bootstrap.blob import Blob
 from cluster.bootstrap.decide import Me
 from cluster.bootstrap.formed import mark_formed
-from cluster.bootstrap.identity import ManagedIdentity
 from cluster.bootstrap.run import Bootstrap, environment_file, write_environment
 from cluster.clock import SystemClock
 from cluster.environment import Environment
 from cluster.errors import ClusterError, Interrupted
 from cluster.etcd import Etcd, EtcdError
 from cluster.fleet import Fleet
+from cluster.identity import ManagedIdentity
 from cluster.membership import Membership, client_url
 from cluster.platform import platform
 from cluster.progress import Lines

@@ -16,12 +16,14 @@ from pulumi_command import remote
 from components.artefacts import Artefacts
 from components.load_balancer import SSH_PORT
 from components.scale_set import ADMIN
-from components.unit_files import platform_order, service_order
-from settings import InstanceSet
+from components.service_secrets import certificate_secret, service_secret, with_references
+from components.unit_files import certificates_order, platform_order, service_order
+from settings import Certificate, InstanceSet
 
 WAIT_SECONDS = 1200
 """For machines that boot, a role that spreads and an etcd that forms: minutes on Azure."""
 PLATFORM_SECONDS = 900
+CERTIFICATES_SECONDS = 120
 ROLLOUT_SECONDS = 3600
 REMOVAL_SECONDS = 900
 
@@ -41,15 +43,21 @@ class FleetArgs:
     scale_set_name: pulumi.Input[str]
     artefacts: Artefacts
     services: Sequence[InstanceSet]
+    certificates: Mapping[str, Certificate]
+    certificate_hosts: Mapping[str, Sequence[str]]
+    """The hosts of those certificates that are in the stack's own vault."""
+    references: Mapping[str, pulumi.Output[str]]
+    """Where the vault has the secrets of services and certificates, by `vault_name`."""
     drain_seconds: int
 
 
 @dataclass(kw_only=True, frozen=True)
 class ServiceArgs:
     node: "Node"
-    platform: pulumi.Resource
-    """What must run before any service."""
+    after: Sequence[pulumi.Resource]
+    """What must be there before any service."""
     service: InstanceSet
+    references: Mapping[str, pulumi.Output[str]]
     drain_seconds: int
 
 
@@ -65,7 +73,7 @@ class Node:
         self,
         name: str,
         verb: str,
-        order: Mapping[str, Any],
+        order: pulumi.Input[Mapping[str, Any]],
         *,
         seconds: int,
         delete: str | None = None,
@@ -82,7 +90,9 @@ class Node:
                 _on_the_node(verb, seconds), "  # on scale set ", self.scale_set_name
             ),
             delete=delete,
-            stdin=json.dumps(order, indent=1, sort_keys=True),
+            stdin=pulumi.Output.from_input(order).apply(
+                lambda known: json.dumps(known, indent=1, sort_keys=True)
+            ),
             # else sshd would have to accept environment variables
             add_previous_output_in_env=False,
             opts=pulumi.ResourceOptions(
@@ -136,14 +146,31 @@ class Fleet(pulumi.ComponentResource):
             parent=self,
             after=[ready],
         )
+        certificates = node.command(
+            f"{name}-certificates",
+            "certificates",
+            with_references(
+                args.references,
+                {
+                    certificate: certificate_secret(certificate)
+                    for certificate, one in args.certificates.items()
+                    if one.secret is not None
+                },
+                lambda known: certificates_order(args.certificates, args.certificate_hosts, known),
+            ),
+            seconds=CERTIFICATES_SECONDS,
+            parent=self,
+            after=[platform],
+        )
         # Each for itself: a service that fails holds up no other.
         for service in args.services:
             Service(
                 service.name,
                 ServiceArgs(
                     node=node,
-                    platform=platform,
+                    after=[platform, certificates],
                     service=service,
+                    references=args.references,
                     drain_seconds=args.drain_seconds,
                 ),
                 pulumi.ResourceOptions(parent=self),
@@ -164,12 +191,16 @@ class Service(pulumi.ComponentResource):
         args.node.command(
             f"{name}-rollout",
             "apply",
-            service_order(args.service, args.drain_seconds),
+            with_references(
+                args.references,
+                {secret: service_secret(secret) for secret in args.service.secrets.values()},
+                lambda known: service_order(args.service, args.drain_seconds, known),
+            ),
             seconds=ROLLOUT_SECONDS,
             # stdin is the rollout's order also here; the removal has an order of its own
             delete=f"echo '{removal}' | {_on_the_node('remove', REMOVAL_SECONDS)}",
             parent=self,
-            after=[args.platform],
+            after=args.after,
         )
         self.register_outputs({})
 
@@ -179,8 +210,9 @@ def addresses(service: InstanceSet, host_name: pulumi.Input[str]) -> list[pulumi
     hosts: tuple[pulumi.Input[str], ...] = service.http.hosts if service.http else ()
     if service.http and not hosts:
         hosts = (host_name,)
+    scheme = "https" if service.http and service.http.https_redirect else "http"
     return [
-        *(pulumi.Output.concat("http://", host) for host in hosts),
+        *(pulumi.Output.concat(f"{scheme}://", host) for host in hosts),
         *(pulumi.Output.concat("tcp://", host_name, f":{port}") for port in service.tcp),
         *(pulumi.Output.concat("udp://", host_name, f":{port}") for port in service.udp),
     ]

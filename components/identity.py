@@ -45,10 +45,13 @@ class Grant:
 
 
 class Identity(pulumi.ComponentResource):
-    """Outputs: `identity_id` (the resource's), `client_id` (by which nodes ask for tokens)."""
+    """Outputs: `identity_id` (the resource's), `client_id` (by which nodes ask for tokens),
+    `principal_id` (by which roles are given).
+    """
 
     identity_id: pulumi.Output[str]
     client_id: pulumi.Output[str]
+    principal_id: pulumi.Output[str]
 
     def __init__(self, name: str, args: IdentityArgs, opts: pulumi.ResourceOptions) -> None:
         super().__init__("fleet:index:Identity", name, {}, opts)
@@ -78,6 +81,7 @@ class Identity(pulumi.ComponentResource):
 
         self.identity_id = nodes.id
         self.client_id = nodes.client_id
+        self.principal_id = nodes.principal_id
         self.register_outputs({"identity_id": self.identity_id, "client_id": self.client_id})
 
 

@@ -1,8 +1,9 @@
-"""The vault with what nodes must keep secret: their SSH host key, the TLS key and certificate.
+"""The vault: what nodes must keep secret, and the secrets and certificates of services.
 
 Values are written by ARM and never read back; nodes fetch them with their managed identity.
 """
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network
@@ -25,19 +26,23 @@ class KeyVaultArgs:
     admin_cidrs: Sequence[IPv4Network]
     """From where else it may be reached."""
     secrets: Mapping[str, pulumi.Input[str]]
-    """Secret values by the name that nodes ask for."""
+    """Secret values by the name that nodes ask for when they boot."""
+    versioned_secrets: Mapping[str, pulumi.Input[str]]
+    """Secret values that come and go, by name; who needs one is told its reference."""
     protect: bool
     """Refuse to delete the vault, and to purge what was deleted from it."""
     tags: Mapping[str, str]
 
 
 class KeyVault(pulumi.ComponentResource):
-    """Outputs: `vault_id` (a scope for roles), `url` without a slash at the end."""
+    """Outputs: `vault_id` (a scope for roles), `url` without a slash at the end, `references`."""
 
     vault_id: pulumi.Output[str]
     url: pulumi.Output[str]
     secrets: list[pulumi.Resource]
     """What nodes fetch at boot."""
+    references: dict[str, pulumi.Output[str]]
+    """`name/version` in the vault of each versioned secret. Another value is another version."""
 
     def __init__(self, name: str, args: KeyVaultArgs, opts: pulumi.ResourceOptions) -> None:
         super().__init__("fleet:index:KeyVault", name, {}, opts)
@@ -67,20 +72,38 @@ class KeyVault(pulumi.ComponentResource):
             tags=args.tags,
             opts=pulumi.ResourceOptions(parent=self, protect=args.protect),
         )
+        in_vault = functools.partial(
+            keyvault.Secret,
+            vault_name=vault.name,
+            resource_group_name=args.resource_group_name,
+            tags=args.tags,
+            # deleting one goes through the vault's data plane; with the vault, it need not
+            opts=pulumi.ResourceOptions(parent=self, deleted_with=vault),
+        )
         self.secrets = [
-            keyvault.Secret(
-                f"{name}-{secret}",
-                secret_name=secret,
-                vault_name=vault.name,
-                resource_group_name=args.resource_group_name,
-                properties=keyvault.SecretPropertiesArgs(value=pulumi.Output.secret(value)),
-                tags=args.tags,
-                # deleting one goes through the vault's data plane; with the vault, it need not
-                opts=pulumi.ResourceOptions(parent=self, deleted_with=vault),
-            )
+            in_vault(f"{name}-{secret}", secret_name=secret, properties=_properties(value))
             for secret, value in args.secrets.items()
         ]
+        # Without a name: a deleted secret keeps its own for days, and a customer may come back.
+        # Pulumi.yaml says what Pulumi adds (pulumi:autonaming).
+        self.references = {
+            secret: _reference(in_vault(secret, properties=_properties(value)))
+            for secret, value in args.versioned_secrets.items()
+        }
 
         self.vault_id = vault.id
         self.url = pulumi.Output.concat("https://", vault.name, ".vault.azure.net")
         self.register_outputs({"vault_id": self.vault_id, "url": self.url})
+
+
+def _properties(value: pulumi.Input[str]) -> keyvault.SecretPropertiesArgs:
+    return keyvault.SecretPropertiesArgs(value=pulumi.Output.secret(value))
+
+
+def _reference(secret: keyvault.Secret) -> pulumi.Output[str]:
+    """Where the vault has this very value. No secret, though it comes from the same resource."""
+    return pulumi.Output.unsecret(
+        secret.properties.apply(
+            lambda known: "/".join(known.secret_uri_with_version.split("/")[-2:])
+        )
+    )

@@ -48,17 +48,15 @@ def rules(args: NetworkArgs) -> list[Rule]:
     """
     machines = (str(args.core_subnet),)
     admins = tuple(sorted(str(cidr) for cidr in args.admin_cidrs))
-    services = [
-        Rule(name=f"services-{protocol}", sources=("*",), ports=ports, protocol=protocol.title())
-        for protocol, ports in (
-            ("tcp", tuple(map(str, args.tcp_ports))),
-            ("udp", tuple(map(str, args.udp_ports))),
+    published = [
+        Rule(
+            name=f"{protocol}-{port}", sources=("*",), ports=(str(port),), protocol=protocol.title()
         )
-        if ports
+        for protocol, ports in (("tcp", args.tcp_ports), ("udp", args.udp_ports))
+        for port in ports
     ]
     return [
         Rule(name="web", sources=("*",), ports=("80", "443")),
-        *services,
         Rule(name="ssh-from-admins", sources=admins, ports=("22",)),
         Rule(name="load-balancer-probes", sources=("AzureLoadBalancer",), ports=("*",)),
         Rule(name="etcd-between-machines", sources=machines, ports=("2379-2380",)),
@@ -69,6 +67,8 @@ def rules(args: NetworkArgs) -> list[Rule]:
             protocol="*",
         ),
         Rule(name="ping-between-machines", sources=machines, ports=("*",), protocol="Icmp"),
+        # after all others, whose priorities then stay
+        *published,
         # Azure's own default rules would let in the whole VNet
         Rule(name="nothing-else", sources=("*",), ports=("*",), protocol="*", access="Deny"),
     ]

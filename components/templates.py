@@ -3,6 +3,7 @@
 A gap that nobody fills is an error, never an empty string.
 """
 
+import functools
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -12,7 +13,13 @@ ROOT = Path(__file__).parent.parent
 
 def render(template: str, **values: object) -> str:
     """The template at a path of the project, such as `units/router.service`, filled in."""
-    environment = Environment(
+    return _environment().get_template(template).render(**values)
+
+
+@functools.cache
+def _environment() -> Environment:
+    """One for all: it keeps compiled templates, and there are hundreds of units."""
+    return Environment(
         loader=FileSystemLoader(ROOT),
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -20,4 +27,3 @@ def render(template: str, **values: object) -> str:
         keep_trailing_newline=True,
         autoescape=False,  # units and YAML are no HTML
     )
-    return environment.get_template(template).render(**values)

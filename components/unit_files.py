@@ -6,14 +6,17 @@ everything else in the text: `__RELEASE__`, `__IMAGE__`.
 
 import re
 import unicodedata
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from components.artefacts import Artefacts
 from components.templates import render
-from settings import InstanceSet
+from settings import Certificate, InstanceSet
 
 START_TIMEOUT = 120
 """Seconds that a new instance has to become healthy, before its rollout fails."""
+START_MARGIN = 60
+"""Seconds on top of a start period that is longer than usual."""
 KEPT_RELEASES = 3
 """How many older releases stay known to fleet, inactive, for a quick way back."""
 
@@ -28,19 +31,44 @@ def platform_order(artefacts: Artefacts) -> dict[str, Any]:
     }
 
 
-def service_order(service: InstanceSet, drain_seconds: int) -> dict[str, Any]:
-    """What `fleet-cluster apply` is told about an instance set."""
+def certificates_order(
+    certificates: Mapping[str, Certificate],
+    hosts: Mapping[str, Sequence[str]],
+    references: Mapping[str, str],
+) -> dict[str, Any]:
+    """What `fleet-cluster certificates` is told: where routers find each, never what is in it.
+
+    `hosts` are known of certificates in our own vault only, and `references` are theirs.
+    """
+    order: dict[str, dict[str, object]] = {}
+    for name, certificate in certificates.items():
+        if certificate.key_vault_secret_id is not None:
+            order[name] = {"secretId": certificate.key_vault_secret_id}
+        else:
+            secret, _, version = references[name].partition("/")
+            order[name] = {"secret": secret, "version": version, "hosts": list(hosts[name])}
+    return {"certificates": order}
+
+
+def service_order(
+    service: InstanceSet, drain_seconds: int, references: Mapping[str, str]
+) -> dict[str, Any]:
+    """What `fleet-cluster apply` is told about an instance set.
+
+    `references` say where the vault has each of its secrets: `name/version`.
+    """
+    start_period = service.health.start_period if service.health else 0
     return {
         "name": service.name,
         "image": service.image,
         "instances": service.instances,
         "route": route(service),
         "units": {
-            "app": app_unit(service),
+            "app": app_unit(service, references),
             "announce": announce_unit(service, drain_seconds),
         },
         "drain": drain_seconds,
-        "startTimeout": START_TIMEOUT,
+        "startTimeout": max(START_TIMEOUT, start_period + START_MARGIN),
         "keep": KEPT_RELEASES,
     }
 
@@ -53,8 +81,9 @@ def route(service: InstanceSet) -> dict[str, Any]:
         "health": service.http.health if service.http else "",
         "tcp": [{"port": port} for port in service.tcp],
         "udp": [{"port": port} for port in service.udp],
-        "sticky": False,
-        "https_redirect": False,
+        "sticky": service.http is not None and service.http.sticky,
+        "https_redirect": service.http is not None and service.http.https_redirect,
+        "customer": service.customer,
     }
 
 
@@ -64,19 +93,47 @@ def platform_unit(name: str, sha256: str) -> str:
     return _unit(name, sha256=sha256, image=image)
 
 
-def app_unit(service: InstanceSet) -> str:
+def app_unit(service: InstanceSet, references: Mapping[str, str]) -> str:
     """The template unit that runs an instance's container."""
     return _unit(
         "service@",
         service=service,
         published=_published(service),
         env=[command_argument(f"{name}={value}") for name, value in sorted(service.env.items())],
+        secrets={name: references[secret] for name, secret in sorted(service.secrets.items())},
+        tmpfs=[each.split(":") for each in service.tmpfs],
     )
 
 
 def announce_unit(service: InstanceSet, drain_seconds: int) -> str:
     """The template unit of an instance's sidekick."""
-    return _unit("service-announce@", service=service, drain_seconds=drain_seconds)
+    return _unit(
+        "service-announce@",
+        service=service,
+        health=[environment(name, value) for name, value in _health(service).items()],
+        drain_seconds=drain_seconds,
+    )
+
+
+def _health(service: InstanceSet) -> dict[str, str | int]:
+    """How the sidekick checks: variables of its script, only what the configuration says."""
+    path = service.http.health if service.http else None
+    health = service.health
+    if health is None:
+        return {"HEALTH_PATH": path} if path is not None else {}
+    kind = health.kind or ("http" if service.http else "tcp" if service.tcp else None)
+    told: dict[str, str | int | None] = {
+        "HEALTH_KIND": kind,
+        "HEALTH_PATH": health.http or path if kind == "http" else None,
+        "HEALTH_PORT": health.tcp or service.tcp[0] if kind == "tcp" else None,
+        "HEALTH_COMMAND": health.command,
+        "HEALTH_START_PERIOD": health.start_period,
+        "HEALTH_INTERVAL": health.interval,
+        "HEALTH_TIMEOUT": health.timeout,
+        "HEALTHY_THRESHOLD": health.healthy_threshold,
+        "UNHEALTHY_THRESHOLD": health.unhealthy_threshold,
+    }
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def _unit(name: str, **values: object) -> str:
@@ -87,14 +144,25 @@ def _unit(name: str, **values: object) -> str:
 
 
 def command_argument(text: str) -> str:
-    """One argument of an ExecStart line, exactly as the program shall get it.
+    """One argument of an ExecStart line, exactly as the program shall get it: $$ is a dollar.
 
-    Quotes and backslashes as in C, %% for systemd's specifiers, $$ for its variables.
     https://www.freedesktop.org/software/systemd/man/latest/systemd.service.html#Command%20lines
     """
+    return _quoted(text).replace("$", "$$")
+
+
+def environment(name: str, value: str | int) -> str:
+    """What follows `Environment=`: there, a dollar is just a dollar."""
+    if isinstance(value, int):
+        return f"{name}={value}"
+    return _quoted(f"{name}={value}")
+
+
+def _quoted(text: str) -> str:
+    """In quotes: quotes and backslashes as in C, %% for systemd's specifiers."""
     if any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in text):
         raise ValueError(f"a unit cannot hold control characters: {text!r}")
-    for character, escaped in (("\\", "\\\\"), ('"', '\\"'), ("%", "%%"), ("$", "$$")):
+    for character, escaped in (("\\", "\\\\"), ('"', '\\"'), ("%", "%%")):
         text = text.replace(character, escaped)
     return f'"{text}"'
 
@@ -104,4 +172,6 @@ def _published(service: InstanceSet) -> list[str]:
     http = [f"{service.http.port}/tcp"] if service.http else []
     tcp = [f"{port}/tcp" for port in service.tcp]
     udp = [f"{port}/udp" for port in service.udp]
-    return list(dict.fromkeys([*http, *tcp, *udp]))
+    # the sidekick asks there
+    health = [f"{service.health.tcp}/tcp"] if service.health and service.health.tcp else []
+    return list(dict.fromkeys([*http, *tcp, *udp, *health]))

@@ -5,6 +5,8 @@
 It looks at resources as they would be sent to Azure and knows nothing of how they came about.
 """
 
+import base64
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
@@ -32,6 +34,9 @@ ARTEFACTS_ACCOUNT = "fleetartefact"
 REQUIRED_TAGS = frozenset({"project", "stack", "owner"})
 EVERYBODY = frozenset({"*", "0.0.0.0/0", "Internet", "Any"})
 SSH = 22
+PLATFORM_PORTS = (2379, 2380, 5000, 5001, 8089)
+"""Of etcd, the registry and the routers' health: whoever reaches etcd can start units."""
+PRIVATE_KEY = "PRIVATE KEY-----"
 # Azure's children and data have no tags of their own.
 TAGGED = (
     "compute:VirtualMachineScaleSet",
@@ -76,13 +81,56 @@ def encrypted_storage_traffic(type_: str, _name: str, props: Props) -> Iterator[
 
 def no_open_ssh(type_: str, _name: str, props: Props) -> Iterator[str]:
     """SSH leads to root on every machine: only named networks may reach it."""
-    if type_ != "network:NetworkSecurityGroup":
-        return
-    for rule in props.get("securityRules", ()):
-        incoming = rule.get("direction") == "Inbound" and rule.get("access") == "Allow"
-        tcp = rule.get("protocol") in ("Tcp", "*")
-        if incoming and tcp and _from_everybody(rule) and _has_port(rule, SSH):
+    for rule in _open_to_everybody(type_, props):
+        if _has_port(rule, SSH):
             yield f"the rule {rule.get('name')} opens SSH to everybody"
+
+
+def no_open_platform(type_: str, _name: str, props: Props) -> Iterator[str]:
+    """What the machines do among themselves is nobody else's business."""
+    for rule in _open_to_everybody(type_, props):
+        if ports := [str(port) for port in PLATFORM_PORTS if _has_port(rule, port)]:
+            yield f"the rule {rule.get('name')} opens {', '.join(ports)} to everybody"
+
+
+def balanced_with_care(type_: str, _name: str, props: Props) -> Iterator[str]:
+    """Only healthy machines get traffic, and one client's TCP and UDP reach the same one."""
+    if type_ != "network:LoadBalancer":
+        return
+    rules = props.get("loadBalancingRules") or ()
+    protocols = defaultdict(set)
+    for rule in rules:
+        protocols[rule.get("frontendPort")].add(rule.get("protocol"))
+    for rule in rules:
+        if not rule.get("probe"):
+            yield f"the rule {rule.get('name')} has no probe"
+        both = len(protocols[rule.get("frontendPort")]) > 1
+        if both and rule.get("loadDistribution") != "SourceIP":
+            yield f"the rule {rule.get('name')} must have loadDistribution SourceIP"
+
+
+def closed_vaults(type_: str, _name: str, props: Props) -> Iterator[str]:
+    """Secrets are read by role, from known networks, and survive a mistake."""
+    if type_ == "keyvault:Vault":
+        settings = props.get("properties") or {}
+        if settings.get("enableRbacAuthorization") is not True:
+            yield "enableRbacAuthorization must be true"
+        if settings.get("enableSoftDelete") is False:
+            yield "enableSoftDelete must not be false"
+        if (settings.get("networkAcls") or {}).get("defaultAction") != "Deny":
+            yield "networkAcls.defaultAction must be Deny"
+
+
+def no_keys_in_plain_sight(type_: str, _name: str, props: Props) -> Iterator[str]:
+    """Custom data and commands can be read by many; keys lie in the vault."""
+    if type_ == "remote:Command":
+        for name in ("create", "update", "delete", "stdin", "environment"):
+            if PRIVATE_KEY in str(props.get(name)):
+                yield f"{name} must not hold a private key"
+    if type_ == "compute:VirtualMachineScaleSet":
+        profile = (props.get("virtualMachineProfile") or {}).get("osProfile") or {}
+        if PRIVATE_KEY.encode() in base64.b64decode(profile.get("customData") or ""):
+            yield "customData must not hold a private key"
 
 
 def tags(type_: str, _name: str, props: Props) -> Iterator[str]:
@@ -120,10 +168,23 @@ RULES: tuple[Rule, ...] = (
     no_account_keys,
     encrypted_storage_traffic,
     no_open_ssh,
+    no_open_platform,
+    balanced_with_care,
+    closed_vaults,
+    no_keys_in_plain_sight,
     tags,
     closed_subnets,
     no_passwords,
 )
+
+
+def _open_to_everybody(type_: str, props: Props) -> Iterator[Props]:
+    """The rules of a security group that let anybody in by TCP."""
+    if type_ == "network:NetworkSecurityGroup":
+        for rule in props.get("securityRules", ()):
+            incoming = rule.get("direction") == "Inbound" and rule.get("access") == "Allow"
+            if incoming and rule.get("protocol") in ("Tcp", "*") and _from_everybody(rule):
+                yield rule
 
 
 def _from_everybody(rule: Props) -> bool:
@@ -147,7 +208,7 @@ def _contains(ports: str, port: int) -> bool:
 def violations(rule: Rule, token: str, name: str, props: Props) -> Iterator[str]:
     """What is wrong with a resource in the eyes of one rule."""
     package, _, type_ = token.partition(":")
-    if package == "azure-native":
+    if package in ("azure-native", "command"):
         yield from rule(type_, name, props)
 
 

@@ -13,9 +13,12 @@ from typing import Any
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
+from settings.certificates import Certificate
+from settings.health import Health
+from settings.port_rules import MOST_PORTS, RESERVED_PORTS
 from settings.problems import bare
-from settings.rules import FLEET_UNITS, RESERVED_NAMES, RESERVED_PORTS
-from settings.service import Customer, CustomerLimits, Http, Limits, Port, Service
+from settings.rules import FLEET_UNITS, RESERVED_NAMES
+from settings.service import NO_VOLUMES, Customer, CustomerLimits, Http, Limits, Port, Service
 from settings.stack import Settings
 
 SECTIONS: tuple[tuple[str, type[BaseModel], str], ...] = (
@@ -24,8 +27,14 @@ SECTIONS: tuple[tuple[str, type[BaseModel], str], ...] = (
         Settings,
         "Set with `pulumi config set`, or in `Pulumi.<stack>.yaml`.",
     ),
+    ("A certificate: `fleet:certificates.<name>`", Certificate, "One of the two keys."),
     ("A service: `fleet:services.<name>`", Service, ""),
     ("`http`", Http, ""),
+    (
+        "`health`",
+        Health,
+        "At most one of `http`, `tcp` and `command`; the other keys work without any of them, too.",
+    ),
     ("`tcp` and `udp`: lists of", Port, ""),
     ("`limits`", Limits, ""),
     ("A customer: `fleet:services.<name>.customers.<customer>`", Customer, ""),
@@ -145,11 +154,13 @@ def _limits() -> Iterator[str]:
         f"- One cluster carries about {FLEET_UNITS} units, that is two for each instance and two "
         "for each machine. Past that, put services or customers into another stack (a cell)."
     )
+    yield f"- One cluster can publish {MOST_PORTS} TCP and UDP ports."
+    yield f"- `volumes` {NO_VOLUMES['volumes']}."
     yield f"- Services can't be called {', '.join(f'`{name}`' for name in sorted(RESERVED_NAMES))}."
     for protocol, ports in RESERVED_PORTS.items():
         taken = ", ".join(f"{port} ({owner})" for port, owner in ports.items())
         yield f"- Taken {protocol.upper()} ports: {taken}, and 32768 to 60999 (instances)."
     yield (
-        "- In every container `SERVICE`, `INSTANCE`, `RELEASE` and `NODE_NAME` are set, unless the "
-        "service's `env` says otherwise."
+        "- In every container `SERVICE`, `INSTANCE`, `RELEASE` and `NODE_NAME` are set (and "
+        "`CUSTOMER` in a customer's), unless the service's `env` says otherwise."
     )

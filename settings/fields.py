@@ -7,7 +7,8 @@ allowed; the path and the value are added by `settings.problems`.
 import ipaddress
 import re
 import unicodedata
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
@@ -19,10 +20,19 @@ DOCKER_BRIDGE = ipaddress.IPv4Network("172.17.0.0/16")
 """docker's default bridge on every node. https://docs.docker.com/engine/network/drivers/bridge/"""
 
 
+MOST_MEGABYTES = 65_536
+MOST_SECRET_BYTES = 25_600
+TAKEN_FOLDERS = ("/dev", "/proc", "/run/secrets", "/sys")
+"""Folders of a container that docker, or we, put something into."""
+
+
 class Section(BaseModel):
     """A group of keys: camelCase in the configuration, no unknown keys, no guessed types."""
 
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, strict=True)
+
+    impossible: ClassVar[Mapping[str, str]] = {}
+    """Keys that somebody may expect, each with the reason why there is none."""
 
 
 def _matches(pattern: str, allowed: str) -> AfterValidator:
@@ -84,16 +94,32 @@ def _image(value: str) -> str:
     return value
 
 
+def megabytes(size: str) -> int:
+    """A size in docker's units, like 512m or 1g; 0 if it is none."""
+    match = re.fullmatch(r"([1-9][0-9]{0,6})([mg])", size)
+    return int(match[1]) * {"m": 1, "g": 1024}[match[2]] if match else 0
+
+
 def _memory(value: str) -> str:
     """A memory limit in docker's units. docker refuses less than 6m; we keep some room to start."""
-    match = re.fullmatch(r"([1-9][0-9]*)([mg])", value)
-    megabytes = int(match[1]) * {"m": 1, "g": 1024}[match[2]] if match else 0
-    if not 16 <= megabytes <= 65536:
+    if not 16 <= megabytes(value) <= MOST_MEGABYTES:
         raise ValueError("must be a whole number followed by m or g, from 16m to 64g")
     return value
 
 
-def _env_value(value: str) -> str:
+def _tmpfs(value: str) -> str:
+    """A folder in the container with the size of its file system, as /path:64m."""
+    path, _, size = value.partition(":")
+    if not re.fullmatch(r"(/[A-Za-z0-9_.-]+)+", path) or not 1 <= megabytes(size) <= MOST_MEGABYTES:
+        raise ValueError("must be an absolute path and a size in m or g, like /tmp:64m")
+    if {".", ".."} & set(path.split("/")):
+        raise ValueError("must not have . or .. in its path")
+    if any(f"{path}/".startswith(f"{taken}/") for taken in TAKEN_FOLDERS):
+        raise ValueError(f"must not lie in {', '.join(TAKEN_FOLDERS)}: others put files there")
+    return value
+
+
+def _one_line(value: str) -> str:
     """A line of a unit is at most 2,048 bytes (fleet), and escaping can double a value."""
     if any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in value):
         raise ValueError("must be one line without control characters: units cannot hold them")
@@ -112,6 +138,13 @@ def _ssh_private_key(value: SecretStr) -> SecretStr:
     strong_rsa = isinstance(key, rsa.RSAPrivateKey) and key.key_size >= 2048
     if not strong_rsa and not isinstance(key, ed25519.Ed25519PrivateKey):
         raise ValueError(allowed)
+    return value
+
+
+def _secret_value(value: SecretStr) -> SecretStr:
+    """https://learn.microsoft.com/azure/key-vault/secrets/about-secrets: 25 KB at most."""
+    if not 1 <= len(value.get_secret_value().encode()) <= MOST_SECRET_BYTES:
+        raise ValueError("must not be empty, and at most 25,600 bytes: a vault takes no more")
     return value
 
 
@@ -143,7 +176,23 @@ EnvName = Annotated[
     Field(max_length=64),
     _matches("[A-Za-z_][A-Za-z0-9_]*", "must be letters, digits and _, not starting with a digit"),
 ]
-EnvValue = Annotated[str, AfterValidator(_env_value)]
+EnvValue = Annotated[str, AfterValidator(_one_line)]
+Command = Annotated[str, Field(min_length=1), AfterValidator(_one_line)]
+Tmpfs = Annotated[str, AfterValidator(_tmpfs)]
+SecretName = Annotated[
+    str, _matches("[a-z0-9-]{1,60}", "must be 1 to 60 lower-case letters, digits and hyphens")
+]
+"""Becomes part of a name in the vault: those are letters, digits and hyphens.
+https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates"""
+SecretValue = Annotated[SecretStr, AfterValidator(_secret_value)]
+VaultSecretId = Annotated[
+    str,
+    _matches(
+        r"https://[a-z][a-z0-9-]{1,22}[a-z0-9]\.vault\.azure\.net/secrets/[A-Za-z0-9-]{1,127}",
+        "must be a secret's identifier without a version, like "
+        "https://my-vault.vault.azure.net/secrets/my-certificate",
+    ),
+]
 PrivateNetwork = Annotated[
     ipaddress.IPv4Network, PlainValidator(_private_network, json_schema_input_type=str)
 ]

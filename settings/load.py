@@ -1,5 +1,6 @@
 """Reads the stack's configuration: the only place that touches `pulumi.Config`."""
 
+import datetime
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -9,7 +10,7 @@ import pulumi
 from pulumi.runtime import config as runtime_config
 from pydantic import ValidationError
 
-from settings import rules
+from settings import rules, secret_rules
 from settings.problems import NO_VALUE, Problem, SettingsError, from_pydantic
 from settings.stack import Settings
 
@@ -24,6 +25,8 @@ def load() -> Settings:
     problems = [*_cluster_name(), *_plain_secrets(), *problems]
     if settings is None or problems:
         raise SettingsError(problems)
+    for warning in secret_rules.warnings(settings, datetime.datetime.now(datetime.UTC)):
+        pulumi.log.warn(warning)
     return settings
 
 
@@ -78,12 +81,14 @@ def _cluster_name() -> Iterator[Problem]:
 
 def _plain_secrets() -> Iterator[Problem]:
     """A secret that lies in the stack's file in plain text has been given away already."""
-    key = f"{NAMESPACE}:sshPrivateKey"
-    given = pulumi.Config(NAMESPACE).get("sshPrivateKey") is not None
-    if given and not runtime_config.is_config_secret(key):
-        yield Problem(
-            path=key,
-            value=NO_VALUE,
-            message="must be a secret: make a new key and set it with "
-            "`pulumi config set --secret fleet:sshPrivateKey`",
-        )
+    for name, command in (("sshPrivateKey", ""), ("secrets", "--path ")):
+        key = f"{NAMESPACE}:{name}"
+        given = pulumi.Config(NAMESPACE).get(name) not in (None, "{}")
+        if given and not runtime_config.is_config_secret(key):
+            example = f"{key}.NAME" if command else key
+            yield Problem(
+                path=key,
+                value=NO_VALUE,
+                message="must be secret: make a new one, since this one has been in a file, and "
+                f"set it with `pulumi config set --secret {command}{example}`",
+            )

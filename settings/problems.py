@@ -10,6 +10,8 @@ import pulumi
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
+from settings.fields import Section
+
 NO_VALUE = object()
 # pydantic's words are those of Python
 WORDS = {
@@ -74,6 +76,8 @@ def _problem(details: ErrorDetails, model: type[BaseModel]) -> Problem:
     match details["type"]:
         case "missing":
             return Problem(path=path, message="is missing")
+        case "extra_forbidden" if reason := _impossible(model, location):
+            message = reason
         case "extra_forbidden":
             allowed = _keys_of(model, location[:-1])
             return Problem(path=path, message=f"unknown key; allowed are {', '.join(allowed)}")
@@ -103,8 +107,24 @@ def _keys_of(model: type[BaseModel], location: tuple[int | str, ...]) -> list[st
     return sorted(field.alias or name for name, field in found.model_fields.items())
 
 
+def _impossible(model: type[BaseModel], location: tuple[int | str, ...]) -> str | None:
+    """Why a key that one could expect does not exist."""
+    place = _type_at(model, location[:-1])
+    if isinstance(place, type) and issubclass(place, Section):
+        return place.impossible.get(str(location[-1]))
+    return None
+
+
 def _is_secret(model: type[BaseModel], location: tuple[int | str, ...]) -> bool:
-    return _type_at(model, location) is SecretStr
+    """Whether what is written at this place is, or should hold, secrets."""
+    return _holds_secrets(_type_at(model, location))
+
+
+def _holds_secrets(annotation: object) -> bool:
+    annotation = bare(annotation)
+    if typing.get_origin(annotation) is Mapping:
+        return _holds_secrets(typing.get_args(annotation)[1])
+    return annotation is SecretStr
 
 
 def _type_at(annotation: object, location: tuple[int | str, ...]) -> object:

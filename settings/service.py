@@ -5,8 +5,8 @@ customer's own values laid over the service's. Everything after this module know
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Annotated
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -19,10 +19,17 @@ from settings.fields import (
     Memory,
     Name,
     PortNumber,
+    SecretName,
     Section,
+    Tmpfs,
 )
+from settings.health import Health
 
 Instances = Annotated[int, Field(ge=1, le=240)]
+NO_VOLUMES = {
+    "volumes": "must be left out: a unit may move to another machine, and its volume would not; "
+    "use tmpfs for scratch files, and keep what must last outside the cluster"
+}
 Cpus = Annotated[float, Field(ge=0.05, le=64)]
 
 
@@ -39,6 +46,14 @@ class Http(Section):
         default="/health",
         description="The path that answers 200 while the instance can serve. Only such an instance "
         "gets requests.",
+    )
+    sticky: bool = Field(
+        default=False,
+        description="Send a client back to the instance that answered it first, by a cookie, for "
+        "as long as that instance lives.",
+    )
+    https_redirect: bool = Field(
+        default=False, description="Answer plain HTTP with a redirect to HTTPS."
     )
 
 
@@ -76,6 +91,8 @@ class CustomerLimits(Section):
 class Customer(Section):
     """One customer organisation's own instances of a service."""
 
+    impossible: ClassVar[Mapping[str, str]] = NO_VOLUMES
+
     hosts: tuple[Host, ...] = Field(
         min_length=1, description="The host names that lead to this customer's instances."
     )
@@ -86,6 +103,9 @@ class Customer(Section):
     env: Mapping[EnvName, EnvValue] = Field(
         default={}, description="Laid over the service's `env`, variable by variable."
     )
+    secrets: Mapping[EnvName, SecretName] = Field(
+        default={}, description="Laid over the service's `secrets`, name by name."
+    )
     limits: CustomerLimits = Field(
         default=CustomerLimits(), description="Laid over the service's `limits`, key by key."
     )
@@ -93,6 +113,8 @@ class Customer(Section):
 
 class Service(Section):
     """A service, as the user writes it."""
+
+    impossible: ClassVar[Mapping[str, str]] = NO_VOLUMES
 
     image: Image = Field(
         description="The image in the stack's own registry, as repository:tag. Deploying a new "
@@ -111,11 +133,30 @@ class Service(Section):
         default=(), description="TCP ports that are published as they are."
     )
     udp: tuple[Port, ...] = Field(
-        default=(), description="UDP ports that are published as they are."
+        default=(),
+        description="UDP ports that are published as they are. All TCP and UDP traffic of one "
+        "client reaches the same instance, for as long as that lives.",
+    )
+    health: Health | None = Field(
+        default=None,
+        description="How to check an instance. By default: `http.health` of a web service, a "
+        "connection to the first TCP port of another; one with UDP only is healthy when its "
+        "image's own health check says so, or else while it runs.",
     )
     env: Mapping[EnvName, EnvValue] = Field(
         default={},
         description="Environment variables. Everybody on the cluster can read them: no secrets.",
+    )
+    secrets: Mapping[EnvName, SecretName] = Field(
+        default={},
+        description="Secrets for the container: `NAME: secret` puts `fleet:secrets.secret` into "
+        "the file `/run/secrets/NAME`, which only root can read, and that path into the variable "
+        "`NAME_FILE`. A changed secret rolls out the services that use it.",
+    )
+    tmpfs: tuple[Tmpfs, ...] = Field(
+        default=(),
+        description="Folders in memory, as path:size, like /tmp:64m. What is in them counts as "
+        "the instance's memory and is gone with it.",
     )
     limits: Limits = Field(
         default=Limits(), description="What one instance may use of its machine."
@@ -138,27 +179,34 @@ class Service(Section):
                 http=self.http,
                 tcp=tuple(one.port for one in self.tcp),
                 udp=tuple(one.port for one in self.udp),
+                health=self.health,
                 env=self.env,
+                secrets=self.secrets,
+                tmpfs=self.tmpfs,
                 limits=self.limits,
             )
             return
         for customer_name, customer in self.customers.items():
-            yield self._customer_set(
-                f"{name}-{customer_name}", f"{path}.customers.{customer_name}", customer
-            )
+            yield self._customer_set(name, path, customer_name, customer)
 
-    def _customer_set(self, name: str, path: str, customer: Customer) -> "InstanceSet":
+    def _customer_set(
+        self, name: str, path: str, customer_name: str, customer: Customer
+    ) -> "InstanceSet":
         own_limits = customer.limits.model_dump(exclude_none=True)
         return InstanceSet(
-            name=name,
-            path=path,
+            name=f"{name}-{customer_name}",
+            path=f"{path}.customers.{customer_name}",
+            customer=customer_name,
             image=customer.image or self.image,
             instances=customer.instances or self.instances,
             spread=self.spread,
             http=self.http and self.http.model_copy(update={"hosts": customer.hosts}),
             tcp=(),
             udp=(),
+            health=self.health,
             env={**self.env, **customer.env},
+            secrets={**self.secrets, **customer.secrets},
+            tmpfs=self.tmpfs,
             limits=self.limits.model_copy(update=own_limits),
         )
 
@@ -169,11 +217,23 @@ class InstanceSet:
 
     name: str
     path: str
+    """Where the configuration describes it."""
+    customer: str | None = None
+    """Whose it is, if the service has customers."""
     image: str
     instances: int
     spread: bool
     http: Http | None
     tcp: tuple[int, ...]
     udp: tuple[int, ...]
+    health: Health | None = None
+    """None: the service's ports suggest how to check, with the usual times."""
     env: Mapping[str, str]
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    """Names in `fleet:secrets`, by the names that the container knows them by."""
+    tmpfs: tuple[str, ...] = ()
     limits: Limits
+
+    def where(self, key: str) -> str:
+        """The path of one of its keys in the configuration."""
+        return f"{self.path}.{key}"

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from settings.certificates import Certificate, Contents, read
 from settings.fields import (
     AdminNetwork,
     DnsLabel,
@@ -15,6 +16,8 @@ from settings.fields import (
     Location,
     Name,
     PrivateNetwork,
+    SecretName,
+    SecretValue,
     Section,
     SshPrivateKey,
 )
@@ -87,6 +90,17 @@ class Settings(Section):
         description="The administrator's SSH key, set with --secret: OpenSSH format, no "
         "passphrase, ed25519 or RSA. By default the stack makes one.",
     )
+    secrets: Mapping[SecretName, SecretValue] = Field(
+        default={},
+        description="Secrets by name, each set by `pulumi config set --secret --path "
+        "fleet:secrets.NAME VALUE`. Those that a service or certificate uses are kept in the "
+        "stack's Key Vault. Refused in plain text.",
+    )
+    certificates: Mapping[Name, Certificate] = Field(
+        default={},
+        description="TLS certificates by name, for the hosts that they name. Hosts without one "
+        "are served with the stack's own, which no browser trusts.",
+    )
     services: Mapping[Name, Service] = Field(
         default={}, description="The services that run on the cluster, by name."
     )
@@ -100,6 +114,20 @@ class Settings(Section):
             for one in service.instance_sets(name, f"fleet:services.{name}")
         )
         return tuple(sorted(sets, key=lambda one: one.name))
+
+    @property
+    def service_secrets(self) -> tuple[str, ...]:
+        """The secrets that containers use."""
+        return tuple(sorted({name for one in self.instance_sets for name in one.secrets.values()}))
+
+    @functools.cached_property
+    def certificate_contents(self) -> Mapping[str, Contents]:
+        """What is in the certificates given as secrets, by name; once they are found right."""
+        return {
+            name: read(self.secrets[one.secret].get_secret_value())
+            for name, one in self.certificates.items()
+            if one.secret is not None
+        }
 
     @property
     def core_subnet(self) -> IPv4Network:

@@ -6,23 +6,21 @@ BlobUnavailable: the caller tries again for as long as it takes.
 
 from __future__ import annotations
 
-import ssl
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 
 import httpx
 
-from cluster.bootstrap.identity import ManagedIdentity, TokenUnavailable
 from cluster.clock import Clock
 from cluster.errors import ClusterError
+from cluster.identity import STORAGE, ManagedIdentity, TokenUnavailable
+from cluster.trust import trust
 
 LEASE_SECONDS = 60  # the longest that Azure grants, except for ever
 _API_VERSION = "2021-08-06"
-_CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
 class BlobUnavailable(Exception):
@@ -78,7 +76,7 @@ class Blob:
         self._identity = identity
         self._clock = clock
         self._client = httpx.Client(
-            transport=transport, verify=_trust(), trust_env=False, timeout=20.0
+            transport=transport, verify=trust(), trust_env=False, timeout=20.0
         )
         self.clock_skew = 0.0  # this node's clock minus storage's, by the last answer
 
@@ -141,7 +139,7 @@ class Blob:
         accept: tuple[int, ...],
     ) -> httpx.Response:
         try:
-            token = self._identity.storage_token()
+            token = self._identity.token(STORAGE)
             answer = self._client.request(
                 method,
                 self._url,
@@ -170,14 +168,6 @@ class Blob:
         if date:
             theirs = parsedate_to_datetime(date)
             self.clock_skew = (self._clock.date() - theirs).total_seconds()
-
-
-def _trust() -> ssl.SSLContext:
-    """The system's certificate authorities, which are the node's: its bundle is mounted here."""
-    context = ssl.create_default_context()
-    if _CA_BUNDLE.is_file():
-        context.load_verify_locations(cafile=_CA_BUNDLE)
-    return context
 
 
 def _describe(answer: httpx.Response) -> str:

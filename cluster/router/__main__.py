@@ -7,11 +7,14 @@ import os
 import signal
 import sys
 
+from cluster.clock import SystemClock
+from cluster.identity import ManagedIdentity
 from cluster.router.agent import Agent
 from cluster.router.announcement import Announcement
 from cluster.router.members import Access, Members
 from cluster.router.nginx import Nginx
 from cluster.router.settings import Settings, SettingsError, from_environment
+from cluster.router.vault import Vault
 
 
 def main() -> int:
@@ -32,8 +35,19 @@ def serve(settings: Settings) -> None:
     settings.ready_file.unlink(missing_ok=True)
     members = Members(settings.etcd, own_address=settings.node_ip)
     announcement = Announcement(Access(members), machine_id=settings.machine_id, node=settings.node)
-    nginx = Nginx(configuration=settings.configuration, health_port=settings.health_port)
-    agent = Agent(settings, members=members, nginx=nginx, announcement=announcement)
+    nginx = Nginx(
+        configuration=settings.configuration,
+        health_port=settings.health_port,
+        retiring_memory=settings.retiring_memory * 1e6,
+    )
+    identity = ManagedIdentity(settings.identity, SystemClock(), metadata=settings.metadata)
+    agent = Agent(
+        settings,
+        members=members,
+        nginx=nginx,
+        announcement=announcement,
+        fetch=Vault(settings.vault, identity).fetch,
+    )
     for wanted in (signal.SIGTERM, signal.SIGINT):
         signal.signal(wanted, lambda *_: agent.stop())
     announcement.start()

@@ -9,15 +9,21 @@ import hashlib
 import logging
 import threading
 import time
+from collections.abc import Callable
 
 from cluster.etcd import EtcdError, KeyNotFound, Node
-from cluster.router import confd, ports
+from cluster.router import certificate_files, confd, ports
 from cluster.router.announcement import Announcement
+from cluster.router.certificate_keys import CERTIFICATES, Source, read_sources
+from cluster.router.certificates import Certificates
 from cluster.router.members import Access, Members
 from cluster.router.nginx import Nginx, NginxError
 from cluster.router.settings import Settings
 from cluster.router.survey import Listener, Survey, survey
-from cluster.router.watcher import SERVICES, Watcher
+from cluster.router.vault import Secret
+from cluster.router.watcher import Watcher
+
+SERVICES = "/services"
 
 # Changes are found by the watcher; this pass finds what it missed, new certificates, a dead nginx.
 _INTERVAL = 4.0
@@ -39,15 +45,26 @@ class Agent:
     """Keeps one nginx in line with etcd."""
 
     def __init__(
-        self, settings: Settings, *, members: Members, nginx: Nginx, announcement: Announcement
+        self,
+        settings: Settings,
+        *,
+        members: Members,
+        nginx: Nginx,
+        announcement: Announcement,
+        fetch: Callable[[Source], Secret],
     ) -> None:
+        """`fetch` asks a vault for a certificate; it raises VaultError."""
         self._settings = settings
         self._members = members
         self._etcd = Access(members)
         self._nginx = nginx
         self._announcement = announcement
         self._changed = threading.Event()
-        self._watcher = Watcher(Access(members), self._changed)
+        self._services = Watcher(Access(members), SERVICES, self._changed)
+        self._certificate_keys = Watcher(Access(members), CERTIFICATES, self._changed)
+        self._certificates = Certificates(
+            settings.certificates, fetch, self._changed, poll=settings.certificate_poll
+        )
         self._stops = 0
         self._survey: Survey | None = None  # what nginx runs
         self._index = 0
@@ -82,17 +99,20 @@ class Agent:
         """
         index, found = self._read()
         self._refuse_to_empty(found)
-        generation = f"{found.fingerprint}-{self._certificate_fingerprint()}"
+        problems = [*map(str, found.problems), *self._want_certificates(index)]
+        generation = f"{found.fingerprint}-{self._lay_out_certificates(found)}"
         confd.render(
             self._settings,
             etcd=self._etcd.url,
             generation=generation,
             skip=[problem.key for problem in found.problems],
+            waiting=found.waiting,
         )
         self._load(generation)
+        self._certificates.drop_old()
         self._survey = found
         self._index = index
-        self._announcement.applied(index, "; ".join(map(str, found.problems)) or None)
+        self._announcement.applied(index, "; ".join(problems) or None)
 
     def _pass(self) -> float:
         """One reconciliation. Returns the seconds after which to try again without a change."""
@@ -122,7 +142,7 @@ class Agent:
             # another etcd than before: restored from a backup, or a new cluster
             self._etcd_failed_at = time.monotonic()
             self._index = answer.index
-        self._watcher.read_up_to(answer.index)
+        self._services.read_up_to(answer.index)
         self._learn_members()
         return answer.index, self._survey_of(answer.node)
 
@@ -174,10 +194,25 @@ class Agent:
         if self._stops:  # also if the signal came just now
             self._settings.ready_file.unlink(missing_ok=True)
 
-    def _certificate_fingerprint(self) -> str:
+    def _want_certificates(self, index: int) -> list[str]:
+        """Have those fetched that etcd names. Returns what is wrong with any."""
+        answer = self._etcd.ask(lambda etcd: etcd.find(CERTIFICATES, recursive=True))
+        self._certificate_keys.read_up_to(answer.index if answer else index)
+        sources, problems = read_sources(answer.node if answer else None)
+        self._certificates.want(sources)
+        if not self._nginx.is_running:
+            self._certificates.settle(self._settings.certificate_patience)
+        return problems + self._certificates.problems
+
+    def _lay_out_certificates(self, found: Survey) -> str:
+        """Put what has been fetched where the template looks for it. Returns a fingerprint of it
+        and of the stack's own certificate."""
+        chosen = certificate_files.choose(found.hosts, self._certificates.served)
+        others = certificate_files.lay_out(self._settings.certificates, chosen)
         if not self._settings.certificate.is_file():
             return "plain"
-        return hashlib.sha256(self._settings.certificate.read_bytes()).hexdigest()[:16]
+        own = hashlib.sha256(self._settings.certificate.read_bytes()).hexdigest()[:16]
+        return f"{own}-{others}"
 
     def _wait(self, seconds: float) -> None:
         if self._changed.wait(seconds):

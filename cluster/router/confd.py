@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from cluster.router.settings import Settings
 
@@ -17,8 +17,16 @@ class RenderError(Exception):
     """There is no new configuration; the one before is still in place."""
 
 
-def render(settings: Settings, *, etcd: str, generation: str, skip: Iterable[str]) -> None:
-    """Bring the configuration up to date with the etcd at this URL, without the keys in `skip`.
+def render(
+    settings: Settings,
+    *,
+    etcd: str,
+    generation: str,
+    skip: Iterable[str],
+    waiting: Iterable[str],
+) -> None:
+    """Bring the configuration up to date with the etcd at this URL, without the keys in `skip`;
+    those in `waiting` get no TCP and UDP.
 
     Raises RenderError when etcd doesn't answer, the template fails or nginx refuses the result.
     """
@@ -28,7 +36,14 @@ def render(settings: Settings, *, etcd: str, generation: str, skip: Iterable[str
     ]  # fmt: skip
     process = subprocess.Popen(
         command,
-        env=_environment(settings, generation, skip, os.environ),
+        env=dict(os.environ)
+        | _variables(settings)
+        | {
+            "ROUTER_GENERATION": generation,
+            # the template looks for " <key> "
+            "ROUTER_SKIP": f" {' '.join(skip)} ",
+            "ROUTER_WAITING": f" {' '.join(waiting)} ",
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -44,13 +59,8 @@ def render(settings: Settings, *, etcd: str, generation: str, skip: Iterable[str
         raise RenderError(f"confd: {' / '.join(output.split())}"[:1000])
 
 
-def _environment(
-    settings: Settings, generation: str, skip: Iterable[str], inherited: Mapping[str, str]
-) -> dict[str, str]:
-    return dict(inherited) | {
-        "ROUTER_GENERATION": generation,
-        # the template looks for " <key> "
-        "ROUTER_SKIP": f" {' '.join(skip)} ",
+def _variables(settings: Settings) -> dict[str, str]:
+    return {
         "ROUTER_RUN_DIR": str(settings.run_dir),
         "ROUTER_TLS_CERTIFICATE": str(settings.certificate),
         "ROUTER_HTTP_PORT": str(settings.http_port),

@@ -14,10 +14,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 # RFC 1123, with an optional wildcard as nginx takes it in server_name.
-_HOST = re.compile(
+HOST = re.compile(
     r"(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 )
 NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+# <release>-<n>: it becomes part of nginx's configuration, and of a cookie
+_INSTANCE_NAME = re.compile(r"[a-z0-9]+-(?P<n>[0-9]+)")
 
 
 class Malformed(Exception):
@@ -55,6 +57,12 @@ class Instance:
             or self.udp.keys() & set(route.udp)
         )
 
+    @property
+    def endpoints(self) -> frozenset[tuple[str, str]]:
+        """Every `ip:port` with its transport protocol."""
+        tcp = {("tcp", address) for address in (self.http, *self.tcp.values()) if address}
+        return frozenset(tcp | {("udp", address) for address in self.udp.values()})
+
 
 def parse_route(text: str) -> Route:
     """Raises Malformed."""
@@ -63,17 +71,28 @@ def parse_route(text: str) -> Route:
     if not isinstance(hosts, list):
         raise Malformed("hosts must be a list")
     for host in hosts:
-        if not isinstance(host, str) or not _HOST.fullmatch(host):
+        if not isinstance(host, str) or not HOST.fullmatch(host):
             raise Malformed(f"{host!r} is not a host name")
     for flag in ("http", "sticky", "https_redirect"):
         if not isinstance(value.get(flag, False), bool):
             raise Malformed(f"{flag} must be true or false")
+    for word in ("health", "customer"):
+        if not isinstance(value.get(word), str | None):
+            raise Malformed(f"{word} must be text or null")
     return Route(
         hosts=tuple(hosts),
         http=value.get("http", False),
         tcp=_ports("tcp", value.get("tcp")),
         udp=_ports("udp", value.get("udp")),
     )
+
+
+def number_of(name: str) -> int:
+    """Which of its release's instances it is. Raises Malformed."""
+    match = _INSTANCE_NAME.fullmatch(name)
+    if match is None:
+        raise Malformed(f"{name!r} is not the name of an instance, <release>-<n>")
+    return int(match["n"])
 
 
 def parse_instance(text: str) -> Instance:

@@ -23,10 +23,6 @@ from cluster.router import processes
 _POLL = 0.02
 _START_TIMEOUT = 10.0
 _RELOAD_TIMEOUT = 5.0
-# Every reload may leave workers behind that wait for their WebSockets and calls to end, up to
-# worker_shutdown_timeout. Frequent reloads must not fill the memory with them.
-_MOST_RETIRING_WORKERS = 12
-
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +34,10 @@ class NginxError(Exception):
 class Nginx:
     """One nginx, run in the foreground as a child of the agent."""
 
-    def __init__(self, *, configuration: Path, health_port: int) -> None:
+    def __init__(self, *, configuration: Path, health_port: int, retiring_memory: float) -> None:
+        """`retiring_memory`: how much, in bytes, workers of earlier configurations may hold."""
         self._configuration = configuration
+        self._retiring_memory = retiring_memory
         self._health = httpx.Client(
             base_url=f"http://127.0.0.1:{health_port}",
             trust_env=False,
@@ -112,14 +110,17 @@ class Nginx:
     def _accepting_workers(master: subprocess.Popen[bytes]) -> frozenset[int]:
         return _titled(master, "nginx: worker process")
 
-    @staticmethod
-    def _limit_retiring_workers(master: subprocess.Popen[bytes]) -> None:
+    def _limit_retiring_workers(self, master: subprocess.Popen[bytes]) -> None:
+        """Every reload may leave workers behind that wait for their WebSockets and calls to end, up
+        to worker_shutdown_timeout. They must not fill the memory: the oldest are cut first."""
         retiring = _titled(master, "nginx: worker process is shutting down")
-        by_age = sorted(retiring, key=processes.age_rank)
-        for worker in by_age[:-_MOST_RETIRING_WORKERS]:
-            log.warning("cutting the last connections of an old nginx worker (pid %d)", worker)
-            with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
-                os.kill(worker, signal.SIGTERM)
+        held = 0
+        for worker in sorted(retiring, key=processes.age_rank, reverse=True):
+            held += processes.own_memory(worker)
+            if held > self._retiring_memory:
+                log.warning("cutting the last connections of an old nginx worker (pid %d)", worker)
+                with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
+                    os.kill(worker, signal.SIGTERM)
 
 
 def _titled(master: subprocess.Popen[bytes], title: str) -> frozenset[int]:

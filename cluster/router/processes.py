@@ -31,6 +31,16 @@ def age_rank(process: int) -> int:
     return int(fields[19]) if fields else 0
 
 
+def own_memory(process: int) -> int:
+    """The bytes that are not a file's (some may be shared with its siblings); 0 if it is gone."""
+    try:
+        status = (_PROC / str(process) / "status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    (line,) = [line for line in status.splitlines() if line.startswith("RssAnon:")] or [""]
+    return int(line.split()[1]) * 1024 if line else 0
+
+
 def _parent(entry: Path) -> int | None:
     fields = _fields(entry)
     return int(fields[1]) if fields else None

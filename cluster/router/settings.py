@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cluster.etcd import LOCAL_ENDPOINT
+from cluster.identity import METADATA
 
 
 class SettingsError(Exception):
@@ -23,7 +24,10 @@ class Settings:
     etcd: str = LOCAL_ENDPOINT
     run_dir: Path = Path("/run/router")
     confd_dir: Path = Path("/etc/confd")
-    certificate: Path = Path("/run/fleet-secrets/tls.crt")
+    certificate: Path = Path("/run/fleet-secrets/tls.crt")  # the stack's own
+    vault: str = ""  # the stack's vault, https://NAME.vault.azure.net
+    identity: str = ""  # client id of the node's managed identity
+    metadata: str = METADATA
     http_port: int = 80
     https_port: int = 443
     health_port: int = 8089
@@ -32,9 +36,17 @@ class Settings:
     # Open requests and calls may take this long after the drain; then they are cut.
     quit_timeout: float = 30
 
+    # Megabytes for nginx workers that only wait for old connections to end (3 to 15 each). The
+    # container has 512.
+    retiring_memory: float = 384
+
     # After etcd was away, announcements (TTL 15 s) that expired meanwhile come back within one beat
     # of their sidekicks. For so long a service that lost all instances keeps them.
     patience: float = 20
+    # So often a certificate of another vault is looked at for a new version.
+    certificate_poll: float = 600
+    # So long a router that starts waits for certificates, rather than serve the stack's own.
+    certificate_patience: float = 10
 
     @property
     def own_ports(self) -> tuple[int, ...]:
@@ -45,6 +57,11 @@ class Settings:
     def configuration(self) -> Path:
         """The file that confd writes (`dest` in conf.d/nginx.toml) and nginx runs."""
         return self.run_dir / "nginx.conf"
+
+    @property
+    def certificates(self) -> Path:
+        """The folder of the certificates, with their private keys: on the node a tmpfs."""
+        return self.run_dir / "certificates"
 
     @property
     def ready_file(self) -> Path:
@@ -76,12 +93,18 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         run_dir=Path(environment.get("ROUTER_RUN_DIR") or default.run_dir),
         confd_dir=Path(environment.get("ROUTER_CONFD_DIR") or default.confd_dir),
         certificate=Path(environment.get("ROUTER_TLS_CERTIFICATE") or default.certificate),
+        vault=environment.get("VAULT_URL", ""),
+        identity=environment.get("IDENTITY_CLIENT_ID", ""),
+        metadata=environment.get("ROUTER_METADATA") or default.metadata,
         http_port=int(number("ROUTER_HTTP_PORT", default.http_port)),
         https_port=int(number("ROUTER_HTTPS_PORT", default.https_port)),
         health_port=int(number("ROUTER_HEALTH_PORT", default.health_port)),
         drain=number("ROUTER_DRAIN", default.drain),
         quit_timeout=number("ROUTER_QUIT_TIMEOUT", default.quit_timeout),
+        retiring_memory=number("ROUTER_RETIRING_MEMORY", default.retiring_memory),
         patience=number("ROUTER_PATIENCE", default.patience),
+        certificate_poll=number("ROUTER_CERTIFICATE_POLL", default.certificate_poll),
+        certificate_patience=number("ROUTER_CERTIFICATE_PATIENCE", default.certificate_patience),
     )
 
 

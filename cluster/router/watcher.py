@@ -1,4 +1,4 @@
-"""Waits on etcd for changes below /services, so that the agent hears of them at once.
+"""Waits on etcd for changes below one key, so that the agent hears of them at once.
 
 Only a doorbell: what changed is read by the agent, completely, every time. A change that is missed
 here is found by the agent's periodic pass.
@@ -12,7 +12,6 @@ from functools import partial
 from cluster.etcd import Answer, Etcd, EtcdError
 from cluster.router.members import Access
 
-SERVICES = "/services"
 _LONG_POLL = 60.0
 _PAUSE_AFTER_FAILURE = 1.0
 
@@ -20,9 +19,10 @@ _PAUSE_AFTER_FAILURE = 1.0
 class Watcher(threading.Thread):
     """A daemon thread: it may hang in a long poll when the process ends."""
 
-    def __init__(self, etcd: Access, changed: threading.Event) -> None:
-        super().__init__(name="watcher", daemon=True)
+    def __init__(self, etcd: Access, key: str, changed: threading.Event) -> None:
+        super().__init__(name=f"watcher of {key}", daemon=True)
         self._etcd = etcd
+        self._key = key
         self._changed = changed
         self._seen = 0
 
@@ -35,7 +35,7 @@ class Watcher(threading.Thread):
     def run(self) -> None:
         while True:
             try:
-                change = self._etcd.ask(partial(_wait_for_change, after=self._seen))
+                change = self._etcd.ask(partial(self._wait, after=self._seen))
             except EtcdError:
                 # Also when the index is too old. The agent's next read says what is wrong, if it
                 # still is, and moves the index on.
@@ -46,6 +46,5 @@ class Watcher(threading.Thread):
                 self._seen = max(self._seen, change.node.modified_index)
                 self._changed.set()
 
-
-def _wait_for_change(etcd: Etcd, after: int) -> Answer | None:
-    return etcd.watch(SERVICES, wait_index=after + 1, recursive=True, timeout=_LONG_POLL)
+    def _wait(self, etcd: Etcd, after: int) -> Answer | None:
+        return etcd.watch(self._key, wait_index=after + 1, recursive=True, timeout=_LONG_POLL)

@@ -10,8 +10,8 @@ from email.utils import format_datetime
 import httpx
 
 from cluster.bootstrap.blob import Blob
-from cluster.bootstrap.identity import ManagedIdentity
 from cluster.clock import Clock, SystemClock
+from cluster.identity import ManagedIdentity
 
 
 class SimulatedBlob:

@@ -5,6 +5,7 @@ Ids and computed outputs are made up here, in Azure's shapes.
 
 import asyncio
 import copy
+import hashlib
 import json
 import runpy
 from collections.abc import Mapping
@@ -68,7 +69,7 @@ def run_program(config: Mapping[str, object], *, stack: str = "dev") -> Recorded
 async def _run(config: Mapping[str, str], stack: str) -> Recorded:
     monitor = _Monitor()
     # in here, because Pulumi keeps all of this in variables of the asyncio task
-    set_all_config(dict(config), [])
+    set_all_config(dict(config), [name for name in config if name == "fleet:secrets"])
     mocks.set_mocks(_Azure(), project="fleet", stack=stack, monitor=monitor)
     await run_pulumi_func(_program)
     root = get_root_resource()
@@ -123,9 +124,15 @@ def _plain(value: Any) -> Any:
     return [_plain(inner) for inner in value] if isinstance(value, list) else value
 
 
-def _secret(value: str) -> dict[str, str]:
+def _secret(value: object) -> dict[str, object]:
     """A secret as the engine hands it to the program."""
     return {rpc._special_sig_key: rpc._special_secret_sig, "value": value}
+
+
+def _versioned(name: str, value: object) -> str:
+    """Another version for another value, wherever that is wrapped."""
+    digits = hashlib.sha256(json.dumps(_plain(value)).encode()).hexdigest()[:32]
+    return f"https://fleet12345678.vault.azure.net/secrets/{name}/{digits}"
 
 
 class _Azure(mocks.Mocks):
@@ -153,6 +160,11 @@ class _Azure(mocks.Mocks):
                 # goes in as a list of ids, comes back as a map
                 ids = inputs["identity"].pop("userAssignedIdentities")
                 inputs["identity"]["userAssignedIdentities"] = {one: {} for one in ids}
+            case "Secret":
+                name = inputs.setdefault("secretName", f"{args.name}-1a2b3c")
+                version = _versioned(name, inputs["properties"]["value"])
+                # what comes of a secret may be one as a whole
+                inputs["properties"] = _secret({"secretUriWithVersion": version})
             case "Command":
                 inputs |= {"stdout": "", "stderr": ""}
         return f"{args.name}-id", {"name": f"{args.name}12345678", **inputs}

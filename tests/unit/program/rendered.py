@@ -2,7 +2,7 @@
 
 from components.node_config import rendered
 from components.unit_files import announce_unit, app_unit, platform_unit
-from settings import Http, InstanceSet, Limits
+from settings import Health, Http, InstanceSet, Limits
 
 RELEASE = "0a1b2c3d"
 IMAGE = f"localhost:5000/toktv/api@sha256:{'9' * 64}"
@@ -31,6 +31,29 @@ VOICE = InstanceSet(
     env={},
     limits=Limits(),
 )
+FULL = InstanceSet(
+    name="lms-acme",
+    path="fleet:services.lms.customers.acme",
+    customer="acme",
+    image="docebo/lms:7.1",
+    instances=1,
+    spread=True,
+    http=Http.model_validate({"hosts": ("acme.example",), "sticky": True, "httpsRedirect": True}),
+    tcp=(),
+    udp=(),
+    health=Health.model_validate(
+        {"command": 'php -r "exit((int) !up($x));" && echo 100 %', "startPeriod": 90}
+    ),
+    env={},
+    secrets={"DB_PASSWORD": "acme-password", "KEY": "key"},
+    tmpfs=("/tmp:64m", "/var/cache/lms:1g"),
+    limits=Limits(memory="2g"),
+)
+REFERENCES = {
+    "acme-password": "service-acme-password-1a2b3c/0123456789abcdef0123456789abcdef",
+    "key": "service-key-4d5e6f/fedcba9876543210fedcba9876543210",
+}
+"""Where the vault has its secrets."""
 
 
 def cloud_config() -> str:
@@ -53,9 +76,9 @@ def fleet_units() -> dict[str, str]:
         f"{name}-{RELEASE}.service": platform_unit(name, "a" * 64)
         for name in ("registry", "router")
     }
-    for service in (WEB, VOICE):
+    for service in (WEB, VOICE, FULL):
         for number in (1, 2):
-            units[f"{service.name}-{RELEASE}@{number}.service"] = app_unit(service)
+            units[f"{service.name}-{RELEASE}@{number}.service"] = app_unit(service, REFERENCES)
             units[f"{service.name}-{RELEASE}-announce@{number}.service"] = announce_unit(
                 service, drain_seconds=10
             )

@@ -1,11 +1,13 @@
 """The scripts that make a machine a node, each against what a node and Azure may look like."""
 
+import datetime
 import io
 import tarfile
 from pathlib import Path
 
 import pytest
 
+from components.credentials import new_certificate
 from tests.unit.program.node_folder import NodeFolder
 
 SHA256 = "0123456789abcdef" * 4
@@ -133,13 +135,14 @@ class TestNodeSecrets:
 
     @pytest.fixture(autouse=True)
     def _vault(self, node: NodeFolder) -> None:
-        node.azure.secrets = {
-            "ssh-host-key": "HOST KEY\n",
-            "tls-key": "TLS KEY\n",
-            "tls-certificate": "CERTIFICATE\n",
-        }
+        node.azure.secrets = {"ssh-host-key": "HOST KEY\n"}
+        self.renew(node)
         node.play("ssh-keygen", "echo PUBLIC KEY")
         node.play("systemctl", "exit 3")  # sshd is started for each connection
+
+    def renew(self, node: NodeFolder) -> None:
+        key, certificate = new_certificate(["a.example"], [], datetime.datetime.now(datetime.UTC))
+        node.azure.secrets |= {"tls-key": key, "tls-certificate": certificate}
 
     def test_keys_are_for_root_only(self, node: NodeFolder) -> None:
         done = node.run("node-secrets")
@@ -170,6 +173,33 @@ class TestNodeSecrets:
         node.azure.refusals = 2
 
         assert node.run("node-secrets").returncode == 0
+
+    def test_a_renewed_certificate_takes_the_place_of_the_old_one(self, node: NodeFolder) -> None:
+        node.run("node-secrets")
+        self.renew(node)
+
+        done = node.run("node-secrets")
+
+        assert done.returncode == 0, done.stderr
+        for name, file in (("tls-key", "tls.key"), ("tls-certificate", "tls.crt")):
+            installed = node.file(f"/run/fleet-secrets/{file}").read_text()
+            assert installed.strip() == node.azure.secrets[name].strip()
+
+    def test_a_key_and_a_certificate_that_do_not_belong_together_are_not_installed(
+        self, node: NodeFolder
+    ) -> None:
+        node.run("node-secrets")
+        before = node.file("/run/fleet-secrets/tls.key").read_text()
+        certificate = node.azure.secrets["tls-certificate"]
+        self.renew(node)
+        node.azure.secrets["tls-certificate"] = certificate  # the vault is half way through
+        node.play("sleep", "kill $PPID")
+
+        done = node.run("node-secrets")
+
+        assert done.returncode != 0
+        assert "the TLS key is not that of the certificate" in done.stderr
+        assert node.file("/run/fleet-secrets/tls.key").read_text() == before
 
     def test_it_leaves_no_copies(self, node: NodeFolder) -> None:
         node.run("node-secrets")

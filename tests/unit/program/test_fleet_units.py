@@ -26,7 +26,7 @@ from components.unit_files import (
 )
 from settings import InstanceSet, Limits
 from tests.unit.program import rendered
-from tests.unit.program.rendered import VOICE, WEB
+from tests.unit.program.rendered import FULL, REFERENCES, VOICE, WEB
 from tests.unit.program.snapshot import assert_matches
 from tests.unit.program.systemd_words import words
 
@@ -77,7 +77,7 @@ def test_it_is_started_again_for_ever(name: str) -> None:
 def test_systemd_gives_the_container_each_variable_exactly_as_configured(value: str) -> None:
     service = replace(WEB, env={"VALUE": value})
 
-    command = _options(app_unit(service))["ExecStart"]
+    command = _options(app_unit(service, {}))["ExecStart"]
 
     assert f"VALUE={value}" in words(command, {"NODE_IP": "10.20.0.4", "NODE_NAME": "core-0"})
 
@@ -91,11 +91,11 @@ def test_control_characters_never_reach_a_unit(value: str) -> None:
 def test_the_longest_variable_that_settings_allow_fits_into_fleets_lines() -> None:
     service = replace(WEB, env={"N" * 64: '"' * 900})
 
-    unit_file.parse(app_unit(service), origin="longest")
+    unit_file.parse(app_unit(service, {}), origin="longest")
 
 
 def test_ports_are_published_on_the_private_address_with_numbers_that_docker_chooses() -> None:
-    command = words(_options(app_unit(VOICE))["ExecStart"], {"NODE_IP": "10.20.0.4"})
+    command = words(_options(app_unit(VOICE, {}))["ExecStart"], {"NODE_IP": "10.20.0.4"})
 
     published = [after for word, after in itertools.pairwise(command) if word == "--publish"]
     assert published == [
@@ -109,21 +109,21 @@ def test_a_port_that_serves_twice_is_published_once() -> None:
     assert WEB.http
     service = replace(WEB, tcp=(WEB.http.port,))
 
-    assert app_unit(service).count("--publish") == 1
+    assert app_unit(service, {}).count("--publish") == 1
 
 
 def test_limits_reach_docker() -> None:
     service = replace(WEB, limits=Limits(memory="64m", cpus=0.25))
 
-    command = _options(app_unit(service))["ExecStart"]
+    command = _options(app_unit(service, {}))["ExecStart"]
 
     assert "--memory 64m" in command
     assert "--cpus 0.25" in command
 
 
 def test_instances_of_a_release_are_spread_unless_the_service_says_otherwise() -> None:
-    assert _options(app_unit(WEB))["Conflicts"] == "%p@*.service"
-    assert "Conflicts" not in _options(app_unit(VOICE))
+    assert _options(app_unit(WEB, {}))["Conflicts"] == "%p@*.service"
+    assert "Conflicts" not in _options(app_unit(VOICE, {}))
 
 
 def test_the_sidekick_lives_and_dies_with_its_instance_on_the_same_machine() -> None:
@@ -151,13 +151,13 @@ def test_rewording_a_comment_is_no_new_release() -> None:
 def test_changing_the_number_of_instances_is_no_new_release() -> None:
     more = replace(WEB, instances=7)
 
-    assert app_unit(more) == app_unit(WEB)
+    assert app_unit(more, {}) == app_unit(WEB, {})
     assert announce_unit(more, 10) == announce_unit(WEB, 10)
 
 
-@pytest.mark.parametrize("service", [WEB, VOICE])
+@pytest.mark.parametrize("service", [WEB, VOICE, FULL])
 def test_the_cluster_understands_a_services_order(service: InstanceSet) -> None:
-    order = service_order(service, drain_seconds=10)
+    order = service_order(service, drain_seconds=10, references=REFERENCES)
 
     understood = desired.service(json.dumps(order))
 
@@ -184,6 +184,9 @@ def test_routes_say_what_routers_need() -> None:
     assert route(WEB)["http"] is True
     assert route(VOICE)["http"] is False
     assert route(VOICE)["udp"] == [{"port": 64738}, {"port": 64739}]
+    assert (route(WEB)["sticky"], route(WEB)["https_redirect"]) == (False, False)
+    assert (route(FULL)["sticky"], route(FULL)["https_redirect"]) == (True, True)
+    assert (route(WEB)["customer"], route(FULL)["customer"]) == (None, "acme")
 
 
 def _options(unit: str) -> dict[str, str]:

@@ -1,15 +1,19 @@
 """The policy pack: what it refuses, and that the program itself is beyond reproach."""
 
+import base64
 import copy
+import datetime
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from components.credentials import new_certificate
 from policy.__main__ import RULES, TAGGED, violations
 from tests.unit.program.recorded_stack import Recorded
 
 Change = Callable[[dict[str, Any]], object]
+KEY = new_certificate(["a.example"], [], datetime.datetime.now(datetime.UTC))[0]
 
 GOOD: dict[str, dict[str, Any]] = {
     "storage:StorageAccount": {
@@ -38,6 +42,26 @@ GOOD: dict[str, dict[str, Any]] = {
             }
         ],
     },
+    "network:LoadBalancer": {
+        "tags": {"project": "fleet", "stack": "dev", "owner": "team"},
+        "loadBalancingRules": [
+            {
+                "name": protocol,
+                "protocol": protocol,
+                "frontendPort": 7000,
+                "probe": {"id": "x"},
+                "loadDistribution": "SourceIP",
+            }
+            for protocol in ("Tcp", "Udp")
+        ],
+    },
+    "keyvault:Vault": {
+        "tags": {"project": "fleet", "stack": "dev", "owner": "team"},
+        "properties": {
+            "enableRbacAuthorization": True,
+            "networkAcls": {"defaultAction": "Deny"},
+        },
+    },
     "compute:VirtualMachineScaleSet": {
         "tags": {"project": "fleet", "stack": "dev", "owner": "team"},
         "virtualMachineProfile": {
@@ -58,6 +82,11 @@ def broken(type_: str, props: dict[str, Any], name: str = "x") -> list[tuple[str
 def rule_of(**changes: object) -> Change:
     """Changes the only rule of the security group."""
     return lambda props: props["securityRules"][0].update(changes)
+
+
+def balancing_rule(**changes: object) -> Change:
+    """Changes the rule for UDP."""
+    return lambda props: props["loadBalancingRules"][1].update(changes)
 
 
 def os_profile(props: dict[str, Any]) -> dict[str, Any]:
@@ -108,9 +137,41 @@ def test_what_is_as_it_should_be_passes(type_: str) -> None:
             rule_of(
                 sourceAddressPrefix="*",
                 destinationPortRange=None,
-                destinationPortRanges=["80", "*"],
+                destinationPortRanges=["80", "1-100"],
             ),
             "no_open_ssh",
+        ),
+        (
+            "network:NetworkSecurityGroup",
+            rule_of(sourceAddressPrefix="*", destinationPortRange="2000-6000"),
+            "no_open_platform",
+        ),
+        (
+            "network:NetworkSecurityGroup",
+            rule_of(sourceAddressPrefix="Internet", destinationPortRange="8089"),
+            "no_open_platform",
+        ),
+        ("network:LoadBalancer", balancing_rule(probe=None), "balanced_with_care"),
+        ("network:LoadBalancer", balancing_rule(loadDistribution=None), "balanced_with_care"),
+        (
+            "keyvault:Vault",
+            lambda p: p["properties"].update(enableRbacAuthorization=None),
+            "closed_vaults",
+        ),
+        (
+            "keyvault:Vault",
+            lambda p: p["properties"].update(enableSoftDelete=False),
+            "closed_vaults",
+        ),
+        (
+            "keyvault:Vault",
+            lambda p: p["properties"]["networkAcls"].update(defaultAction="Allow"),
+            "closed_vaults",
+        ),
+        (
+            "compute:VirtualMachineScaleSet",
+            lambda p: os_profile(p).update(customData=base64.b64encode(KEY.encode()).decode()),
+            "no_keys_in_plain_sight",
         ),
         (
             "compute:VirtualMachineScaleSet",
@@ -140,6 +201,7 @@ def test_what_must_not_be_is_refused(type_: str, change: Change, rule: str) -> N
         rule_of(sourceAddressPrefix="*", access="Deny"),
         rule_of(sourceAddressPrefix="*", direction="Outbound"),
         rule_of(sourceAddressPrefix="*", protocol="Udp"),
+        rule_of(sourceAddressPrefix="10.20.0.0/24", destinationPortRange="2379-2380"),
     ],
 )
 def test_other_open_ports_are_none_of_its_business(change: Change) -> None:
@@ -148,6 +210,35 @@ def test_other_open_ports_are_none_of_its_business(change: Change) -> None:
     change(props)
 
     assert broken("network:NetworkSecurityGroup", props) == []
+
+
+def test_every_rule_of_all_ports_open_is_told() -> None:
+    props = copy.deepcopy(GOOD["network:NetworkSecurityGroup"])
+
+    rule_of(sourceAddressPrefix="*", destinationPortRange="*")(props)
+
+    broken_rules = [name for name, _ in broken("network:NetworkSecurityGroup", props)]
+    assert broken_rules == ["no_open_ssh", "no_open_platform"]
+
+
+def test_a_port_of_one_protocol_may_be_balanced_in_any_way() -> None:
+    props = copy.deepcopy(GOOD["network:LoadBalancer"])
+
+    balancing_rule(frontendPort=7001, loadDistribution=None)(props)
+
+    assert broken("network:LoadBalancer", props) == []
+
+
+@pytest.mark.parametrize("name", ["create", "delete", "stdin"])
+def test_a_command_holds_no_key(name: str) -> None:
+    for text, expected in ((KEY, [f"{name} must not hold a private key"]), ("echo", [])):
+        found = [
+            message
+            for rule in RULES
+            for message in violations(rule, "command:remote:Command", "x", {name: text})
+        ]
+
+        assert found == expected
 
 
 def test_only_the_artefacts_account_may_have_keys() -> None:

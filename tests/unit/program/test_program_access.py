@@ -22,15 +22,19 @@ class TestNetwork:
 
     def test_the_internet_reaches_only_web_and_published_ports(self, stack: Recorded) -> None:
         open_ports = {
-            rule["protocol"]: rule.get("destinationPortRanges") or [rule["destinationPortRange"]]
+            (rule["protocol"], rule.get("destinationPortRange", "80 443"))
             for rule in self.rules(stack)
             if rule["access"] == "Allow" and rule.get("sourceAddressPrefix") == "*"
-            if rule["name"] != "web"
         }
         (web,) = (rule for rule in self.rules(stack) if rule["name"] == "web")
 
         assert web["destinationPortRanges"] == ["80", "443"]
-        assert open_ports == {"Tcp": ["64738"], "Udp": ["64738", "64739"]}
+        assert open_ports == {
+            ("Tcp", "80 443"),
+            ("Tcp", "64738"),
+            ("Udp", "64738"),
+            ("Udp", "64739"),
+        }
 
     def test_ssh_is_open_to_admins_only(self, stack: Recorded) -> None:
         (ssh,) = (r for r in self.rules(stack) if r.get("destinationPortRange") == "22")
@@ -50,8 +54,19 @@ class TestNetwork:
         assert all(rule["priority"] in RULE_PRIORITIES for rule in rules)
         assert len({rule["priority"] for rule in rules}) == len(rules)
 
-    def test_a_stack_without_published_ports_opens_none(self, run: Run, config: Config) -> None:
-        assert not [r for r in self.rules(run(config)) if r["name"].startswith("services")]
+    def test_a_published_port_is_a_rule_that_leaves_all_others_as_they_were(
+        self, run: Run, config: Config, stack: Recorded
+    ) -> None:
+        *without, _ = self.rules(run(config))
+        *others, last = self.rules(stack)
+
+        assert others[: len(without)] == without
+        assert [rule["name"] for rule in others[len(without) :]] == [
+            "tcp-64738",
+            "udp-64738",
+            "udp-64739",
+        ]
+        assert last["name"] == "nothing-else"
 
     def test_machines_go_out_by_nat_and_only_by_it(self, stack: Recorded) -> None:
         subnet = stack.one("azure-native:network:Subnet")
@@ -108,6 +123,13 @@ class TestLoadBalancer:
     def test_a_clients_tcp_and_udp_reach_the_same_machine(self, balancer: Registered) -> None:
         for name in ("tcp-64738", "udp-64738", "ssh"):
             assert self.rules(balancer)[name]["loadDistribution"] == "SourceIP"
+
+    def test_a_service_that_publishes_no_port_any_more_leaves_no_rule(
+        self, run: Run, config: Config
+    ) -> None:
+        balancer = run(config).one("azure-native:network:LoadBalancer")
+
+        assert set(self.rules(balancer)) == {"http", "https", "ssh"}
 
     def test_machines_do_not_go_out_through_it(self, balancer: Registered) -> None:
         assert all(rule["disableOutboundSnat"] for rule in self.rules(balancer).values())

@@ -1,6 +1,8 @@
 """The configuration as Pulumi hands it over, its secret, and the pages made from its definition."""
 
+import itertools
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -11,8 +13,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from pulumi.runtime import set_all_config
 
 from components.credentials import new_ssh_key
-from settings import SettingsError, load
+from settings import Settings, SettingsError, load
 from settings.documentation import EXAMPLE, page, project_schema
+from settings.load import parse
+from settings.secret_rules import wanted
+from tests.unit.program import pem
 from tests.unit.program.conftest import Config
 from tests.unit.program.judging import accepted, refused
 from tests.unit.program.recorded_stack import PROJECT
@@ -106,11 +111,26 @@ class TestLoad:
     def test_a_private_key_in_plain_text_is_refused(self) -> None:
         key = new_ssh_key("x")[0]
         set_all_config({**LEAST, "fleet:sshPrivateKey": key}, [])
-        with pytest.raises(SettingsError, match="fleet:sshPrivateKey: must be a secret"):
+        with pytest.raises(SettingsError, match="fleet:sshPrivateKey: must be secret"):
             load()
 
         set_all_config({**LEAST, "fleet:sshPrivateKey": key}, ["fleet:sshPrivateKey"])
         assert load().ssh_private_key
+
+    def test_secrets_in_plain_text_are_refused(self) -> None:
+        secrets = '{"db": "correct-horse"}'
+        set_all_config({**LEAST, "fleet:secrets": secrets}, [])
+        with pytest.raises(SettingsError, match="fleet:secrets: must be secret") as refusal:
+            load()
+        assert "horse" not in str(refusal.value)
+
+        set_all_config({**LEAST, "fleet:secrets": secrets}, ["fleet:secrets"])
+        assert load().secrets["db"].get_secret_value() == "correct-horse"
+
+    def test_no_secrets_at_all_are_no_plain_ones(self) -> None:
+        set_all_config({**LEAST, "fleet:secrets": "{}"}, [])
+
+        load()
 
 
 class TestDocumentation:
@@ -125,18 +145,53 @@ class TestDocumentation:
         assert declared == project_schema()
 
     def test_the_example_is_a_good_one(self) -> None:
-        example = yaml.safe_load(EXAMPLE.read_text())["config"]
-
-        accepted({key.removeprefix("fleet:"): value for key, value in example.items()})
+        with_throw_away_secrets(EXAMPLE)
 
     @pytest.mark.parametrize("file", sorted(PROJECT.glob("Pulumi.*.yaml")), ids=lambda p: p.name)
     def test_every_sample_stack_is_accepted(self, file: Any) -> None:
-        sample = yaml.safe_load(file.read_text())["config"]
+        with_throw_away_secrets(file)
 
-        accepted({key.removeprefix("fleet:"): value for key, value in sample.items()})
+    @pytest.mark.parametrize("file", sorted(PROJECT.glob("Pulumi.*.yaml")), ids=lambda p: p.name)
+    def test_no_sample_stack_holds_a_secret_not_even_an_encrypted_one(self, file: Any) -> None:
+        assert "secure" not in file.read_text()
+        assert "fleet:secrets" not in yaml.safe_load(file.read_text())["config"]
+
+    def test_sample_stacks_run_side_by_side(self) -> None:
+        networks = [with_throw_away_secrets(file).vnet_cidr for file in PROJECT.glob("Pulumi.*.y*")]
+
+        for one, other in itertools.combinations(networks, 2):
+            assert not one.overlaps(other)
+
+    def test_what_a_sample_stack_lacks_are_secrets_and_nothing_else(self) -> None:
+        for name, expected in (("toktv", ["ticket-key", "toktv-certificate"]), ("dev", [])):
+            problems = refused(configuration(PROJECT / f"Pulumi.{name}.yaml"))
+
+            assert [problem.split(":")[1] for problem in problems] == [
+                f"secrets.{secret}" for secret in expected
+            ]
 
     def test_every_key_says_what_it_is(self) -> None:
         assert "None |" not in page()
+
+
+def configuration(file: Path) -> Config:
+    """The keys of a stack's file, as the settings get them."""
+    config = yaml.safe_load(file.read_text())["config"]
+    return {key.removeprefix("fleet:"): value for key, value in config.items()}
+
+
+def with_throw_away_secrets(file: Path) -> Settings:
+    """A stack's settings, with the secrets that it lacks, which must be all that it lacks."""
+    config = configuration(file)
+    known, _ = parse(config | {"secrets": {}})
+    assert known is not None
+    hosts = [host for one in known.instance_sets if one.http for host in one.http.hosts]
+    of_certificates = {one.secret for one in known.certificates.values()}
+    secrets = {
+        name: pem.chain(*hosts) if name in of_certificates else "throw-away"
+        for name in wanted(known)
+    }
+    return accepted(config | {"secrets": secrets})
 
 
 def _openssh(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> str:

@@ -62,8 +62,8 @@ def test_a_host_is_claimed_once(config: Config) -> None:
     }
 
     assert refused(config) == [
-        "fleet:services.two.http.hosts: "
-        "the host b.example is claimed by fleet:services.one.http.hosts already"
+        'fleet:services.two.http.hosts = "b.example": '
+        "is claimed by fleet:services.one.http.hosts already; a host leads to one service"
     ]
 
 
@@ -77,8 +77,8 @@ def test_a_host_is_claimed_once_among_customers_and_services(config: Config) -> 
     }
 
     assert refused(config) == [
-        "fleet:services.lms.customers.globex.hosts: "
-        "the host a.example is claimed by fleet:services.lms.customers.acme.hosts already"
+        'fleet:services.lms.customers.globex.hosts = "a.example": is claimed by '
+        "fleet:services.lms.customers.acme.hosts already; a host leads to one service"
     ]
 
 
@@ -95,7 +95,21 @@ def test_a_public_port_is_claimed_once_per_protocol(config: Config, voice: Confi
 
     (problem,) = refused(config)
 
-    assert problem.startswith("fleet:services.voice.tcp: the tcp port 64738 is claimed by")
+    assert problem == (
+        "fleet:services.voice.tcp = 64738: "
+        "is claimed by fleet:services.other.tcp already; a tcp port leads to one service"
+    )
+
+
+def test_more_ports_than_azure_balances_are_refused(config: Config) -> None:
+    config["services"]["hello"]["tcp"] = [{"port": port} for port in range(10_000, 10_250)]
+    assert accepted(config)
+
+    config["services"]["hello"]["udp"] = [{"port": 10_000}]
+
+    (problem,) = refused(config)
+    assert "publish 251 ports, and one cluster can have 250" in problem
+    assert "(a cell)" in problem
 
 
 def test_the_same_port_is_free_for_the_other_protocol(config: Config, voice: Config) -> None:
@@ -134,20 +148,26 @@ def test_customers_lay_their_own_values_over_the_services(config: Config) -> Non
     config["services"] = {
         "lms": {
             "image": "docebo/lms:7.1",
-            "http": {"port": 80, "health": "/up"},
+            "http": {"port": 80, "health": "/up", "sticky": True},
             "env": {"THEME": "plain", "MODE": "live"},
+            "secrets": {"PASSWORD": "password", "KEY": "key"},
+            "tmpfs": ["/tmp:64m"],
+            "health": {"interval": 5},
             "limits": {"memory": "1g"},
             "customers": {
                 "acme": {
                     "hosts": ["acme.example"],
                     "instances": 2,
                     "env": {"THEME": "acme"},
+                    "secrets": {"PASSWORD": "acme-password"},
                     "limits": {"cpus": 0.5},
                 },
                 "globex": {"hosts": ["learn.example"], "image": "docebo/lms:7.0"},
             },
         }
     }
+
+    config["secrets"] = {"password": "x", "acme-password": "y", "key": "z"}
 
     acme, globex = accepted(config).instance_sets
 
@@ -159,6 +179,42 @@ def test_customers_lay_their_own_values_over_the_services(config: Config) -> Non
     assert acme.http
     assert (acme.http.hosts, acme.http.health) == (("acme.example",), "/up")
     assert globex.limits.cpus == 1.0
+    assert (acme.customer, globex.customer) == ("acme", "globex")
+    assert acme.secrets == {"PASSWORD": "acme-password", "KEY": "key"}
+    assert globex.secrets == {"PASSWORD": "password", "KEY": "key"}
+    for one in (acme, globex):
+        assert one.http
+        assert one.http.sticky
+        assert one.health
+        assert (one.health.interval, one.tmpfs) == (5, ("/tmp:64m",))
+
+
+@pytest.mark.parametrize("name", ["Acme", "acme_inc", "acme.example", "-acme", "ac me", "x" * 31])
+def test_a_customers_name_that_breaks_unit_names_is_refused(config: Config, name: str) -> None:
+    config["services"]["hello"]["customers"] = {name: {"hosts": ["a.example"]}}
+
+    (problem,) = refused(config)
+
+    assert problem.startswith(f"fleet:services.hello.customers.{name} = ")
+    assert "must be 1 to 30 lower-case letters, digits and hyphens" in problem
+
+
+def test_a_path_to_check_needs_a_port_to_ask(config: Config, voice: Config) -> None:
+    config["services"]["voice"] = voice | {"health": {"http": "/up"}}
+
+    assert refused(config) == [
+        'fleet:services.voice.health.http = "/up": '
+        "needs http, which says the port to ask; without it, say tcp or command"
+    ]
+
+
+def test_a_hundred_customers_with_two_instances_fit_into_one_cluster(config: Config) -> None:
+    customers = {f"c{number}": {"hosts": [f"c{number}.example"]} for number in range(100)}
+    config["services"] = {
+        "lms": {"image": "a:1", "instances": 2, "http": {}, "customers": customers}
+    }
+
+    assert len(accepted(config).instance_sets) == 100
 
 
 def test_customers_and_published_ports_do_not_go_together(config: Config) -> None:

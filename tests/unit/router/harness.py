@@ -140,6 +140,8 @@ def empty(etcd: EtcdServer) -> None:
         etcd.client.make_directory(directory)
     for child in etcd.client.get("/services").node.nodes:
         etcd.client.delete(child.key, recursive=True)
+    if etcd.client.find("/certificates"):
+        etcd.client.delete("/certificates", recursive=True)
 
 
 def _all_listed(servers: Iterable[EtcdServer]) -> bool:
@@ -174,7 +176,9 @@ class Router:
 
     def start(self) -> None:
         confd_dir = lay_out_confd(self.folder)
-        shutil.copytree(IMAGE / "pages", self.folder / "pages", dirs_exist_ok=True)
+        share = lay_out_share(self.folder)
+        spool = self.folder / "spool"
+        spool.mkdir(exist_ok=True)
         environment = {
             "PATH": f"{program('confd', 'confd').parent}:/usr/sbin:/sbin:{os.environ['PATH']}",
             "PYTHONPATH": str(PROJECT),
@@ -183,7 +187,8 @@ class Router:
             "ROUTER_ETCD": self.etcd.url,
             "ROUTER_RUN_DIR": str(self.folder / "run"),
             "ROUTER_CONFD_DIR": str(confd_dir),
-            "ROUTER_PAGES": str(self.folder / "pages"),
+            "ROUTER_SHARE": str(share),
+            "ROUTER_SPOOL_DIR": str(spool),
             "ROUTER_ACCESS_LOG": str(self.access_log),
             "ROUTER_TLS_CERTIFICATE": str(self.folder / "tls.crt"),
             "ROUTER_TLS_KEY": str(self.folder / "tls.key"),
@@ -228,6 +233,7 @@ class Router:
         eventually(caught_up, what=f"the router has applied index {index}")
 
     def get(self, host: str, path: str = "/", **options: Any) -> httpx.Response:
+        CLIENT.cookies.clear()  # every request is another client's
         headers = {"Host": host} | options.pop("headers", {})
         return CLIENT.request(
             options.pop("method", "GET"),
@@ -245,11 +251,28 @@ def lay_out_confd(folder: Path) -> Path:
         shutil.copytree(IMAGE / "templates", confd_dir / "templates")
         resource = confd_dir / "conf.d" / "nginx.toml"
         resource.write_text(resource.read_text().replace("/run/router", str(folder / "run")))
-        template = confd_dir / "templates" / "nginx.conf.tmpl"
-        if nginx_version() < (1, 25, 1):
-            # The image's nginx is newer; Debian 12's does not know this directive yet.
-            template.write_text(template.read_text().replace("    http2 on;\n", ""))
+        if is_old_nginx():
+            template = confd_dir / "templates" / "nginx.conf.tmpl"
+            template.write_text(template.read_text().replace("Port}} ssl", "Port}} ssl http2"))
     return confd_dir
+
+
+def lay_out_share(folder: Path) -> Path:
+    """The image's /usr/share/router."""
+    share = folder / "share"
+    if not share.exists():
+        for part in ("pages", "nginx"):
+            shutil.copytree(IMAGE / part, share / part)
+        shutil.copy(IMAGE / "affinity.js", share)
+        if is_old_nginx():
+            http = share / "nginx" / "http.conf"
+            http.write_text(http.read_text().replace("http2 on;\n", ""))
+    return share
+
+
+def is_old_nginx() -> bool:
+    """The image's nginx is newer; Debian 12's does not know the directive `http2` yet."""
+    return nginx_version() < (1, 25, 1)
 
 
 def nginx_version() -> tuple[int, ...]:

@@ -7,6 +7,8 @@ import http.client
 import threading
 from collections.abc import Iterator
 
+from tests.unit.router.tls_client import lenient_context
+
 
 class Load:
     """What the clients of one load saw."""
@@ -24,13 +26,13 @@ class Load:
 
 
 @contextlib.contextmanager
-def load(port: int, host: str, *, clients: int = 4) -> Iterator[Load]:
+def load(port: int, host: str, *, clients: int = 4, tls: bool = False) -> Iterator[Load]:
     """Requests from several clients at once, a new connection for each, until the block ends."""
     seen, over = Load(), threading.Event()
 
     def ask_until_over() -> None:
         while not over.is_set():
-            seen.record(_ask(port, host))
+            seen.record(_ask(port, host, tls))
 
     threads = [threading.Thread(target=ask_until_over) for _ in range(clients)]
     for thread in threads:
@@ -43,9 +45,12 @@ def load(port: int, host: str, *, clients: int = 4) -> Iterator[Load]:
             thread.join()
 
 
-def _ask(port: int, host: str) -> str | None:
+def _ask(port: int, host: str, tls: bool) -> str | None:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     try:
+        if tls:
+            connection.connect()
+            connection.sock = lenient_context().wrap_socket(connection.sock, server_hostname=host)
         connection.request("GET", "/", headers={"Host": host, "Connection": "close"})
         answer = connection.getresponse()
         answer.read()

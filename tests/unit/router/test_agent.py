@@ -92,27 +92,51 @@ def test_reloads_under_load_fail_no_request(
     assert seen.answered > 50
 
 
-def test_open_websockets_do_not_pile_up_workers_for_ever(
-    etcd: EtcdServer, api: Router, backends: tuple[Backend, Backend]
-) -> None:
-    assert api.process is not None
-    (master,) = processes.children(api.process.pid)
-    with ExitStack() as stack:
-        for turn in range(9):
-            # enough of them that every worker holds one
-            sockets = [stack.enter_context(open_websocket(api, "api.test")) for _ in range(8)]
-            instance = {"r1-1": {"http": backends[(turn + 1) % 2].address}}
-            api.wait_until_applied(publish(etcd, "api", instances=instance))
+def retiring_workers(router: Router) -> list[int]:
+    assert router.process is not None
+    (master,) = processes.children(router.process.pid)
+    return [
+        child
+        for child in processes.children(master)
+        if processes.title(child).endswith("is shutting down")
+    ]
 
-        retiring = [
-            child
-            for child in processes.children(master)
-            if processes.title(child).endswith("is shutting down")
-        ]
-        assert 0 < len(retiring) <= 12
+
+def test_open_connections_do_not_pile_up_workers_for_ever(
+    etcd: EtcdServer, folder: Path, backends: tuple[Backend, Backend]
+) -> None:
+    megabytes = 25
+    publish(etcd, "api", route=API, instances={"r1-1": {"http": backends[0].address}})
+    environment = {"ROUTER_RETIRING_MEMORY": str(megabytes)}
+    with (
+        running(Router(etcd=etcd, folder=folder, environment=environment)) as router,
+        ExitStack() as stack,
+    ):
+        for turn in range(10):
+            # enough of them that every worker holds one
+            sockets = [stack.enter_context(open_websocket(router, "api.test")) for _ in range(8)]
+            instance = {"r1-1": {"http": backends[(turn + 1) % 2].address}}
+            router.wait_until_applied(publish(etcd, "api", instances=instance))
+
+        eventually(lambda: len(retiring_workers(router)) < 20, what="the oldest are cut")
+        held = sum(processes.own_memory(worker) for worker in retiring_workers(router))
+        assert 0 < held <= megabytes * 1e6
         for socket in sockets:  # the youngest are untouched
             socket.sendall(b"still there?")
             assert socket.recv(100) == b"still there?"
+
+
+def test_open_connection_outlives_a_day_of_changes(
+    etcd: EtcdServer, api: Router, backends: tuple[Backend, Backend]
+) -> None:
+    with open_websocket(api, "api.test") as call:
+        for turn in range(15):
+            instance = {"r1-1": {"http": backends[(turn + 1) % 2].address}}
+            api.wait_until_applied(publish(etcd, "api", instances=instance))
+
+        call.sendall(b"still there?")
+        assert call.recv(100) == b"still there?"
+    eventually(lambda: not retiring_workers(api), what="its worker ends with it")
 
 
 def test_killed_instance_under_load_fails_no_request(etcd: EtcdServer, api: Router) -> None:

@@ -2,70 +2,19 @@
 
 from __future__ import annotations
 
-import datetime
-import socket
+import json
 import ssl
+import subprocess
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from tests.unit.router.backends import Backend
+from tests.unit.router.certificates import write_certificate
 from tests.unit.router.harness import EtcdServer, Router, eventually, publish, running
+from tests.unit.router.tls_client import handshake
 
 Backends = tuple[Backend, Backend]
-
-
-def write_certificate(folder: Path, name: str) -> None:
-    """A self-signed certificate as node-secrets writes them: the key first."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now)
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    (folder / "tls.key").write_bytes(
-        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    (folder / "tls.crt").write_bytes(certificate.public_bytes(pem))
-
-
-def handshake(
-    router: Router,
-    *,
-    most: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3,
-    protocols: tuple[str, ...] = ("http/1.1",),
-) -> tuple[str, str | None, str | None]:
-    """The name in the certificate, the protocol version, and the application protocol."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
-    context.maximum_version = most
-    context.set_ciphers("ALL:@SECLEVEL=0")
-    context.set_alpn_protocols(list(protocols))
-    with (
-        socket.create_connection(("127.0.0.1", router.https_port), timeout=5) as plain,
-        context.wrap_socket(plain, server_hostname="api.test") as secure,
-    ):
-        raw = secure.getpeercert(binary_form=True)
-        assert raw is not None
-        (name,) = x509.load_der_x509_certificate(raw).subject.get_attributes_for_oid(
-            NameOID.COMMON_NAME
-        )
-        return str(name.value), secure.version(), secure.selected_alpn_protocol()
 
 
 @pytest.fixture
@@ -91,6 +40,25 @@ def test_tls_1_2_is_the_oldest_that_is_spoken(secure_router: Router) -> None:
         assert handshake(secure_router, most=ssl.TLSVersion.TLSv1_2)[1] == "TLSv1.2"
         with pytest.warns(match="deprecated"), pytest.raises(ssl.SSLError):
             handshake(secure_router, most=ssl.TLSVersion.TLSv1_1)
+
+
+def test_http_2_is_spoken(secure_router: Router) -> None:
+    with running(secure_router):
+        assert handshake(secure_router, protocols=("h2", "http/1.1"))[2] == "h2"
+
+        answer = subprocess.run(
+            [
+                "curl", "--silent", "--http2", "--insecure", "--write-out", "\n%{http_version}",
+                "--connect-to", f"api.test:443:127.0.0.1:{secure_router.https_port}",
+                "https://api.test/",
+            ],
+            capture_output=True, text=True, check=True, timeout=20,
+        ).stdout.splitlines()  # fmt: skip
+
+        assert answer[1] == "2"
+        told = json.loads(answer[0])["headers"]
+        assert told["Host"] == "api.test"
+        assert told["X-Forwarded-Proto"] == "https"
 
 
 def test_new_certificate_is_taken_up(secure_router: Router) -> None:

@@ -1,0 +1,75 @@
+"""Tells whether a PEM file (chain and private key) can serve TLS, and for which hosts.
+
+By a handshake with itself in memory: what passes here, nginx can load, and clients of today take.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+_BEGIN = "-----BEGIN CERTIFICATE-----"
+_END = "-----END CERTIFICATE-----"
+
+
+class BadCertificate(Exception):
+    """The file can't serve TLS; the text says why."""
+
+
+def hosts_of(path: Path) -> tuple[str, ...]:
+    """The DNS names of the first certificate in the file. Raises BadCertificate."""
+    text = path.read_text(encoding="ascii", errors="replace")
+    start = text.find(_BEGIN)
+    end = text.find(_END, start)
+    if start < 0 or end < 0:
+        raise BadCertificate(
+            "it is no PEM certificate (in Key Vault, choose the content type PEM, not PKCS #12)"
+        )
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname = False
+    # the certificate is its own authority here: who signed it is the clients' business
+    client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    try:
+        server.load_cert_chain(path, password=_no_password)
+        client.load_verify_locations(cadata=text[start : end + len(_END)] + "\n")
+        names = _handshake(server, client)
+    except (ssl.SSLError, ValueError) as error:
+        raise BadCertificate(_words(error)) from error
+    if not names:
+        raise BadCertificate("it names no host (subject alternative name)")
+    return names
+
+
+def _handshake(server: ssl.SSLContext, client: ssl.SSLContext) -> tuple[str, ...]:
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    there = server.wrap_bio(to_server, to_client, server_side=True)
+    here = client.wrap_bio(to_client, to_server)
+    is_done = False
+    while not is_done:
+        is_done = True
+        for side in (here, there):
+            try:
+                side.do_handshake()
+            except ssl.SSLWantReadError:
+                is_done = False
+    presented: Mapping[str, Any] = here.getpeercert() or {}
+    names = presented.get("subjectAltName", ())
+    return tuple(value.lower() for kind, value in names if kind == "DNS")
+
+
+def _no_password() -> str:
+    # else OpenSSL asks for it on the terminal
+    raise ValueError("its private key is protected by a password")
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
+    if isinstance(error, ssl.SSLError):
+        if not error.reason:  # OpenSSL's "PEM lib"
+            return "its certificate or its private key can't be read, or is missing"
+        return str(error.reason).replace("_", " ").lower()
+    return str(error)

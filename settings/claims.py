@@ -1,0 +1,32 @@
+"""What only one place of the configuration may claim: a host, a public port, a name."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+from settings.problems import NO_VALUE, Problem
+
+
+def claimed_twice(
+    claims: Iterable[tuple[object, str]], message: str, *, show: bool = True
+) -> Iterator[Problem]:
+    """A problem for each path that claims what another one claims already.
+
+    In `message`, {0} is what is claimed and {1} the path that has it.
+    """
+    paths: dict[object, list[str]] = defaultdict(list)
+    for claimed, path in claims:
+        paths[claimed].append(path)
+    for claimed, (first, *others) in paths.items():
+        for other in others:
+            yield Problem(
+                path=other,
+                value=claimed if show else NO_VALUE,
+                message=message.format(claimed, first),
+            )
+
+
+def repeated(path: str, values: Iterable[str]) -> Iterator[Problem]:
+    """A problem for each value that a list holds more than once."""
+    values = list(values)
+    for value in sorted({value for value in values if values.count(value) > 1}):
+        yield Problem(path=path, value=value, message="must not be given twice")

@@ -1,0 +1,96 @@
+"""The whole program by way of the real Pulumi engine, with the project's own file: previews."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.unit.lab.providers.fake_cloud import TOKEN, FakeCloud, serving
+from tests.unit.lab.providers.pulumi_stack import PulumiStack
+from tests.unit.program import pem
+from tests.unit.program.recorded_stack import PROJECT
+
+PROGRAM = f"""
+    import runpy
+    runpy.run_path("{PROJECT}/__main__.py", run_name="__main__")
+"""
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[PulumiStack]:
+    """The project as it is, but run by this Python, with artefacts that hold nothing."""
+    cloud = FakeCloud()
+    with serving(cloud):
+        made = PulumiStack(tmp_path, {"LAB_API_URL": cloud.url, "LAB_API_TOKEN": TOKEN})
+        made.plugin("azure-native", "lab.providers.azure_native")
+        made.plugin("command", "lab.providers.command")
+        project = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())
+        made.file("Pulumi.yaml", yaml.safe_dump(project | {"runtime": "python"}).encode())
+        made.file("empty.tar.gz", b"")
+        (tmp_path / "project/.artefacts").mkdir()
+        empty = {"path": str(tmp_path / "project/empty.tar.gz"), "sha256": "a" * 64}
+        images = dict.fromkeys(("cluster", "registry", "router"), empty)
+        made.file(
+            ".artefacts/manifest.json", json.dumps({"bundle": empty, "images": images}).encode()
+        )
+        made.program(PROGRAM)
+        made.init()
+        yield made
+
+
+def use(sample: str, folder: Path, **changes: object) -> None:
+    """Give the stack the configuration of a sample stack."""
+    file = folder / "project/Pulumi.test.yaml"
+    own = yaml.safe_load(file.read_text())
+    config = yaml.safe_load((PROJECT / f"Pulumi.{sample}.yaml").read_text())["config"]
+    config |= {f"fleet:{key}": value for key, value in changes.items()}
+    file.write_text(yaml.safe_dump(own | {"config": config}))
+
+
+def test_a_sample_stack_is_refused_with_what_to_set_and_then_it_is_fine(
+    engine: PulumiStack, tmp_path: Path
+) -> None:
+    use("docebo", tmp_path)
+
+    refused = engine.run("preview", "--non-interactive")
+    advised = re.findall(
+        r"`pulumi (config set --secret --path \S+) (VALUE|< FILE.pem)`", refused.text
+    )
+    for command, _ in advised:
+        value = pem.chain("acme.docebo.example") if "certificate" in command else "throw-away"
+        done = engine.run(*command.split(), "--", value)
+        assert done.succeeded, done.text
+    outcome = engine.run("preview", "--non-interactive")
+
+    assert not refused.succeeded
+    assert "configuration has 3 problems; nothing was changed" in refused.text
+    assert [how for _, how in advised] == ["VALUE", "< FILE.pem", "VALUE"]
+    assert outcome.succeeded, outcome.text
+    for name in ("lms-acme-rollout", "lms-initech-rollout", "service-acme-admin"):
+        assert name in outcome.text
+    assert "throw-away" not in outcome.text
+    # of a host that redirects to HTTPS
+    assert "globex.docebo.example redirects to HTTPS, and no certificate" in outcome.text
+
+
+def test_bad_input_is_told_all_at_once_with_path_and_value(
+    engine: PulumiStack, tmp_path: Path
+) -> None:
+    services = {
+        "voice": {"image": "v:1", "tcp": [{"port": -1}]},
+        "Bad": {"image": "b:1", "http": {}, "volumes": ["/data"]},
+    }
+    use("dev", tmp_path, services=services)
+
+    refused = engine.run("preview", "--non-interactive")
+
+    assert not refused.succeeded
+    for expected in (
+        "fleet:services.voice.tcp[0].port = -1: must be greater than or equal to 1",
+        'fleet:services.Bad = "Bad": must be 1 to 30 lower-case letters',
+        'fleet:services.Bad.volumes = ["/data"]: must be left out: a unit may move',
+    ):
+        assert expected in refused.text

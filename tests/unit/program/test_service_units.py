@@ -1,0 +1,177 @@
+"""What of a service's secrets, health checks and memory reaches its units, and what must not."""
+
+import itertools
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cluster import unit_file
+from components.unit_files import (
+    START_TIMEOUT,
+    announce_unit,
+    app_unit,
+    certificates_order,
+    environment,
+    service_order,
+)
+from settings import Certificate, Health, InstanceSet
+from tests.unit.program.rendered import FULL, REFERENCES, VOICE, WEB
+from tests.unit.program.systemd_words import assignments, words
+
+TIMES = {
+    "HEALTH_START_PERIOD": "30",
+    "HEALTH_INTERVAL": "3",
+    "HEALTH_TIMEOUT": "2",
+    "HEALTHY_THRESHOLD": "1",
+    "UNHEALTHY_THRESHOLD": "3",
+}
+
+
+class TestSecrets:
+    def test_they_are_fetched_in_their_version_before_the_container_starts(self) -> None:
+        before = _values(app_unit(FULL, REFERENCES), "ExecStartPre")
+
+        *_, fetch = before
+        assert words(fetch, {}) == [
+            "/opt/bin/instance-secrets",
+            "<%p>-<%i>",
+            f"DB_PASSWORD={REFERENCES['acme-password']}",
+            f"KEY={REFERENCES['key']}",
+        ]
+
+    def test_the_container_sees_files_and_where_they_are(self) -> None:
+        command = words(_value(app_unit(FULL, REFERENCES), "ExecStart"), {})
+
+        assert "/run/fleet-secrets/instances/<%p>-<%i>:/run/secrets:ro" in command
+        assert "DB_PASSWORD_FILE=/run/secrets/DB_PASSWORD" in command
+        assert "KEY_FILE=/run/secrets/KEY" in command
+
+    def test_the_files_go_when_the_instance_stops(self) -> None:
+        (after,) = _values(app_unit(FULL, REFERENCES), "ExecStopPost")
+
+        # also when it crashed, or never started
+        assert after == "-/usr/bin/rm -rf /run/fleet-secrets/instances/%p-%i"
+
+    def test_another_version_is_another_release(self) -> None:
+        changed = REFERENCES | {"key": "service-key-4d5e6f/another"}
+
+        assert app_unit(FULL, changed) != app_unit(FULL, REFERENCES)
+        assert app_unit(WEB, changed) == app_unit(WEB, REFERENCES)
+
+    def test_a_service_without_any_asks_for_none(self) -> None:
+        unit = app_unit(WEB, {})
+
+        assert "secret" not in unit
+        assert "ExecStopPost" not in unit
+
+
+class TestHealth:
+    def of(self, service: InstanceSet) -> dict[str, str]:
+        lines = _values(announce_unit(service, 10), "Environment")
+        told = dict(each.split("=", 1) for line in lines for each in assignments(line))
+        return {name: value for name, value in told.items() if "HEALTH" in name}
+
+    def test_a_service_that_says_nothing_of_it_leaves_it_to_the_sidekick(self) -> None:
+        assert self.of(WEB) == {"HEALTH_PATH": "/health"}
+        assert self.of(VOICE) == {}
+
+    def test_a_path(self) -> None:
+        assert self.of(replace(WEB, health=Health(http="/up"))) == {
+            "HEALTH_KIND": "http",
+            "HEALTH_PATH": "/up",
+            **TIMES,
+        }
+
+    def test_a_port_which_the_sidekick_must_reach(self) -> None:
+        service = replace(WEB, health=Health(tcp=9000))
+
+        assert self.of(service) == {"HEALTH_KIND": "tcp", "HEALTH_PORT": "9000", **TIMES}
+        command = words(_value(app_unit(service, {}), "ExecStart"), {"NODE_IP": "10.20.0.4"})
+        published = [after for word, after in itertools.pairwise(command) if word == "--publish"]
+        assert published == ["10.20.0.4:0:8080/tcp", "10.20.0.4:0:9000/tcp"]
+
+    def test_a_command_exactly_as_it_is_written(self) -> None:
+        assert FULL.health
+        assert self.of(FULL) == {
+            "HEALTH_KIND": "command",
+            "HEALTH_COMMAND": FULL.health.command,
+            **TIMES,
+            "HEALTH_START_PERIOD": "90",
+        }
+
+    @pytest.mark.parametrize(
+        ("service", "expected"),
+        [
+            (WEB, {"HEALTH_KIND": "http", "HEALTH_PATH": "/health"}),
+            (VOICE, {"HEALTH_KIND": "tcp", "HEALTH_PORT": "64738"}),
+            (replace(VOICE, tcp=()), {}),
+        ],
+    )
+    def test_times_alone_leave_the_kind_to_the_services_ports(
+        self, service: InstanceSet, expected: dict[str, str]
+    ) -> None:
+        health = Health.model_validate({"interval": 5, "unhealthyThreshold": 9})
+
+        assert self.of(replace(service, health=health)) == {
+            **expected,
+            **TIMES,
+            "HEALTH_INTERVAL": "5",
+            "UNHEALTHY_THRESHOLD": "9",
+        }
+
+    @given(st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zl", "Zp"))))
+    def test_systemd_sets_any_command_as_it_is(self, command: str) -> None:
+        assert assignments(environment("X", command)) == [f"X={command}"]
+
+    def test_a_rollout_waits_longer_for_a_service_that_starts_slowly(self) -> None:
+        slow = replace(WEB, health=Health.model_validate({"startPeriod": 300}))
+
+        assert service_order(WEB, 10, {})["startTimeout"] == START_TIMEOUT
+        assert service_order(slow, 10, {})["startTimeout"] > 300
+
+
+def test_folders_in_memory_have_their_size() -> None:
+    command = words(_value(app_unit(FULL, REFERENCES), "ExecStart"), {})
+
+    mounted = [after for word, after in itertools.pairwise(command) if word == "--tmpfs"]
+    assert mounted == ["/tmp:size=64m", "/var/cache/lms:size=1g"]
+
+
+def test_a_customers_container_knows_whose_it_is() -> None:
+    assert "--env CUSTOMER=acme " in app_unit(FULL, REFERENCES)
+    assert "CUSTOMER" not in app_unit(WEB, {})
+
+
+def test_routers_are_told_where_certificates_are() -> None:
+    ours = Certificate.model_validate({"secret": "web-pem"})
+    theirs = "https://my-vault.vault.azure.net/secrets/web"
+
+    order = certificates_order(
+        {"web": ours, "other": Certificate.model_validate({"keyVaultSecretId": theirs})},
+        {"web": ("*.tok.tv", "tok.tv")},
+        {"web": "certificate-web-1a2b3c/0123456789abcdef"},
+    )
+
+    assert order == {
+        "certificates": {
+            "web": {
+                "secret": "certificate-web-1a2b3c",
+                "version": "0123456789abcdef",
+                "hosts": ["*.tok.tv", "tok.tv"],
+            },
+            "other": {"secretId": theirs},
+        }
+    }
+    assert json.dumps(order)
+
+
+def _values(unit: str, name: str) -> list[str]:
+    return [one.value for one in unit_file.parse(unit, origin="unit") if one.name == name]
+
+
+def _value(unit: str, name: str) -> str:
+    (found,) = _values(unit, name)
+    return found
