@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import shlex
@@ -11,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lab import docker_daemon
+from lab import docker_daemon, stack_config
 from lab.endpoints import Endpoints, call, find
-from lab.engine import Stack, environment
+from lab.engine import Stack, environment, lent_secrets
 from lab.paths import state_root
 from tools.progress import StepFailed
 
@@ -27,13 +28,25 @@ def execute(command: Sequence[str]) -> int:
         raise StepFailed(
             "lab exec", why="no command given", advice="python -m lab exec -- pulumi stack"
         )
-    endpoints = find(docker_daemon.ensure())
+    variables = environment(find(docker_daemon.ensure()))
+    if stack_name := _stack_to_run(command):
+        variables |= lent_secrets(stack_name)
     try:
-        return subprocess.run(command, env=environment(endpoints)).returncode
+        return subprocess.run(command, env=variables).returncode
     except FileNotFoundError as error:
         raise StepFailed(
             "lab exec", why=f"there is no program {command[0]}", advice="Check its name."
         ) from error
+
+
+def _stack_to_run(command: Sequence[str]) -> str | None:
+    """The stack that a pulumi command names, unless it is about the stack's own config file."""
+    if Path(command[0]).name != "pulumi" or "config" in command:
+        return None
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--stack", "-s")
+    named: str | None = parser.parse_known_args(command[1:])[0].stack
+    return named if named and stack_config.path(named).exists() else None
 
 
 def ssh(stack_name: str, node: str | None, command: Sequence[str]) -> int:

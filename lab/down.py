@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lab import containers, docker_daemon, recovery
+from lab import containers, docker_daemon, recovery, throwaway
 from lab.access import forget_keys
 from lab.endpoints import were_started
 from lab.engine import Stack, forget_stacks, stacks_left
@@ -29,12 +29,15 @@ def down(stack_name: str) -> None:
             )
         stack.remove()
         forget_keys(stack_name)
+        throwaway.forget(stack_name)
     if not stacks_left():
         remove_lab()
 
 
 def force_down() -> None:
     """Remove the lab as it is, without asking Pulumi: for a lab that is beyond repair."""
+    for stack_name in stacks_left():
+        throwaway.forget(stack_name)
     forget_stacks()
     remove_lab()
 

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from lab import stack_config, throwaway
 from lab.endpoints import Endpoints
 from lab.paths import PROJECT, state_root
 from lab.processes import runs
@@ -56,6 +57,12 @@ def environment(endpoints: Endpoints) -> dict[str, str]:
     }
 
 
+def lent_secrets(stack_name: str) -> dict[str, str]:
+    """The variable that lends a stack the secrets which its config lacks, if there are any."""
+    file = throwaway.config_file(stack_name, PASSPHRASE)
+    return {"PULUMI_OPTION_CONFIG_FILE": str(file)} if file else {}
+
+
 class Stack:
     """One stack of the program, driven through the Pulumi command line."""
 
@@ -65,7 +72,7 @@ class Stack:
 
     def select(self) -> None:
         """Make the stack if it is new. Its config is Pulumi.<name>.yaml of the project."""
-        if not (PROJECT / f"Pulumi.{self.name}.yaml").exists():
+        if not stack_config.path(self.name).exists():
             known = sorted(path.name.split(".")[1] for path in PROJECT.glob("Pulumi.*.yaml"))
             raise StepFailed(
                 f"Choosing the stack {self.name}",
@@ -73,6 +80,7 @@ class Stack:
                 advice=f"Choose one of {', '.join(known)}, or write that file.",
             )
         self._quietly("stack", "select", "--create", self.name)
+        self.environment |= lent_secrets(self.name)
 
     def exists(self) -> bool:
         """Whether the backend knows the stack."""

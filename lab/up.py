@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from typing import Any
 
-import yaml
-
-from lab import containers, docker_daemon, images, readiness, recovery
+from lab import containers, docker_daemon, images, readiness, recovery, stack_config
 from lab.endpoints import find
 from lab.engine import Stack
-from lab.paths import PROJECT
 from tools import build
 from tools.progress import StepFailed
 
@@ -31,7 +27,7 @@ def up(stack_name: str) -> None:
     stack.unlock()
     stack.select()
     recovery.recover(stack, endpoints)
-    wanted = service_images(stack_name)
+    wanted = stack_config.images(stack_config.read(stack_name))
     # an interrupted run may have made the platform and not come to the outputs
     if not stack.holds(PLATFORM) or not stack.outputs():
         _pulumi_up(stack, "--exclude", SERVICES)
@@ -47,22 +43,6 @@ def preview(stack_name: str) -> int:
     build.ensure_artefacts()
     stack.select()
     return stack.run("preview", "--diff")
-
-
-def service_images(stack_name: str) -> list[str]:
-    """Every image that the stack's services and their customers name.
-
-    Only a reading aid for pushing: whether the config is right is the program's to say.
-    """
-    document = yaml.safe_load((PROJECT / f"Pulumi.{stack_name}.yaml").read_text()) or {}
-    config = document.get("config") or {}
-    services = config.get("fleet:services")
-    found: list[str] = []
-    for service in services.values() if isinstance(services, dict) else []:
-        with contextlib.suppress(AttributeError):  # not a map: the program will refuse it
-            found.append(service.get("image"))
-            found += [one.get("image") for one in (service.get("customers") or {}).values()]
-    return [image for image in found if isinstance(image, str)]
 
 
 def _pulumi_up(stack: Stack, *arguments: str) -> None:
