@@ -146,7 +146,8 @@ class Fleet(pulumi.ComponentResource):
             parent=self,
             after=[ready],
         )
-        certificates = node.command(
+        # Beside the services: one that can't be loaded holds up none of them.
+        node.command(
             f"{name}-certificates",
             "certificates",
             with_references(
@@ -168,7 +169,7 @@ class Fleet(pulumi.ComponentResource):
                 service.name,
                 ServiceArgs(
                     node=node,
-                    after=[platform, certificates],
+                    after=[platform],
                     service=service,
                     references=args.references,
                     drain_seconds=args.drain_seconds,

@@ -1,7 +1,7 @@
 """A stack of its own for the length of a program, for those who try the lab out: tests, benchmarks.
 
-Its config is the sample's, in an address space of its own; the program changes it, runs the lab's
-commands on it and looks at what comes of it.
+Its config is that of a sample, in an address space of its own; the program changes it, runs the
+lab's commands on it and looks at what comes of it.
 """
 
 from __future__ import annotations
@@ -10,18 +10,15 @@ import copy
 import functools
 import subprocess
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-from lab import access, docker_daemon
+from lab import access, docker_daemon, stack_config
 from lab.endpoints import find
 from lab.engine import Stack
-from tools.paths import PROJECT
 from tools.progress import StepFailed
 
-SAMPLE = PROJECT / "Pulumi.dev.yaml"
 COMMAND_TIMEOUT = 120.0
 """Seconds for one command on a node."""
 
@@ -32,31 +29,25 @@ Change = Callable[[Config], None]
 class ScratchStack:
     """One stack and its config file."""
 
-    def __init__(self, name: str, *, vnet: str, nodes: int = 3, instances: int = 2) -> None:
+    def __init__(self, name: str, *changes: Change, vnet: str, sample: str = "dev") -> None:
+        """The stack's base config is the sample's with these changes."""
         self.name = name
-        self.base: Config = yaml.safe_load(SAMPLE.read_text())
-        config = self.base["config"]
-        config.pop("fleet:dnsLabel", None)
-        config["fleet:vnetCidr"] = vnet
-        config["fleet:nodes"] = nodes
-        config["fleet:services"]["hello"]["instances"] = instances
+        self.base = stack_config.read(sample)
+        for change in (*changes, setting(vnetCidr=vnet)):
+            change(self.base["config"])
         self._logins: dict[str, list[str]] = {}
 
     # config
-
-    @property
-    def config_path(self) -> Path:
-        return PROJECT / f"Pulumi.{self.name}.yaml"
 
     def configure(self, *changes: Change) -> None:
         """Write the base config with these changes."""
         config = copy.deepcopy(self.base)
         for change in changes:
             change(config["config"])
-        self.config_path.write_text(yaml.safe_dump(config, sort_keys=False))
+        stack_config.path(self.name).write_text(yaml.safe_dump(config, sort_keys=False))
 
     def remove_config(self) -> None:
-        self.config_path.unlink(missing_ok=True)
+        stack_config.path(self.name).unlink(missing_ok=True)
 
     # looking at it
 
@@ -82,10 +73,10 @@ class ScratchStack:
         """What `fleet-cluster status` says."""
         return access.ask_cluster(self.name)
 
-    def instances(self) -> list[dict[str, Any]]:
-        """The instances of the sample service, as the cluster says."""
+    def instances(self, service: str = "hello") -> list[dict[str, Any]]:
+        """The instances of a service, as the cluster says."""
         services = {one["name"]: one["instances"] for one in self.cluster()["services"]}
-        found: list[dict[str, Any]] = services["hello"]
+        found: list[dict[str, Any]] = services[service]
         return found
 
     def forget(self) -> None:
@@ -119,10 +110,24 @@ class ScratchStack:
         return self._logins[name]
 
 
-def hello(**values: object) -> Change:
-    """A change of the sample service's settings."""
+def setting(**values: object) -> Change:
+    """A change of the stack's settings."""
 
     def change(config: Config) -> None:
-        config["fleet:services"]["hello"].update(values)
+        config.update({f"fleet:{name}": value for name, value in values.items()})
 
     return change
+
+
+def service(name: str, **values: object) -> Change:
+    """A change of a service's settings."""
+
+    def change(config: Config) -> None:
+        config["fleet:services"][name].update(values)
+
+    return change
+
+
+def hello(**values: object) -> Change:
+    """A change of the settings of the service in the sample `dev`."""
+    return service("hello", **values)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from lab.scratch_stack import hello, setting
 from tests.lab.leftovers import Machine
 from tests.lab.stack import LabStack
 
@@ -66,7 +67,7 @@ def stack(
 @pytest.fixture(scope="module")
 def small(request: pytest.FixtureRequest) -> Iterator[LabStack]:
     """A stack of one node that is not up yet. Its name begins with the other one's, as happens."""
-    one = LabStack("labtest1", vnet="10.78.0.0/16", nodes=1, instances=1)
+    one = LabStack("labtest1", setting(nodes=1), hello(instances=1), vnet="10.78.0.0/16")
     one.configure()
     try:
         yield one

@@ -18,7 +18,7 @@ from typing import Any
 
 from lab import docker_daemon
 from lab.endpoints import call, find
-from lab.scratch_stack import Change, ScratchStack
+from lab.scratch_stack import Change, ScratchStack, setting
 from tools.paths import PROJECT
 
 PATIENCE = 300.0
@@ -32,9 +32,8 @@ DRAIN = 2
 class LabStack(ScratchStack):
     """A scratch stack that tests run, interrupt and look at."""
 
-    def __init__(self, name: str, *, vnet: str, nodes: int = 3, instances: int = 2) -> None:
-        super().__init__(name, vnet=vnet, nodes=nodes, instances=instances)
-        self.base["config"]["fleet:drainSeconds"] = DRAIN
+    def __init__(self, name: str, *changes: Change, vnet: str, sample: str = "dev") -> None:
+        super().__init__(name, setting(drainSeconds=DRAIN), *changes, vnet=vnet, sample=sample)
 
     # config
 
