@@ -5,6 +5,7 @@ flow stays with its machine until one side ends it, also while that is unhealthy
 """
 
 import asyncio
+import errno
 import socket
 import struct
 from collections.abc import Iterable
@@ -15,6 +16,9 @@ from lab.cloud.load_balancer.sources import seen_as
 
 CONNECT_TIMEOUT = 20.0
 """Seconds that a client is kept waiting for a machine that doesn't answer at all."""
+
+SYN_WAITS = (1.0, 2.0, 4.0, 8.0, 16.0)
+"""Seconds from one SYN of a client's kernel to the next, while nothing answers (Linux)."""
 
 BACKLOG = 2048
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -87,17 +91,47 @@ class Flow:
         listener.flows.add(self)
 
     async def connect(self) -> None:
-        loop = asyncio.get_running_loop()
-        sock = self._socket()
-        machine = (self.backend.address, self._listener.selector.rule.backend_port)
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
-                await loop.sock_connect(sock, machine)
-                await loop.create_connection(lambda: self.server, sock=sock)
+                sock = await self._handshake()
         except (OSError, TimeoutError):
-            # No second try with another machine: Azure's balancer doesn't look into connections.
-            sock.close()
+            # Refused: no second try with another machine, the balancer doesn't look into
+            # connections.
             self.reset()
+            return
+        await asyncio.get_running_loop().create_connection(lambda: self.server, sock=sock)
+
+    async def _handshake(self) -> socket.socket:
+        """Ask the machine, and the one that is picked by then whenever the client's kernel would
+        send its SYN again, having heard nothing."""
+        for wait in SYN_WAITS:
+            try:
+                async with asyncio.timeout(wait):
+                    return await self._ask_machine()
+            except TimeoutError:
+                chosen = self._listener.selector.choose(self.client.address)
+                if isinstance(chosen, Refusal):
+                    raise ConnectionRefusedError(chosen.reason) from None
+                self.backend = chosen
+        raise TimeoutError
+
+    async def _ask_machine(self) -> socket.socket:
+        """Connect; a machine that is gone is silent, it does not refuse."""
+        loop = asyncio.get_running_loop()
+        sock = self._socket()
+        try:
+            await loop.sock_connect(
+                sock, (self.backend.address, self._listener.selector.rule.backend_port)
+            )
+        except OSError as error:
+            sock.close()
+            if error.errno != errno.EHOSTUNREACH:
+                raise
+            await loop.create_future()  # the bridge knows what no client on Azure is told
+        except asyncio.CancelledError:
+            sock.close()
+            raise
+        return sock
 
     def _socket(self) -> socket.socket:
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)

@@ -1,7 +1,9 @@
 """TCP through the balancer, over real sockets."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 import pytest
@@ -53,6 +55,20 @@ async def assert_reset(reader: asyncio.StreamReader) -> None:
     async with asyncio.timeout(PATIENCE):
         with pytest.raises(ConnectionResetError):
             await reader.read()
+
+
+@contextmanager
+def silent_machine(address: str, port: int) -> Iterator[None]:
+    """One that answers no SYN, as if it were off: its queue of connections is full."""
+    with ExitStack() as stack:
+        listening = stack.enter_context(socket.socket())
+        listening.bind((address, port))
+        listening.listen(0)
+        for _ in range(3):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex((address, port))
+        yield
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -127,6 +143,21 @@ async def test_a_machine_that_refuses_is_not_replaced_by_another(
 
     with pytest.raises(ConnectionResetError):
         await ask(balanced)
+
+
+async def test_a_client_that_hears_nothing_asks_again_and_meets_a_healthy_machine(
+    balanced: Balanced, port: int, serve: Serve
+) -> None:
+    """Its kernel sends the SYN again, long before it gives up."""
+    await serve("127.9.0.2", port)
+    with silent_machine("127.9.0.1", port):
+        balanced.down = {"core/1"}
+        answer = asyncio.create_task(ask(balanced))
+        await eventually(lambda: len(balanced.listener.flows) == 1)
+
+        balanced.down = {"core/0"}
+
+        assert await answer == "127.9.0.2"
 
 
 async def test_an_unhealthy_machine_keeps_its_flows_but_gets_no_new_ones(
