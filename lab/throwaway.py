@@ -48,6 +48,13 @@ def config_file(stack_name: str, passphrase: str) -> Path | None:
     return path
 
 
+def made_up(stack_name: str) -> dict[str, str]:
+    """The values that were made up for a stack, by secret."""
+    file = _values_file(stack_name)
+    values: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
+    return values
+
+
 def certificate_files(stack_name: str) -> dict[str, Path]:
     """The certificates made up for a stack, to be trusted by those who try it: by secret."""
     return {path.stem: path for path in sorted(_folder(stack_name).glob("*.crt"))}
@@ -62,18 +69,18 @@ def _values(stack_name: str, document: Config, given: frozenset[str]) -> dict[st
     """The values for the secrets that the config lacks. Once made they stay the same."""
     hosts_of = _certificates(document)
     lacking = sorted({*_service_secrets(document), *hosts_of} - given)
-    file = _folder(stack_name) / "secrets.json"
-    before: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
+    before = made_up(stack_name)
     values = {}
     for name in lacking:
         if name in hosts_of:
             values[name] = _certificate(before.get(name), hosts_of[name])
-            file.parent.mkdir(parents=True, exist_ok=True)
-            (file.parent / f"{name}.crt").write_text(values[name].partition("-----BEGIN PR")[0])
+            _write_private(
+                _folder(stack_name) / f"{name}.crt", values[name].partition("-----BEGIN PRIV")[0]
+            )
         else:
             values[name] = before.get(name) or secrets.token_urlsafe(24)
     if values != before:
-        _write_private(file, json.dumps(values, indent=1))
+        _write_private(_values_file(stack_name), json.dumps(values, indent=1))
     return values
 
 
@@ -167,6 +174,10 @@ def _write_private(path: Path, text: str) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(text)
+
+
+def _values_file(stack_name: str) -> Path:
+    return _folder(stack_name) / "secrets.json"
 
 
 def _folder(stack_name: str) -> Path:

@@ -12,9 +12,14 @@ import pytest
 
 from lab.scratch_stack import hello, setting
 from tests.lab.leftovers import Machine
-from tests.lab.stack import LabStack
+from tests.lab.stack import LabStack, kept_up
 
 ORDER = (
+    "test_toktv",
+    "test_docebo",
+    "test_customers",
+    "test_service_secrets",
+    "test_both_users",
     "test_public_address",
     "test_cluster",
     "test_access",
@@ -27,7 +32,7 @@ ORDER = (
     "test_interruptions",
     "test_down",
 )
-"""From looking to breaking: what is destroyed late disturbs nobody."""
+"""The users' stacks first, then one for all else; in each from looking to breaking."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -53,15 +58,8 @@ def stack(
     untouched: Machine,  # noqa: ARG001 (it is to be looked at before)
 ) -> Iterator[LabStack]:
     """A running stack with three nodes and the example app on two of them."""
-    running = LabStack("labtest", vnet="10.77.0.0/16")
-    running.configure()
-    try:
-        running.up()
+    with kept_up(LabStack("labtest", vnet="10.77.0.0/16"), request) as running:
         yield running
-    finally:
-        if not request.config.getoption("--keep"):
-            running.down()
-            running.remove_config()
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+
 from lab import docker_daemon
 from lab.endpoints import call, find
 from lab.scratch_stack import Change, ScratchStack, setting
@@ -128,10 +130,11 @@ class LabStack(ScratchStack):
         found: dict[str, Any] = json.loads(answer)
         return found
 
-    def starts(self) -> dict[str, tuple[str, str]]:
-        """Every running unit of the sample service: name → machine and time of its start."""
+    def starts(self, *services: str) -> dict[str, tuple[str, str]]:
+        """Every running unit of these services: name → machine and time of its start."""
         found = {}
-        show = "systemctl show 'hello-*' --property=Id,ActiveState,ActiveEnterTimestampMonotonic"
+        units = " ".join(f"'{service}-*'" for service in services)
+        show = f"systemctl show {units} --property=Id,ActiveState,ActiveEnterTimestampMonotonic"
         for node in self.nodes:
             for block in self.node(node, show).split("\n\n"):
                 unit = dict(line.split("=", 1) for line in block.splitlines() if line)
@@ -176,6 +179,19 @@ class LabStack(ScratchStack):
         finally:
             stop.set()
             worker.join()
+
+
+@contextmanager
+def kept_up(stack: LabStack, request: pytest.FixtureRequest) -> Iterator[LabStack]:
+    """The stack, up for the length of a block; with `--keep` also after it."""
+    stack.configure()
+    try:
+        stack.up()
+        yield stack
+    finally:
+        if not request.config.getoption("--keep"):
+            stack.down()
+            stack.remove_config()
 
 
 @dataclass(frozen=True, kw_only=True)

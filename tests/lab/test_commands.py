@@ -20,9 +20,9 @@ class SecondUp:
 @pytest.fixture(scope="module")
 def second_up(stack: LabStack) -> SecondUp:
     """What an `up` says and does when nothing has changed."""
-    before = stack.starts()
+    before = stack.starts("hello")
     said = stack.up()
-    return SecondUp(said=said, before=before, after=stack.starts())
+    return SecondUp(said=said, before=before, after=stack.starts("hello"))
 
 
 def test_a_second_up_changes_nothing(second_up: SecondUp) -> None:

@@ -9,19 +9,19 @@ from tests.lab.stack import LabStack, failed
 
 
 def test_a_missing_image_is_found_before_anything_is_started(stack: LabStack) -> None:
-    before, units = stack.starts(), unit_names(stack)
+    before, units = stack.starts("hello"), unit_names(stack)
 
     with stack.refused(hello(image="team/nothing:9.9.9")):
         said = failed(stack.lab("up", stack.name))
 
     assert "image team/nothing:9.9.9 is not in the registry" in said
     assert "docker push localhost:5000/team/nothing:9.9.9" in said
-    assert stack.starts() == before
+    assert stack.starts("hello") == before
     assert unit_names(stack) == units
 
 
 def test_bad_input_is_refused_with_its_path_and_nothing_changes(stack: LabStack) -> None:
-    before, resources = stack.starts(), stack.azure_ids()
+    before, resources = stack.starts("hello"), stack.azure_ids()
 
     def wrong(config: dict[str, Any]) -> None:
         config["fleet:nodes"] = 4
@@ -33,7 +33,7 @@ def test_bad_input_is_refused_with_its_path_and_nothing_changes(stack: LabStack)
 
     for path in ("fleet:nodes", "fleet:services.hello.instnaces", "fleet:services.other.image"):
         assert path in said, "all problems at once"
-    assert stack.starts() == before
+    assert stack.starts("hello") == before
     assert stack.azure_ids() == resources
 
 

@@ -47,11 +47,11 @@ def failure(stack: LabStack) -> Failure:
             "env": {"PORT": "nonsense"},
         }
 
-    old, before = stack.served_by()["release"], stack.starts()
+    old, before = stack.served_by()["release"], stack.starts("hello")
     unhealthy = hello(http={"port": 8080, "health": "/nope"})
     with stack.steady_requests() as answers, stack.changed(unhealthy, crashing):
         said = failed(stack.lab("up", stack.name))
-        after = stack.starts()
+        after = stack.starts("hello")
     return Failure(
         old=old,
         said=said,

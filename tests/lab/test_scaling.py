@@ -7,16 +7,16 @@ from tests.lab.stack import LabStack
 
 
 def test_scaling_starts_and_stops_just_the_difference(stack: LabStack) -> None:
-    two = stack.starts()
+    two = stack.starts("hello")
 
     with stack.steady_requests() as answers:
         with stack.changed(hello(instances=3)):
             stack.up()
-            three = stack.starts()
+            three = stack.starts("hello")
             stack.configure(hello(instances=1))
             stack.up()
-            one = stack.starts()
-        again = stack.starts()
+            one = stack.starts("hello")
+        again = stack.starts("hello")
 
     assert answers.failures == []
     assert [len(two), len(three), len(one), len(again)] == [4, 6, 2, 4]

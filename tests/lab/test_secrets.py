@@ -7,20 +7,10 @@ import json
 import pytest
 
 from lab.paths import state_root
+from tests.lab.hiding_places import PLACES, leaked, material
 from tests.lab.stack import LabStack
 
 KEYS = ("admin", "host", "tls")
-PLACES = {
-    "etcd": "curl -fsS 'http://127.0.0.1:2379/v2/keys/?recursive=true&quorum=true'",
-    "fleet": "curl -fsS --unix-socket /var/run/fleet.sock http://fleet/fleet/v1/units",
-    "units": "sudo cat /{run,etc}/systemd/system/*.service /run/fleet/units/*",
-    "containers": "docker ps --all --quiet | xargs docker inspect",
-    "images": "docker image ls --quiet | xargs docker image inspect",
-    "processes": "sudo cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ | tr '\\0' '\\n'",
-    "journal": "sudo journalctl --no-pager --output=cat",
-    "custom data": "sudo cat /var/lib/waagent/CustomData /var/lib/lab-provisioning/CustomData",
-    "node settings": "cat /etc/fleet-node.conf /run/node.env",
-}
 
 
 @pytest.fixture(scope="module")
@@ -83,16 +73,3 @@ def test_an_app_gets_nothing_of_its_node(stack: LabStack) -> None:
     assert "/etc/hostname" in mounts, "this looked at something"
     for path in ("fleet-secrets", "docker.sock", "fleet.sock", "node.env", "/etc/ssl", "/opt"):
         assert path not in mounts
-
-
-def material(pem: str) -> list[str]:
-    """The secret part of a PEM file: lines that are neither its frame nor short."""
-    lines = [line for line in pem.splitlines() if "-----" not in line and len(line) >= 40]
-    if "OPENSSH" in pem:
-        lines = lines[1:]  # the first one is the same in every unencrypted key
-    assert lines, "a key has lines"
-    return lines
-
-
-def leaked(text: str, secrets: dict[str, list[str]]) -> list[str]:
-    return [name for name, lines in secrets.items() if any(line in text for line in lines)]

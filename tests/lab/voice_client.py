@@ -28,6 +28,7 @@ RESYNC_AFTER = 5.0
 """Seconds without a datagram that could be read, after which a client asks for a new counter."""
 VERSION = (1, 5, 0)
 
+Address = tuple[str, int]
 Fields = Mapping[int, int | bytes | str]
 Message = dict[int, int | bytes]
 
@@ -77,7 +78,9 @@ class VoiceClient:
         port: int = PORT,
         password: str = "",
         patience: float = 10.0,
+        source: str = "",
     ) -> None:
+        """`source` is the address to come from, by which a load balancer knows its clients."""
         self.name = name
         self.welcome = ""
         self.heard: list[Heard] = []
@@ -89,7 +92,8 @@ class VoiceClient:
         self._answered = threading.Event()
         self._lock = threading.Lock()
         self._closing = threading.Event()
-        self._control = _connect(address, port, patience)
+        self._source = (source, 0)
+        self._control = _connect((address, port), self._source, patience)
         self.certificate = self._control.getpeercert(binary_form=True)
         self._address = (address, port)
         self._media = self._open_media()
@@ -195,6 +199,7 @@ class VoiceClient:
     def _open_media(self) -> socket.socket:
         media = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         media.settimeout(0.5)
+        media.bind(self._source)
         media.connect(self._address)
         return media
 
@@ -248,12 +253,12 @@ class VoiceClient:
         self.heard.append(Heard(at=time.monotonic(), name=name, number=number, by_udp=by_udp))
 
 
-def _connect(address: str, port: int, patience: float) -> ssl.SSLSocket:
+def _connect(address: Address, source: Address, patience: float) -> ssl.SSLSocket:
     # Mumble's servers are known by their certificate itself, not by who signed it.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    connection = socket.create_connection((address, port), timeout=patience)
+    connection = socket.create_connection(address, timeout=patience, source_address=source)
     return context.wrap_socket(connection)
 
 

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.lab.applications.container import Container, running
+from tests.lab.dokuwiki import sign_in, write
 
 PASSWORD = 'pass "word" $1 ü'
 Start = Callable[..., AbstractContextManager[Container]]
@@ -50,27 +50,6 @@ def lms(start: Start) -> Iterator[Container]:
     with start(TITLE="Acme & Söhne", LANGUAGE="de", THEME="plum", CUSTOMER="acme") as lms:
         lms.wait_until_healthy()
         yield lms
-
-
-def token(page: httpx.Response) -> str:
-    """What proves to DokuWiki that a form comes from its own page."""
-    found = re.search(r'name="sectok" value="([^"]*)"', page.text)
-    assert found
-    return found[1]
-
-
-def sign_in(browser: httpx.Client, password: str) -> httpx.Response:
-    form = browser.get("/start?do=login")
-    return browser.post(
-        "/start?do=login",
-        data={"sectok": token(form), "do": "login", "u": "admin", "p": password},
-    )
-
-
-def write(browser: httpx.Client, page: str, text: str) -> httpx.Response:
-    form = browser.get(f"/{page}?do=edit")
-    hidden = dict(re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)"', form.text))
-    return browser.post(f"/{page}", data={**hidden, "wikitext": text, "do[save]": "1"})
 
 
 # a customer's own

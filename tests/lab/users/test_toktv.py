@@ -1,0 +1,188 @@
+"""Tok.tv's stack: its API by HTTPS and WebSocket, and calls by TCP and UDP."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import aiohttp
+import pytest
+
+from lab import access
+from lab.cloud.load_balancer.sources import seen_as
+from lab.scratch_stack import service
+from tests.lab.stack import LabStack, eventually
+from tests.lab.voice_client import PORT, VoiceClient
+from tests.lab.web import Browser, websockets
+
+API = "https://api.tok.tv"
+
+
+def test_all_three_instances_serve_the_api(toktv: LabStack) -> None:
+    met = set()
+    for _ in range(30):
+        with Browser(toktv, API) as stranger:
+            answer = stranger.get("/health")
+        assert answer.status_code == 200
+        assert set(answer.json()["checks"].values()) == {"ok"}, "the ticket key is one of them"
+        met.add(answer.headers["X-Instance"])
+
+    assert met == {"1", "2", "3"}
+
+
+def test_a_client_stays_with_the_instance_that_has_its_session(toktv: LabStack) -> None:
+    with Browser(toktv, API) as ada:
+        ada.put("/session", json={"name": "Ada"}).raise_for_status()
+        sessions = [ada.get("/session").json()["session"] for _ in range(20)]
+
+    assert {one["name"] for one in sessions} == {"Ada"}
+    assert sessions[-1]["visits"] == 21
+
+
+async def test_a_live_channel_passes_the_routers(toktv: LabStack) -> None:
+    with Browser(toktv, API) as ada:
+        ada.put("/session", json={"name": "Ada"}).raise_for_status()
+        live = ada.post("/rooms/lobby/ticket").raise_for_status().json()["live"]
+
+    async with (
+        websockets(toktv) as session,
+        session.ws_connect(f"wss://live.tok.tv{live}") as room,
+    ):
+        welcome = await told(room, "welcome")
+        await room.send_json({"text": "good evening"})
+        message = await told(room, "message")
+
+    assert welcome["you"] == "Ada"
+    assert message["text"] == "good evening"
+
+
+def test_a_clients_tcp_and_udp_reach_the_same_instance(toktv: LabStack) -> None:
+    """A datagram that reaches another instance than the control connection is not understood."""
+    instances = set()
+    for last in range(1, 13):
+        with call(toktv, "ada", source=f"127.0.3.{last}") as ada:
+            assert ada.has_media(), f"from 127.0.3.{last}"
+            instances.add(place(ada)["instance"])
+
+    assert instances == {"1", "2"}
+
+
+def test_every_router_takes_a_client_to_the_same_instance(toktv: LabStack) -> None:
+    met = set()
+    for address in access.nodes(toktv.name).values():
+        with VoiceClient(address, "ada") as ada:
+            assert ada.has_media(), f"by the router {address}"
+            met.add(place(ada)["instance"])
+
+    assert len(met) == 1
+
+
+class Call:
+    """Two clients on one instance, and where they come in."""
+
+    def __init__(self, stack: LabStack, one: VoiceClient, other: VoiceClient, source: str) -> None:
+        self.one, self.other = one, other
+        self.instance, self.node = place(one)["instance"], place(one)["node"]
+        self.entrance = next(
+            node
+            for node in stack.nodes
+            if stack.node(node, f"ss -Htn state established sport = :{PORT} dst {seen_as(source)}")
+        )
+
+    def goes_on(self) -> None:
+        """Fails unless each hears the other from now on, by UDP and without a gap."""
+        began = time.monotonic()
+        for here, there in ((self.one, self.other), (self.other, self.one)):
+            eventually(lambda: len(here.hears(there, since=began)) > 50, "a second's talk")  # noqa: B023 (called at once)
+            heard = here.hears(there, since=began)
+            assert all(frame.by_udp for frame in heard)
+            assert heard[-1].number - heard[0].number == len(heard) - 1, "some frames are lost"
+            assert here.ended is None
+
+
+@pytest.fixture
+def talk(toktv: LabStack) -> Iterator[Call]:
+    """A call that comes in by another machine than that where its instance runs."""
+    with ExitStack() as ending:
+        for last in range(1, 60):
+            source = f"127.0.4.{last}"
+            one = ending.enter_context(call(toktv, "ada", source=source))
+            other = ending.enter_context(call(toktv, "bob", source=source))
+            assert one.has_media()
+            assert other.has_media()
+            found = Call(toktv, one, other, source)
+            if found.entrance != found.node:
+                yield found
+                return
+            ending.close()
+        pytest.fail("no client enters by another machine than its instance's")
+
+
+def test_a_call_outlives_a_router_on_another_machine(toktv: LabStack, talk: Call) -> None:
+    talk.goes_on()
+
+    for node in set(toktv.nodes) - {talk.entrance}:
+        toktv.node(node, "sudo systemctl restart 'router-*'")
+
+    talk.goes_on()
+
+
+def test_a_call_outlives_changes_of_its_own_router(toktv: LabStack, talk: Call) -> None:
+    """An API instance that crashes and comes back is two new configurations for every router."""
+    crashed = next(one for one in toktv.instances("api"))
+    container = f"api-{crashed['release']}-{crashed['n']}"
+
+    toktv.node(crashed["machine"], f"docker kill {container}")
+    eventually(lambda: not is_announced(toktv, "api", crashed["n"]), "the routers leave it out")
+    eventually(lambda: is_announced(toktv, "api", crashed["n"]), "it is back")
+
+    talk.goes_on()
+
+
+def test_a_call_outlives_the_loss_of_the_other_instance(toktv: LabStack, talk: Call) -> None:
+    other = next(one for one in toktv.instances("voice") if str(one["n"]) != talk.instance)
+    container = f"voice-{other['release']}-{other['n']}"
+
+    toktv.node(other["machine"], f"docker kill {container}")
+    eventually(lambda: not is_announced(toktv, "voice", other["n"]), "the routers leave it out")
+    talk.goes_on()
+    eventually(lambda: is_announced(toktv, "voice", other["n"]), "it is back")
+
+    talk.goes_on()
+
+
+def test_a_published_port_comes_and_goes_with_the_config(toktv: LabStack) -> None:
+    url = f"http://{toktv.public_ip}:8080"
+
+    with toktv.changed(service("api", tcp=[{"port": 8080}])):
+        toktv.up()
+        with Browser(toktv, url) as anyone:
+            assert anyone.get("/health").status_code == 200
+
+    with pytest.raises(OSError, match="refused"), VoiceClient(toktv.public_ip, "ada", port=8080):
+        pass
+
+
+def call(stack: LabStack, name: str, *, source: str) -> VoiceClient:
+    return VoiceClient(stack.public_ip, name, source=source)
+
+
+def place(client: VoiceClient) -> dict[str, str]:
+    """Where a client is, as the server's welcome says: instance, node, release."""
+    return dict(re.findall(r"(\w+)=(\S+)", client.welcome))
+
+
+def is_announced(stack: LabStack, name: str, number: int) -> bool:
+    return any(one["announced"] for one in stack.instances(name) if one["n"] == number)
+
+
+async def told(room: aiohttp.ClientWebSocketResponse, kind: str) -> dict[str, Any]:
+    """The next event of a kind."""
+    while True:
+        event: dict[str, Any] = json.loads(await room.receive_str(timeout=10))
+        if event["type"] == kind:
+            return event
