@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
-from lab import containers, docker_daemon, images, readiness, recovery, stack_config
+from lab import containers, docker_daemon, images, readiness, recovery, stack_config, throwaway
 from lab.endpoints import find
 from lab.engine import Stack
+from lab.hint import hint
 from tools import build
 from tools.progress import StepFailed
 
@@ -34,7 +34,8 @@ def up(stack_name: str) -> None:
     images.push_missing(client, stack.outputs()["dataAccount"], wanted)
     _pulumi_up(stack)
     readiness.await_machines(stack_name, endpoints)
-    print(_hint(stack))
+    certificates = list(throwaway.certificate_files(stack_name).values())
+    print(hint(stack_name, stack.outputs(), certificates))
 
 
 def preview(stack_name: str) -> int:
@@ -55,33 +56,3 @@ def _pulumi_up(stack: Stack, *arguments: str) -> None:
             why=f"it ended with exit code {code}; its own words are above",
             advice="Mend what it says and run the same command again: it goes on where it stopped.",
         )
-
-
-def _hint(stack: Stack) -> str:
-    outputs: dict[str, Any] = stack.outputs()
-    address = outputs["publicIp"]
-    named = stack.name != "dev"
-    make = f" STACK={stack.name}" if named else ""
-    option = f" --stack {stack.name}" if named else ""
-    lab = ".venv/bin/python -m lab"
-    commands = {
-        f"make status{make}": "machines, units, services, addresses",
-        f"{lab} ssh{option} core-0": "a shell on a node",
-        f"{lab} logs{option} SERVICE": "what a service prints",
-        f"{lab} fault{option} kill core-0": "break a node and watch the cluster heal",
-        f"make up{make}": f"after a change of Pulumi.{stack.name}.yaml",
-        f"make down{make}": "stop it, and leave nothing behind",
-    }
-    width = max(map(len, commands))
-    lines = [f"    {command:{width}}   {text}" for command, text in commands.items()]
-    return "\n".join(
-        [
-            "",
-            "The cluster is up. Your services answer on",
-            "",
-            f"    http://{address}/",
-            "",
-            *lines,
-            "",
-        ]
-    )

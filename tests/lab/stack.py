@@ -36,6 +36,8 @@ class LabStack(ScratchStack):
 
     def __init__(self, name: str, *changes: Change, vnet: str, sample: str = "dev") -> None:
         super().__init__(name, setting(drainSeconds=DRAIN), *changes, vnet=vnet, sample=sample)
+        self.trusted: list[str] = []
+        """Certificates as PEM, besides those that the lab makes up."""
 
     # config
 
@@ -84,6 +86,11 @@ class LabStack(ScratchStack):
         return self.lab(
             "exec", "--", "pulumi", *arguments, "--stack", self.name, "--non-interactive"
         )
+
+    def set_secret(self, name: str, value: str) -> None:
+        """As a user does it: encrypted, into the stack's file."""
+        path = f"fleet:secrets.{name}"
+        succeeded(self.pulumi("config", "set", "--secret", "--path", path, value))
 
     def fault(self, kind: str, node: str) -> None:
         succeeded(self.lab("fault", "--stack", self.name, kind, node))

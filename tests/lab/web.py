@@ -82,7 +82,23 @@ def trust(stack: LabStack) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     for file in throwaway.certificate_files(stack.name).values():
         context.load_verify_locations(file)
+    for certificate in stack.trusted:
+        context.load_verify_locations(cadata=certificate)
     return context
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """A request that came to nothing, and when, on the monotonic clock."""
+
+    url: str
+    began: float
+    ended: float
+    what: str
+
+    def spans(self, moment: float) -> bool:
+        """Whether it was open at a moment."""
+        return self.began <= moment <= self.ended
 
 
 @dataclass
@@ -91,7 +107,7 @@ class Visits:
 
     answered: dict[str, int] = field(default_factory=dict)
     """How many requests were answered well, by address."""
-    failures: list[str] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
 
 
 @contextmanager
@@ -118,13 +134,14 @@ def _visit(stack: LabStack, url: str, visits: Visits, stop: threading.Event) -> 
 
 
 def _ask(browser: Browser, url: str, visits: Visits) -> None:
-    began = time.strftime("%H:%M:%S")
+    began = time.monotonic()
     try:
         answer = browser.get("")
     except httpx.HTTPError as error:
-        visits.failures.append(f"{began} {url}: {error!r}")
-        return
-    if answer.status_code == 200:
-        visits.answered[url] += 1
+        what = repr(error)
     else:
-        visits.failures.append(f"{began} {url}: {answer.status_code} {answer.text[:80]}")
+        if answer.status_code == 200:
+            visits.answered[url] += 1
+            return
+        what = f"{answer.status_code} {answer.text[:80]}"
+    visits.failures.append(Failure(url=url, began=began, ended=time.monotonic(), what=what))

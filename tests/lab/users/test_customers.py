@@ -8,7 +8,7 @@ from typing import Any
 
 from lab.scratch_stack import Change, Config
 from tests.lab.stack import LabStack, failed, succeeded
-from tests.lab.web import Browser, steady_visits
+from tests.lab.web import Browser, Failure, steady_visits
 
 SITES = {
     "acme": "https://acme.docebo.example",
@@ -126,6 +126,6 @@ def fleet_units(stack: LabStack) -> list[dict[str, Any]]:
     return found
 
 
-def assert_all_went_well(failures: list[str], answered: dict[str, int]) -> None:
+def assert_all_went_well(failures: list[Failure], answered: dict[str, int]) -> None:
     assert failures == []
     assert all(count > 10 for count in answered.values()), "there were visitors"

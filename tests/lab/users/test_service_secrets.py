@@ -67,12 +67,7 @@ def test_pulumi_keeps_them_encrypted_and_shows_none(
 def test_a_changed_secret_rolls_only_those_who_use_it(docebo: LabStack) -> None:
     before = docebo.starts("lms")
     try:
-        succeeded(
-            docebo.pulumi(
-                *("config", "set", "--secret", "--path"),
-                *("fleet:secrets.acme-admin", "another-password"),
-            )
-        )
+        docebo.set_secret("acme-admin", "another-password")
         docebo.up()
         after = docebo.starts("lms")
         with Browser(docebo, "https://acme.docebo.example") as admin:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from typing import Any
 
 import aiohttp
 import pytest
 
 from lab import access
-from lab.cloud.load_balancer.sources import seen_as
 from lab.scratch_stack import service
 from tests.lab.stack import LabStack, eventually
-from tests.lab.voice_client import PORT, VoiceClient
+from tests.lab.users.calls import Call, call_where, place
+from tests.lab.voice_client import VoiceClient
 from tests.lab.web import Browser, websockets
 
 API = "https://api.tok.tv"
@@ -81,45 +78,11 @@ def test_every_router_takes_a_client_to_the_same_instance(toktv: LabStack) -> No
     assert len(met) == 1
 
 
-class Call:
-    """Two clients on one instance, and where they come in."""
-
-    def __init__(self, stack: LabStack, one: VoiceClient, other: VoiceClient, source: str) -> None:
-        self.one, self.other = one, other
-        self.instance, self.node = place(one)["instance"], place(one)["node"]
-        self.entrance = next(
-            node
-            for node in stack.nodes
-            if stack.node(node, f"ss -Htn state established sport = :{PORT} dst {seen_as(source)}")
-        )
-
-    def goes_on(self) -> None:
-        """Fails unless each hears the other from now on, by UDP and without a gap."""
-        began = time.monotonic()
-        for here, there in ((self.one, self.other), (self.other, self.one)):
-            eventually(lambda: len(here.hears(there, since=began)) > 50, "a second's talk")  # noqa: B023 (called at once)
-            heard = here.hears(there, since=began)
-            assert all(frame.by_udp for frame in heard)
-            assert heard[-1].number - heard[0].number == len(heard) - 1, "some frames are lost"
-            assert here.ended is None
-
-
 @pytest.fixture
 def talk(toktv: LabStack) -> Iterator[Call]:
     """A call that comes in by another machine than that where its instance runs."""
-    with ExitStack() as ending:
-        for last in range(1, 60):
-            source = f"127.0.4.{last}"
-            one = ending.enter_context(call(toktv, "ada", source=source))
-            other = ending.enter_context(call(toktv, "bob", source=source))
-            assert one.has_media()
-            assert other.has_media()
-            found = Call(toktv, one, other, source)
-            if found.entrance != found.node:
-                yield found
-                return
-            ending.close()
-        pytest.fail("no client enters by another machine than its instance's")
+    with call_where(toktv, lambda call: call.entrance != call.node) as found:
+        yield found
 
 
 def test_a_call_outlives_a_router_on_another_machine(toktv: LabStack, talk: Call) -> None:
@@ -169,11 +132,6 @@ def test_a_published_port_comes_and_goes_with_the_config(toktv: LabStack) -> Non
 
 def call(stack: LabStack, name: str, *, source: str) -> VoiceClient:
     return VoiceClient(stack.public_ip, name, source=source)
-
-
-def place(client: VoiceClient) -> dict[str, str]:
-    """Where a client is, as the server's welcome says: instance, node, release."""
-    return dict(re.findall(r"(\w+)=(\S+)", client.welcome))
 
 
 def is_announced(stack: LabStack, name: str, number: int) -> bool:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from lab import stack_config, throwaway
 from tests.unit.lab.providers.fake_cloud import TOKEN, FakeCloud, serving
-from tests.unit.lab.providers.pulumi_stack import PulumiStack
+from tests.unit.lab.providers.pulumi_stack import PASSPHRASE, PulumiStack
 from tests.unit.program import pem
 from tests.unit.program.recorded_stack import PROJECT
 
@@ -74,6 +75,30 @@ def test_a_sample_stack_is_refused_with_what_to_set_and_then_it_is_fine(
     assert "throw-away" not in outcome.text
     # of a host that redirects to HTTPS
     assert "globex.docebo.example redirects to HTTPS, and no certificate" in outcome.text
+
+
+@pytest.mark.parametrize(("sample", "secrets"), [("toktv", 2), ("docebo", 3)])
+def test_the_lab_lends_a_sample_stack_the_secrets_that_it_lacks(
+    engine: PulumiStack,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    sample: str,
+    secrets: int,
+) -> None:
+    use(sample, tmp_path)
+    before = (tmp_path / "project/Pulumi.test.yaml").read_text()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "lab"))
+    monkeypatch.setattr(stack_config, "PROJECT", tmp_path / "project")
+
+    lent = throwaway.config_file("test", PASSPHRASE)
+    engine.environment["PULUMI_OPTION_CONFIG_FILE"] = str(lent)
+    outcome = engine.run("preview", "--non-interactive", "--diff")
+
+    assert outcome.succeeded, outcome.text
+    assert "no certificate in" not in outcome.text, "the one that was made up is for all hosts"
+    assert len(throwaway.made_up("test")) == secrets
+    assert not any(value in outcome.text for value in throwaway.made_up("test").values())
+    assert (tmp_path / "project/Pulumi.test.yaml").read_text() == before
 
 
 def test_bad_input_is_told_all_at_once_with_path_and_value(

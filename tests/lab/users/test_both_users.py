@@ -1,0 +1,76 @@
+"""Both users at once: calls and web traffic go on while everything around them changes."""
+
+from __future__ import annotations
+
+import datetime
+import socket
+import ssl
+import time
+
+from components.credentials import new_certificate
+from tests.lab.stack import LabStack, eventually
+from tests.lab.users.calls import call_where
+from tests.lab.users.test_customers import HOOLI, SITES, customers
+from tests.lab.web import steady_visits, trust
+
+API = "https://api.tok.tv/health"
+VICTIM = "core-2"
+"""The machine of both stacks that is killed; the call is elsewhere."""
+
+
+def test_nobody_notices_what_changes_around_them(toktv: LabStack, docebo: LabStack) -> None:
+    """A customer comes, a customer goes, a certificate changes, a machine of each stack dies."""
+    renewed = certificate("*.docebo.example", "*.acme.example")
+    docebo.trusted.append(renewed)
+    with (
+        call_where(toktv, lambda call: VICTIM not in (call.node, call.entrance)) as talk,
+        steady_visits(toktv, API) as of_toktv,
+        steady_visits(docebo, *SITES.values()) as of_docebo,
+    ):
+        docebo.configure(customers(hooli=HOOLI))
+        docebo.up()
+        talk.goes_on()
+        docebo.configure()
+        docebo.up()
+        talk.goes_on()
+
+        docebo.set_secret("docebo-certificate", renewed)
+        docebo.up()
+        assert shown_certificate(docebo, "acme.docebo.example") in renewed
+        talk.goes_on()
+
+        killed = time.monotonic()
+        for stack in (toktv, docebo):
+            stack.fault("kill", VICTIM)
+        eventually(lambda: serving(docebo, "lms-acme") == 2, "acme's instances are elsewhere")
+        eventually(lambda: serving(docebo, "lms-globex") == 2, "globex's, too")
+        eventually(lambda: serving(docebo, "lms-initech") == 1, "and initech's")
+        talk.goes_on()
+
+    failures = [one for one in of_toktv.failures + of_docebo.failures if not one.spans(killed)]
+    assert failures == []
+    assert all(count > 100 for count in (of_toktv.answered | of_docebo.answered).values())
+    for stack in (toktv, docebo):
+        stack.fault("start", VICTIM)
+
+
+def certificate(*hosts: str) -> str:
+    key, own = new_certificate(hosts, [], datetime.datetime.now(datetime.UTC))
+    return own + key
+
+
+def shown_certificate(stack: LabStack, host: str) -> str:
+    """As PEM."""
+    context = trust(stack)
+    with (
+        socket.create_connection((stack.public_ip, 443), timeout=10) as connection,
+        context.wrap_socket(connection, server_hostname=host) as secured,
+    ):
+        shown = secured.getpeercert(binary_form=True)
+    assert shown
+    return ssl.DER_cert_to_PEM_cert(shown).strip()
+
+
+def serving(stack: LabStack, service: str) -> int:
+    """How many instances serve on machines that are alive."""
+    return sum(one["announced"] for one in stack.instances(service) if one["machine"] != VICTIM)

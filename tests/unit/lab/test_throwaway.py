@@ -1,0 +1,122 @@
+"""Secrets that the lab makes up for a config that names some and holds none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lab import stack_config, throwaway
+from settings.certificates import read
+from tools.progress import StepFailed
+
+SALT = "v1:Zq+W4fiafI4=:v1:gvqzIvyx+wSy74kD:2MMH3Sifyouc1EGQu1IRyUEiNgGKtA=="
+
+
+@pytest.fixture(autouse=True)
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setattr(stack_config, "PROJECT", tmp_path)
+
+
+def write(*, salt: str | None = SALT, **settings: Any) -> None:
+    document: dict[str, Any] = {"config": {f"fleet:{key}": one for key, one in settings.items()}}
+    if salt:
+        document["encryptionsalt"] = salt
+    stack_config.path("s").write_text(yaml.safe_dump(document))
+
+
+def lent() -> dict[str, Any]:
+    file = throwaway.config_file("s", "lab")
+    assert file
+    found: dict[str, Any] = yaml.safe_load(file.read_text())["config"]["fleet:secrets"]
+    return found
+
+
+def test_a_config_that_lacks_nothing_is_taken_as_it_is() -> None:
+    write(services={"hello": {"image": "a:1"}})
+
+    assert throwaway.config_file("s", "lab") is None
+
+
+def test_services_and_customers_get_what_they_name() -> None:
+    acme = {"secrets": {"B": "of-acme"}}
+    write(services={"lms": {"secrets": {"A": "of-all"}, "customers": {"acme": acme}}})
+
+    assert lent().keys() == {"of-all", "of-acme"}
+    assert len(set(throwaway.made_up("s").values())) == 2
+
+
+def test_what_the_config_holds_is_left_alone() -> None:
+    own = {"secure": "v1:own"}
+    write(services={"a": {"secrets": {"A": "own", "B": "other"}}}, secrets={"own": own})
+
+    assert lent()["own"] == own
+    assert throwaway.made_up("s").keys() == {"other"}
+
+
+def test_a_value_stays_the_same_for_as_long_as_it_is_wanted() -> None:
+    write(services={"a": {"secrets": {"A": "one"}}})
+    lent()
+    before = throwaway.made_up("s")["one"]
+
+    write(services={"a": {"secrets": {"A": "one", "B": "two"}}})
+    lent()
+
+    assert throwaway.made_up("s")["one"] == before
+
+
+def test_a_certificate_is_for_all_hosts_and_for_those_to_come() -> None:
+    site = {"http": {"hosts": ["www.one.example"]}, "customers": {"a": {"hosts": ["two.example"]}}}
+    write(services={"s": site}, certificates={"any": {"secret": "pem"}})
+    lent()
+
+    contents = read(throwaway.made_up("s")["pem"])
+
+    assert contents.hosts == ("*.one.example", "two.example")
+
+
+def test_a_host_belongs_to_the_certificate_that_is_named_after_it() -> None:
+    hosts = ["www.acme.example", "www.globex.example", "www.else.example"]
+    write(
+        services={"s": {"http": {"hosts": hosts}}},
+        certificates={"acme": {"secret": "a"}, "globex": {"secret": "g"}},
+    )
+    lent()
+
+    made = {name: read(pem).hosts for name, pem in throwaway.made_up("s").items()}
+
+    assert made == {"a": ("*.acme.example", "*.else.example"), "g": ("*.globex.example",)}
+
+
+def test_what_is_made_up_is_for_its_owner_only() -> None:
+    write(services={"a": {"secrets": {"A": "one"}}})
+    file = throwaway.config_file("s", "lab")
+
+    assert file
+    assert {one.stat().st_mode & 0o777 for one in file.parent.iterdir()} == {0o600}
+
+
+def test_nothing_is_left_of_a_stack_that_is_gone() -> None:
+    write(services={"a": {"secrets": {"A": "one"}}})
+    lent()
+
+    throwaway.forget("s")
+
+    assert throwaway.made_up("s") == {}
+
+
+def test_a_stack_with_another_kind_of_encryption_is_refused_by_name() -> None:
+    write(salt=None, services={"a": {"secrets": {"A": "one"}}})
+
+    with pytest.raises(StepFailed, match="no encryptionsalt"):
+        throwaway.config_file("s", "lab")
+
+
+@pytest.mark.parametrize("services", [None, [], "x", {"a": 1}, {"a": {"secrets": ["x"]}}])
+def test_nonsense_is_the_programs_to_refuse(services: object) -> None:
+    write(services=services)
+
+    assert throwaway.config_file("s", "lab") is None
