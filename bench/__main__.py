@@ -18,6 +18,7 @@ from docker.errors import DockerException
 from bench import cold, machine, references, table
 from bench.figures import Report, Result
 from bench.measures import (
+    customers,
     first_up,
     idle_memory,
     new_release,
@@ -46,8 +47,9 @@ MEASURES: dict[str, Callable[[Session], Iterator[Result]]] = {
     "requests": requests.measure,
     "router-reaction": router_reaction.measure,
     "new-release": new_release.measure,
+    "customers": customers.measure,
 }
-"""What needs the running stack, in this order: the last leaves another release behind."""
+"""What needs the running stack, in this order: the last two leave other units behind."""
 PROBLEMS = (StepFailed, ClusterError, DockerException, httpx.HTTPError, OSError)
 """What may go wrong with one measurement; the others are made all the same."""
 

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 from bench.figures import Figure, Reference, Result
 from bench.session import Session
@@ -30,7 +31,36 @@ INSTANCE = f"{SERVICES}/{NAME}/instances/bench-1"
 ROUTE = json.dumps({"hosts": [HOST], "http": True, "health": "/health", "tcp": [], "udp": []})
 
 
+@dataclass(frozen=True, kw_only=True)
+class Reactions:
+    """In milliseconds, as long as the slowest router took."""
+
+    appeared: tuple[float, ...]
+    vanished: tuple[float, ...]
+    direct: Reference
+
+
 def measure(session: Session) -> Iterator[Result]:
+    found = react(session)
+    yield Figure(
+        title="key written, until all routers serve it",
+        unit="ms",
+        samples=found.appeared,
+        limit=LIMIT,
+        references=(found.direct,),
+        note="the slowest of three routers, with the write itself",
+    )
+    yield Figure(
+        title="key removed, until no router serves it",
+        unit="ms",
+        samples=found.vanished,
+        limit=LIMIT,
+        references=(found.direct,),
+    )
+
+
+def react(session: Session) -> Reactions:
+    """Announce an instance and take it back, several times."""
     stack = session.stack
     announced = next(one["address"] for one in stack.instances() if one["announced"])
     instance = json.dumps({"http": announced, "tcp": {}, "udp": {}, "node": "bench"})
@@ -55,21 +85,7 @@ def measure(session: Session) -> Iterator[Result]:
         finally:
             _clean_up(apis.etcd)
     direct = Reference(title="one request to the app itself", value=sorted(beside)[TIMES // 2])
-    yield Figure(
-        title="key written, until all routers serve it",
-        unit="ms",
-        samples=tuple(appeared),
-        limit=LIMIT,
-        references=(direct,),
-        note="the slowest of three routers, with the write itself",
-    )
-    yield Figure(
-        title="key removed, until no router serves it",
-        unit="ms",
-        samples=tuple(vanished),
-        limit=LIMIT,
-        references=(direct,),
-    )
+    return Reactions(appeared=tuple(appeared), vanished=tuple(vanished), direct=direct)
 
 
 def _until(routers: Sequence[str], wanted: int) -> float:
