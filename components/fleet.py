@@ -146,7 +146,8 @@ class Fleet(pulumi.ComponentResource):
             parent=self,
             after=[ready],
         )
-        certificates = node.command(
+        # No service waits for it: one certificate that can't be loaded would hold up all of them.
+        node.command(
             f"{name}-certificates",
             "certificates",
             with_references(
@@ -168,7 +169,7 @@ class Fleet(pulumi.ComponentResource):
                 service.name,
                 ServiceArgs(
                     node=node,
-                    after=[platform, certificates],
+                    after=[platform],
                     service=service,
                     references=args.references,
                     drain_seconds=args.drain_seconds,

@@ -119,11 +119,11 @@ def test_a_stack_without_certificates_takes_away_those_it_had(stack: Recorded) -
     assert order(stack, "fleet-certificates") == {"certificates": {}}
 
 
-def test_certificates_are_told_before_services_and_after_the_platform(told: Recorded) -> None:
+def test_certificate_that_fails_holds_up_no_service(told: Recorded) -> None:
     certificates = told.one(COMMAND, "fleet-certificates")
 
     assert told.one(COMMAND, "fleet-platform").urn in certificates.dependencies
-    assert certificates.urn in told.one(COMMAND, "lms-acme-rollout").dependencies
+    assert certificates.urn not in told.one(COMMAND, "lms-acme-rollout").dependencies
 
 
 def test_machines_do_not_wait_for_secrets_of_services(told: Recorded) -> None:
