@@ -1,11 +1,12 @@
 """The door: `python3 -m cluster VERB`, the desired state as JSON on standard input.
 
-bootstrap   find this node's place in the etcd cluster, write etcd's environment file
-wait        until etcd and fleet stand
-platform    the registry and the routers, on every machine
-apply       roll a service out
-remove      drain a service and take it away
-status      print the cluster as JSON
+bootstrap     find this node's place in the etcd cluster, write etcd's environment file
+wait          until etcd and fleet stand
+platform      the registry and the routers, on every machine
+certificates  those that the routers serve hosts with
+apply         roll a service out
+remove        drain a service and take it away
+status        print the cluster as JSON
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from cluster.bootstrap.blob import Blob
 from cluster.bootstrap.decide import Me
 from cluster.bootstrap.formed import mark_formed
 from cluster.bootstrap.run import Bootstrap, environment_file, write_environment
+from cluster.certificates import certificates
 from cluster.clock import SystemClock
 from cluster.environment import Environment
 from cluster.errors import ClusterError, Interrupted
@@ -90,6 +92,14 @@ class Program:
             holder=self._node.node,
         )
 
+    def certificates(self) -> None:
+        certificates(
+            desired.certificates(sys.stdin.read()),
+            etcd=self._etcd(),
+            clock=self._clock,
+            progress=self._progress,
+        )
+
     def apply(self) -> None:
         apply(
             desired.service(sys.stdin.read()),
@@ -140,6 +150,7 @@ def main(arguments: list[str]) -> int:
             "bootstrap": program.bootstrap,
             "wait": program.wait,
             "platform": program.platform,
+            "certificates": program.certificates,
             "apply": program.apply,
             "remove": program.remove,
             "status": program.status,

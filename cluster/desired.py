@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 from cluster.errors import ClusterError
 from cluster.fields import Fields
+from cluster.router.certificate_keys import NAME as CERTIFICATE_NAME
+from cluster.router.certificate_keys import parse_source
+from cluster.router.entries import Malformed
 
 # Leaves room in a unit's name (256) for the release and the instance.
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
@@ -74,6 +77,14 @@ class Platform:
 
 
 @dataclass(kw_only=True, frozen=True)
+class Certificates:
+    """Every certificate that routers shall have, and how long to wait for them."""
+
+    sources: Mapping[str, str]  # by name, as JSON with sorted keys: equal sources are equal texts
+    timeout: float = 60.0
+
+
+@dataclass(kw_only=True, frozen=True)
 class ClusterSize:
     """How many machines shall be there, and for how long to wait for them."""
 
@@ -124,6 +135,25 @@ def platform(text: str) -> Platform:
     for key in wanted.units:
         if key not in wanted.images:
             units.problem(key, "has no image of the same name in images")
+    _finish(top)
+    return wanted
+
+
+def certificates(text: str) -> Certificates:
+    """The input of `certificates`. What routers could not read is refused here."""
+    top = _read(text)
+    named = top.object("certificates")
+    wanted = Certificates(
+        sources={name: json.dumps(source, sort_keys=True) for name, source in named.raw.items()},
+        timeout=top.number("timeout", default=60.0),
+    )
+    for name, source in named.raw.items():
+        if not CERTIFICATE_NAME.fullmatch(name):
+            named.problem(name, "must be 1 to 60 characters of a-z, 0-9 and -")
+        try:
+            parse_source(source)
+        except Malformed as error:
+            named.problem(name, f"is no certificate: {error}")
     _finish(top)
     return wanted
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cluster.errors import ClusterError
 from cluster.etcd import Etcd
 
 ROUTERS = "/routers"
+# What a router leaves out: "/services/x/route: why; /certificates/y: why".
+_KEY = r"/(?:services|certificates)/\S+?: "
+_PROBLEM = re.compile(rf"(?P<key>{_KEY})(?P<reason>.+?)(?:; (?={_KEY})|$)", re.S)
 
 
 @dataclass(kw_only=True, frozen=True)
@@ -20,6 +24,20 @@ class Router:
     node: str
     applied: int  # its running nginx reflects /services up to this index
     error: str | None
+
+    @property
+    def problems(self) -> Mapping[str, str]:
+        """What it has to leave out, by key in etcd. Empty also if the error is of another kind:
+        then it applies nothing new."""
+        text = self.error or ""
+        if not _PROBLEM.match(text):
+            return {}
+        return {match["key"][:-2]: match["reason"] for match in _PROBLEM.finditer(text)}
+
+    @property
+    def trouble(self) -> str | None:
+        """Why it applies nothing new, if so."""
+        return None if self.problems else self.error
 
 
 def read_routers(etcd: Etcd) -> tuple[Router, ...]:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from cluster.etcd import Etcd
+from cluster.errors import ClusterError
+from cluster.etcd import Etcd, Node
 from cluster.fleet import Fleet
+from cluster.lock import LOCKS
 from cluster.membership import Membership
-from cluster.routers import read_routers
-from cluster.service_keys import SERVICES, parse
-from cluster.view import Instance, View, make_view
+from cluster.router.certificate_keys import CERTIFICATES, read_sources
+from cluster.routers import Router, read_routers
+from cluster.service_keys import SERVICES, ServiceRecord, parse
+from cluster.service_status import service_status
+from cluster.view import make_view
 
 
 def status(etcd: Etcd, fleet: Fleet, membership: Membership, address: str) -> dict[str, Any]:
@@ -18,15 +23,15 @@ def status(etcd: Etcd, fleet: Fleet, membership: Membership, address: str) -> di
     routers = read_routers(etcd)
     members = membership.survey([address])
     nodes = {router.machine_id: router.node for router in routers}
-    found = etcd.find(SERVICES, recursive=True)
-    records = {node.name: parse(node) for node in found.node.nodes} if found else {}
-    views = [
-        make_view(
+    locked = {lock.name for lock in _below(etcd, LOCKS)}
+    records, unreadable = _records(etcd)
+    views = {
+        name: make_view(
             name, units=units, states=states, machines=machines, routers=routers, record=record
         )
         for name, record in records.items()
-    ]
-    ours = {unit for view in views for i in view.instances for unit in (i.app, i.announce)}
+    }
+    ours = {unit for view in views.values() for i in view.instances for unit in (i.app, i.announce)}
     return {
         "machines": [
             {
@@ -45,7 +50,10 @@ def status(etcd: Etcd, fleet: Fleet, membership: Membership, address: str) -> di
             {"node": router.node, "applied": router.applied, "error": router.error}
             for router in routers
         ],
-        "services": [_service(name, view) for name, view in zip(records, views, strict=True)],
+        "services": [
+            service_status(name, view, is_locked=name in locked) for name, view in views.items()
+        ],
+        "certificates": list(_certificates(etcd, routers)),
         "units": [
             {
                 "name": state.name,
@@ -55,35 +63,49 @@ def status(etcd: Etcd, fleet: Fleet, membership: Membership, address: str) -> di
             for state in states
             if state.name not in ours
         ],
+        "trouble": [*unreadable, *_routers_trouble(routers)],
     }
 
 
-def _service(name: str, view: View) -> dict[str, Any]:
-    current = view.record.current
-    entry = view.record.ledger.get(current) if current else None
-    return {
-        "name": name,
-        "release": current,
-        "image": entry.image if entry else None,
-        "wanted": entry.instances if entry else None,
-        "instances": [_instance(view, instance) for instance in view.present()],
-        "releases": sorted(
-            (
-                {"release": e.release, "image": e.image, "outcome": e.outcome, "at": e.finished}
-                for e in view.record.ledger.values()
-            ),
-            key=lambda entry: entry["at"],
-        ),
-    }
+def _below(etcd: Etcd, directory: str) -> Sequence[Node]:
+    found = etcd.find(directory, recursive=True)
+    return found.node.nodes if found else ()
 
 
-def _instance(view: View, instance: Instance) -> dict[str, Any]:
-    state = instance.app_states[0] if instance.app_states else None
-    return {
-        "n": instance.id.n,
-        "release": instance.id.release,
-        "machine": view.node(instance.machine_id) if instance.machine_id else None,
-        "state": f"{state.active} ({state.sub})" if state else "not loaded",
-        "address": instance.announced.address if instance.announced else None,
-        "announced": instance.announced is not None,
-    }
+def _records(etcd: Etcd) -> tuple[dict[str, ServiceRecord], list[str]]:
+    """The services by name, and what can't be read: one broken key must not hide the others."""
+    records, unreadable = {}, []
+    for node in _below(etcd, SERVICES):
+        try:
+            records[node.name] = parse(node)
+        except ClusterError as error:
+            unreadable.append(str(error))
+    return records, unreadable
+
+
+def _certificates(etcd: Etcd, routers: Sequence[Router]) -> Iterator[dict[str, Any]]:
+    """Each certificate, and why which router does not serve with it. `hosts` is empty for one of
+    another vault: only the certificate itself names them."""
+    found = etcd.find(CERTIFICATES, recursive=True)
+    sources, _ = read_sources(found.node if found else None)
+    for node in found.node.nodes if found else ():
+        source = sources.get(node.name)
+        yield {
+            "name": node.name,
+            "source": str(source) if source else None,
+            "hosts": list(source.hosts) if source else [],
+            "problems": {
+                router.node: reason
+                for router in routers
+                if (reason := router.problems.get(node.key) or router.trouble)
+            },
+        }
+
+
+def _routers_trouble(routers: Sequence[Router]) -> Iterator[str]:
+    """Those that apply nothing new. What one leaves out is with its service or certificate."""
+    if not routers:
+        yield "no router is alive"
+    for router in routers:
+        if router.trouble:
+            yield f"the router on {router.node} applies nothing new: {router.trouble}"

@@ -146,7 +146,7 @@ class Fleet(pulumi.ComponentResource):
             parent=self,
             after=[ready],
         )
-        # Beside the services: one that can't be loaded holds up none of them.
+        # No service waits for it: one certificate that can't be loaded would hold up all of them.
         node.command(
             f"{name}-certificates",
             "certificates",

@@ -11,6 +11,10 @@ from lab.endpoints import find
 from lab.engine import Stack
 from tools.progress import StepFailed
 
+MOST_INSTANCES = 40
+"""More of them are no glance any more. What is wrong with any is told all the same."""
+MOST_HOSTS = 2
+
 
 def status(stack_name: str) -> str:
     """Machines, platform, services and addresses of a stack as text."""
@@ -23,30 +27,42 @@ def status(stack_name: str) -> str:
         cluster = access.ask_cluster(stack_name)
         trouble = ""
     except (StepFailed, subprocess.TimeoutExpired) as error:
-        cluster, trouble = {}, f"\nThe cluster itself does not answer: {error}"
-    return "\n".join(
-        [
-            f"Stack {stack_name}: http://{outputs.get('publicIp', '?')}/",
-            "",
-            table(
-                ("MACHINE", "ADDRESS", "POWER", "MODEL", "ETCD", "FLEET", "ROUTER"),
-                _machines(machines, cluster),
-            ),
-            "",
-            table(
-                ("SERVICE", "RELEASE", "IMAGE", "INSTANCE", "MACHINE", "STATE", "ADDRESS"),
-                _instances(cluster),
-            ),
-            "",
-            table(
-                ("PLATFORM UNIT", "MACHINE", "STATE"),
-                sorted((one["name"], one["machine"], one["state"]) for one in cluster["units"])
-                if cluster
-                else [],
-            ),
-            trouble,
-        ]
-    ).rstrip()
+        cluster, trouble = {}, f"the cluster itself does not answer: {error}"
+    return f"Stack {stack_name}: http://{outputs.get('publicIp', '?')}/\n\n" + picture(
+        machines, cluster, [trouble] if trouble else []
+    )
+
+
+def picture(
+    machines: list[dict[str, Any]], cluster: dict[str, Any], trouble: Iterable[str] = ()
+) -> str:
+    """The machines as Azure sees them, and what `fleet-cluster status` says, as tables. What
+    needs a look comes last, where the eye is."""
+    services = cluster.get("services", [])
+    parts = [
+        table(
+            ("MACHINE", "ADDRESS", "POWER", "MODEL", "ETCD", "FLEET", "ROUTER"),
+            _machines(machines, cluster),
+        ),
+        table(
+            ("SERVICE", "CUSTOMER", "STATE", "READY", "RELEASE", "IMAGE", "REACHED BY"),
+            map(_service, services),
+        ),
+        _instances(services),
+    ]
+    if certificates := cluster.get("certificates"):
+        parts.append(
+            table(("CERTIFICATE", "HOSTS", "FROM", "ROUTERS"), map(_certificate, certificates))
+        )
+    parts.append(
+        table(
+            ("PLATFORM UNIT", "MACHINE", "STATE"),
+            sorted((one["name"], one["machine"], one["state"]) for one in cluster.get("units", [])),
+        )
+    )
+    if found := [*trouble, *_trouble(cluster)]:
+        parts.append("\n  ".join(["TROUBLE", *found]))
+    return "\n\n".join(parts)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -72,19 +88,59 @@ def _machines(machines: list[dict[str, Any]], cluster: dict[str, Any]) -> Iterab
             one["model"],
             "healthy" if one["ip"] in in_etcd else "no",
             "listed" if one["ip"] in in_fleet else "no",
-            "no" if router is None else router.get("error") or "current",
+            "no" if router is None else "troubled" if router.get("error") else "current",
         )
 
 
-def _instances(cluster: dict[str, Any]) -> Iterable[tuple[str, ...]]:
+def _service(service: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        service["name"],
+        service["customer"] or "-",
+        service["state"],
+        f"{service['ready']}/{service['wanted'] or '?'}",
+        service["release"] or "-",
+        service["image"] or "-",
+        _some(service["reached"]) + (" (sticky)" if service["sticky"] else ""),
+    )
+
+
+def _instances(services: list[dict[str, Any]]) -> str:
+    rows = [
+        (
+            f"{service['name']}-{one['release']}@{one['n']}",
+            one["machine"] or "-",
+            one["state"],
+            one["address"] or "not announced",
+        )
+        for service in services
+        for one in service["instances"]
+    ]
+    if len(rows) > MOST_INSTANCES:
+        return f"{len(rows)} instances: `fleet-cluster status` on a node lists them all."
+    return table(("INSTANCE", "MACHINE", "STATE", "ADDRESS"), rows)
+
+
+def _certificate(certificate: dict[str, Any]) -> tuple[str, ...]:
+    bad = sorted(certificate["problems"])
+    return (
+        certificate["name"],
+        _some(certificate["hosts"]) or "those it names",
+        certificate["source"] or "-",
+        f"not on {', '.join(bad)}" if bad else "all",
+    )
+
+
+def _some(texts: Sequence[str]) -> str:
+    """As many as a line can hold: a customer may have dozens of hosts."""
+    shown = " ".join(texts[:MOST_HOSTS])
+    return f"{shown} +{len(texts) - MOST_HOSTS}" if len(texts) > MOST_HOSTS else shown
+
+
+def _trouble(cluster: dict[str, Any]) -> Iterable[str]:
+    yield from cluster.get("trouble", [])
+    for certificate in cluster.get("certificates", []):
+        for node, reason in sorted(certificate["problems"].items()):
+            yield f"certificate {certificate['name']} on {node}: {reason}"
     for service in cluster.get("services", []):
-        for one in service["instances"]:
-            yield (
-                service["name"],
-                one["release"],
-                service["image"] or "-",
-                str(one["n"]),
-                one["machine"] or "-",
-                one["state"],
-                one["address"] or "not announced",
-            )
+        for line in service["trouble"]:
+            yield f"{service['name']}: {line}"

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.unit.announce.sidekick import Container, Sidekick
+from tests.unit.router.backends import Backend, serving
 from tests.unit.router.harness import EtcdServer, empty, running_etcd
 
 
@@ -18,3 +21,27 @@ def etcd(etcd_server: EtcdServer) -> EtcdServer:
     """An etcd that holds only what every cluster has."""
     empty(etcd_server)
     return etcd_server
+
+
+@pytest.fixture
+def container(tmp_path: Path) -> Iterator[Container]:
+    container = Container(tmp_path)
+    yield container
+    container.process.kill()
+    container.process.wait()
+
+
+@pytest.fixture
+def sidekick(etcd: EtcdServer, container: Container) -> Iterator[Sidekick]:
+    sidekick = Sidekick(etcd, container)
+    yield sidekick
+    if sidekick.process is not None:
+        sidekick.process.terminate()
+        sidekick.process.wait(30)
+
+
+@pytest.fixture
+def app() -> Iterator[Backend]:
+    app = Backend("app")
+    with serving(app):
+        yield app

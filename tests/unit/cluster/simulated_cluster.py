@@ -27,6 +27,7 @@ class Weather:
     unhealthy: set[str] = field(default_factory=set)  # words in an app unit that never gets well
     failing: dict[str, int] = field(default_factory=dict)  # word in a unit → fails so many times
     stuck_routers: set[str] = field(default_factory=set)  # machine ids
+    left_out: dict[str, str] = field(default_factory=dict)  # machine id → what its router can't use
 
 
 class SimulatedCluster(SimulatedFleet):
@@ -222,7 +223,8 @@ class SimulatedCluster(SimulatedFleet):
                 if error is None:
                     self._routing[machine] = keys
                     self._read[machine] = (self.clock.now(), self.etcd.index, self._announced())
-                value = {"node": machine[:4], "applied": index, "error": error}
+                told = error or self.weather.left_out.get(machine)
+                value = {"node": machine[:4], "applied": index, "error": told}
                 self.etcd.put(f"/routers/{machine}", json.dumps(value), ttl=15)
             for key in self._routing.get(machine, frozenset()):
                 self._send_request(machine, key)

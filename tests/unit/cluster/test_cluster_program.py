@@ -36,7 +36,9 @@ def test_unknown_verb_lists_the_known_ones() -> None:
     _, errors = (process := start("destroy", environment=NODE)).communicate(timeout=60)
 
     assert process.returncode == 1
-    assert errors == "error: say one of: bootstrap, wait, platform, apply, remove, status\n"
+    assert errors == (
+        "error: say one of: bootstrap, wait, platform, certificates, apply, remove, status\n"
+    )
 
 
 def test_missing_environment_is_reported() -> None:

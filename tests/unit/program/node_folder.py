@@ -103,8 +103,28 @@ class NodeFolder:
             capture_output=True,
             text=True,
             timeout=60,
-            env={"PATH": f"{self.root}/stubs:/usr/sbin:/usr/bin:/sbin:/bin"},
+            env=self._environment,
         )
+
+    @contextmanager
+    def running(self, script: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+        """A script of the node at work; it is ended if it does not end by itself."""
+        process = subprocess.Popen(
+            [self.file(f"/opt/bin/{script}"), *arguments],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=self._environment,
+        )
+        with process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        return {"PATH": f"{self.root}/stubs:/usr/sbin:/usr/bin:/sbin:/bin"}
 
     def offer_blob(self, name: str, content: bytes) -> str:
         """Put a blob into the artefacts account; return its sha256."""

@@ -1,13 +1,26 @@
 """The scripts that run on a node: etcd's disk and start, images, containers."""
 
+import fcntl
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import IO
 
 import pytest
 
 from tests.unit.program.node_folder import NodeFolder
+from tests.unit.router.harness import eventually
 
 SHA256 = "0123456789abcdef" * 4
+
+
+@contextmanager
+def locked(node: NodeFolder, name: str) -> Iterator[IO[bytes]]:
+    """Hold a lock file as another program would, until the file is closed."""
+    with node.file(f"/run/lock/{name}").open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield file
 
 
 class TestEtcdDisk:
@@ -150,6 +163,48 @@ class TestFleetCluster:
         assert self.ran(node).endswith(f"fleet/cluster:sha-{'c' * 12} apply")
         assert node.file("/stdin").read_text() == '{"name": "x"}'
         assert "/var/run/fleet.sock:" in self.ran(node)
+
+    def test_rollouts_wait_in_line_when_many_are_at_work(self, node: NodeFolder) -> None:
+        with ExitStack() as others:
+            slots = [others.enter_context(locked(node, f"fleet-cluster-{n}")) for n in range(1, 9)]
+            line = others.enter_context(locked(node, "fleet-cluster-queue"))
+            rollouts = [
+                others.enter_context(node.running("fleet-cluster", "apply")) for _ in range(3)
+            ]
+            for rollout in rollouts:
+                assert rollout.stdin is not None
+                assert rollout.stderr is not None
+                rollout.stdin.close()
+                assert rollout.stderr.readline().startswith("waiting: 8 rollouts and more")
+            line.close()
+            eventually(lambda: "sleep 0.2" in node.calls, what="the first in line found no slot")
+            assert not [call for call in node.calls if call.startswith("docker run")]
+
+            slots[4].close()
+
+            assert [rollout.wait(60) for rollout in rollouts] == [0, 0, 0]
+
+    def test_looking_waits_for_nobody(self, node: NodeFolder) -> None:
+        with ExitStack() as others:
+            for name in ("queue", *range(1, 9)):
+                others.enter_context(locked(node, f"fleet-cluster-{name}"))
+
+            assert node.run("fleet-cluster", "status").returncode == 0
+            assert node.run("fleet-cluster", "certificates", stdin="{}").returncode == 0
+
+    def test_a_rollout_keeps_its_slot_until_it_ends(self, node: NodeFolder) -> None:
+        node.play("docker", "[[ $1 == run ]] && cat; exit 0")
+
+        with node.running("fleet-cluster", "apply") as rollout:
+            eventually(lambda: any("docker run" in call for call in node.calls), what="it runs")
+            with pytest.raises(BlockingIOError), locked(node, "fleet-cluster-1"):
+                pass
+            assert rollout.stdin is not None
+            rollout.stdin.close()
+            assert rollout.wait(60) == 0
+
+        with locked(node, "fleet-cluster-1"):
+            pass
 
 
 class TestContainerFirewall:

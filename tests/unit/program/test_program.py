@@ -208,6 +208,7 @@ class TestOutputs:
         assert outputs["publicIp"] == "20.1.2.3"
         assert outputs["sshCommand"] == "ssh -p 50022 core@20.1.2.3"
         assert outputs["nodes"] == 3
+        assert outputs["nodesIdentity"] == "p-r-i-n-c-i-p-a-l"
         assert outputs["services"] == {
             "hello": [f"http://{host}"],
             "voice": [f"tcp://{host}:64738", f"udp://{host}:64738", f"udp://{host}:64739"],

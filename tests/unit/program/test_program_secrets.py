@@ -119,7 +119,7 @@ def test_a_stack_without_certificates_takes_away_those_it_had(stack: Recorded) -
     assert order(stack, "fleet-certificates") == {"certificates": {}}
 
 
-def test_certificates_are_told_after_the_platform_and_hold_up_no_service(told: Recorded) -> None:
+def test_certificate_that_fails_holds_up_no_service(told: Recorded) -> None:
     certificates = told.one(COMMAND, "fleet-certificates")
 
     assert told.one(COMMAND, "fleet-platform").urn in certificates.dependencies

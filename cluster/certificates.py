@@ -1,0 +1,96 @@
+"""The verb `certificates`: tells the routers which certificates there are, and waits for them.
+
+Only where a certificate lies is told, never what is in it. What a router can't load costs nobody
+else anything: it goes on trying, and serves the other certificates meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from cluster.clock import Clock
+from cluster.desired import Certificates
+from cluster.errors import ClusterError
+from cluster.etcd import Etcd, KeyNotFound, Node
+from cluster.progress import Patience, Progress
+from cluster.router.certificate_keys import CERTIFICATES
+from cluster.routers import Router, have_applied, laggards, read_routers
+
+_PAUSE = 0.5
+
+
+def certificates(wanted: Certificates, *, etcd: Etcd, clock: Clock, progress: Progress) -> None:
+    """Bring the keys to what is wanted, then wait until every living router serves with all of
+    them. Raises ClusterError with what which router could not load; the keys stay."""
+    changed_at = _write(wanted.sources, etcd, progress)
+    if not changed_at and not wanted.sources:
+        return
+    _await_routers(wanted, changed_at, etcd, clock, progress)
+    if wanted.sources:
+        progress(f"certificates: every router serves with {', '.join(sorted(wanted.sources))}")
+
+
+def _write(sources: Mapping[str, str], etcd: Etcd, progress: Progress) -> int:
+    """Write what differs. Returns the index that a router must reach to know all of it; 0 if there
+    never was any."""
+    known = _known(etcd)
+    index = max((node.created_index for node in known.values()), default=0)
+    is_changed = False
+    for name, source in sorted(sources.items()):
+        if name in known and known[name].value == source:
+            continue
+        index = etcd.set(f"{CERTIFICATES}/{name}", source).node.created_index
+        progress(f"certificate {name}: {'changed' if name in known else 'added'}")
+        is_changed = True
+    for name in sorted(known.keys() - sources.keys()):
+        try:
+            index = etcd.delete(f"{CERTIFICATES}/{name}").node.modified_index
+        except KeyNotFound:
+            continue
+        progress(f"certificate {name}: removed")
+        is_changed = True
+    if not is_changed:
+        progress("certificates: unchanged")
+    return index
+
+
+def _known(etcd: Etcd) -> dict[str, Node]:
+    found = etcd.find(CERTIFICATES, recursive=True)
+    return {node.name: node for node in found.node.nodes if not node.is_directory} if found else {}
+
+
+def _await_routers(
+    wanted: Certificates, index: int, etcd: Etcd, clock: Clock, progress: Progress
+) -> None:
+    deadline = clock.now() + wanted.timeout
+    patience = Patience(clock, progress)
+    while True:
+        routers = read_routers(etcd)
+        obstacle = _obstacle(routers, index, wanted.sources)
+        if not obstacle:
+            return
+        if clock.now() >= deadline:
+            raise ClusterError(obstacle)
+        patience.waiting_for(obstacle)
+        clock.sleep(_PAUSE)
+
+
+def _obstacle(routers: Sequence[Router], index: int, names: Mapping[str, str]) -> str:
+    """What keeps the routers from serving with all certificates; nothing if none does."""
+    if not have_applied(routers, index):
+        return laggards(routers, index)
+    missing = []
+    for name in sorted(names):
+        why = {
+            router.node: reason
+            for router in routers
+            if (reason := router.trouble or router.problems.get(f"{CERTIFICATES}/{name}"))
+        }
+        if not why:
+            continue
+        who = "no router has" if len(why) == len(routers) else "not every router has"
+        reasons = "; ".join(f"{node}: {reason}" for node, reason in sorted(why.items()))
+        missing.append(f"{who} certificate {name} ({reasons})")
+    if not missing:
+        return ""
+    return "\n".join([*missing, "The routers go on trying; their other certificates are in use"])

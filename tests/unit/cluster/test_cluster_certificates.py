@@ -1,0 +1,201 @@
+"""The routers are told which certificates there are, and asked whether they serve with them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from cluster import desired
+from cluster.certificates import certificates
+from cluster.errors import ClusterError
+from cluster.router.certificate_keys import read_sources
+from cluster.routers import Router
+from tests.unit.cluster.services import World
+
+OURS = {"secret": "certificate-tok-tv", "version": "0a1b", "hosts": ["api.tok.tv", "*.live.tok.tv"]}
+BOUGHT = {"secretId": "https://docebo.vault.azure.net/secrets/wildcard"}
+
+
+def tell(world: World, **wanted: dict[str, Any]) -> list[str]:
+    """Run the verb. Returns what it printed."""
+    world.lines.clear()
+    certificates(
+        desired.certificates(json.dumps({"certificates": wanted})),
+        etcd=world.client,
+        clock=world.clock,
+        progress=world.lines.append,
+    )
+    return world.lines
+
+
+def keys(world: World) -> dict[str, Any]:
+    return {
+        key.rpartition("/")[2]: json.loads(entry.value or "")
+        for key, entry in world.etcd.entries.items()
+        if key.startswith("/certificates/")
+    }
+
+
+def some_router(world: World) -> str:
+    return next(iter(world.cluster.machines))
+
+
+def test_certificates_are_written_as_routers_read_them(world: World) -> None:
+    said = tell(world, tok=OURS, docebo=BOUGHT)
+
+    assert keys(world) == {"tok": OURS, "docebo": BOUGHT}
+    found = world.client.find("/certificates", recursive=True)
+    assert found is not None
+    sources, problems = read_sources(found.node)
+    assert (sorted(sources), problems) == (["docebo", "tok"], [])
+    assert said == [
+        "certificate docebo: added",
+        "certificate tok: added",
+        "certificates: every router serves with docebo, tok",
+    ]
+
+
+def test_only_what_changed_is_written(world: World) -> None:
+    tell(world, tok=OURS, docebo=BOUGHT)
+    before = world.etcd.entries["/certificates/docebo"].modified
+
+    said = tell(world, tok={**OURS, "version": "2c3d"}, docebo=BOUGHT)
+
+    assert said[0] == "certificate tok: changed"
+    assert keys(world)["tok"]["version"] == "2c3d"
+    assert world.etcd.entries["/certificates/docebo"].modified == before
+
+
+def test_certificate_that_is_not_wanted_any_more_is_removed_and_nothing_else(world: World) -> None:
+    world.etcd.put("/services/api/route", "{}")
+    tell(world, tok=OURS, docebo=BOUGHT)
+
+    said = tell(world, tok=OURS)
+
+    assert keys(world) == {"tok": OURS}
+    assert said[0] == "certificate docebo: removed"
+    assert world.etcd.value("/services/api/route") == "{}"
+
+
+def test_last_certificate_can_be_removed(world: World) -> None:
+    tell(world, tok=OURS)
+
+    assert tell(world) == ["certificate tok: removed"]
+    assert keys(world) == {}
+
+
+def test_no_change_writes_nothing_and_says_so(world: World) -> None:
+    tell(world, tok=OURS)
+    before = world.etcd.entries["/certificates/tok"].modified
+
+    said = tell(world, tok=OURS)
+
+    assert said == ["certificates: unchanged", "certificates: every router serves with tok"]
+    assert world.etcd.entries["/certificates/tok"].modified == before
+
+
+def test_stack_without_certificates_asks_no_router(world: World) -> None:
+    for machine in list(world.cluster.machines):
+        world.cluster.lose_machine(machine)
+    world.let_pass(20)
+
+    assert tell(world) == ["certificates: unchanged"]
+
+
+def test_every_living_router_is_waited_for(world: World) -> None:
+    stuck = some_router(world)
+    world.cluster.weather.stuck_routers.add(stuck)
+
+    with pytest.raises(
+        ClusterError, match=rf"the router on {stuck[:4]} has not applied it \(nginx"
+    ):
+        tell(world, tok=OURS)
+
+    world.cluster.weather.stuck_routers.clear()
+    assert tell(world, tok=OURS)[-1] == "certificates: every router serves with tok"
+
+
+def test_router_that_is_dead_is_not_waited_for(world: World) -> None:
+    world.cluster.kill_machine(some_router(world))
+
+    said = tell(world, tok=OURS)
+
+    assert said[-1] == "certificates: every router serves with tok"
+
+
+def test_certificate_that_no_router_can_load_is_named_and_the_others_stay(world: World) -> None:
+    for machine in world.cluster.machines:
+        world.cluster.weather.left_out[machine] = (
+            "/services/x/route: not JSON; it is {; /certificates/docebo: https://docebo…: 403 "
+            "Forbidden; version 1 is served on"
+        )
+
+    with pytest.raises(ClusterError) as failure:
+        tell(world, tok=OURS, docebo=BOUGHT)
+
+    assert "no router has certificate docebo (" in str(failure.value)
+    assert ": https://docebo…: 403 Forbidden; version 1 is served on" in str(failure.value)
+    assert "tok" not in str(failure.value)
+    assert keys(world) == {"tok": OURS, "docebo": BOUGHT}
+
+
+def test_certificate_that_one_router_can_not_load_is_named_with_its_node(world: World) -> None:
+    machine = some_router(world)
+    world.cluster.weather.left_out[machine] = "/certificates/tok: timed out"
+
+    with pytest.raises(
+        ClusterError, match=rf"not every router has certificate tok \({machine[:4]}: timed out\)"
+    ):
+        tell(world, tok=OURS)
+
+
+def test_certificate_that_arrives_late_is_waited_for(world: World) -> None:
+    for machine in world.cluster.machines:
+        world.cluster.weather.left_out[machine] = "/certificates/tok: is being fetched"
+    begun = world.clock.now()
+
+    def arrive() -> None:
+        if world.clock.now() - begun > 20:
+            world.cluster.weather.left_out.clear()
+
+    world.clock.listeners.append(arrive)
+
+    said = tell(world, tok=OURS)
+
+    assert said[-1] == "certificates: every router serves with tok"
+    assert world.clock.now() - begun > 20
+
+
+def test_all_problems_of_the_order_are_reported_at_once() -> None:
+    order = {
+        "certificates": {
+            "A": OURS,
+            "no-hosts": {"secret": "x", "version": "1"},
+            "both": {**OURS, **BOUGHT},
+            "text": "x",
+        },
+        "timeout": -1,
+        "more": 1,
+    }
+
+    with pytest.raises(ClusterError) as refusal:
+        desired.certificates(json.dumps(order))
+
+    for problem in (
+        "certificates.A must be 1 to 60 characters",
+        "certificates.no-hosts is no certificate: hosts must name",
+        "certificates.both is no certificate: needs either secret",
+        "certificates.text is no certificate: must be an object",
+        "timeout must be a number of seconds",
+        "more is unknown here",
+    ):
+        assert problem in str(refusal.value)
+
+
+def test_error_of_another_kind_is_no_list_of_problems() -> None:
+    router = Router(machine_id="1", node="core-0", applied=7, error="/run/nginx.conf: emerg: x")
+
+    assert router.problems == {}
+    assert router.trouble == "/run/nginx.conf: emerg: x"
