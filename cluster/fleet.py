@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
@@ -47,7 +48,15 @@ class Unit:
     desired: DesiredState
     current: DesiredState = DesiredState.INACTIVE
     machine_id: str = ""
-    options: tuple[Option, ...] = field(default=(), repr=False)
+    content: Sequence[Mapping[str, str]] = field(default=(), repr=False, compare=False)
+
+    @cached_property
+    def options(self) -> tuple[Option, ...]:
+        """Its lines, read when somebody asks: most of hundreds of units are others'."""
+        return tuple(
+            Option(section=line["section"], name=line["name"], value=line["value"])
+            for line in self.content
+        )
 
 
 @dataclass(kw_only=True, frozen=True)
@@ -211,10 +220,7 @@ def _unit(raw: Mapping[str, Any]) -> Unit:
         desired=DesiredState(raw.get("desiredState") or "inactive"),
         current=DesiredState(raw.get("currentState") or "inactive"),
         machine_id=raw.get("machineID") or "",
-        options=tuple(
-            Option(section=option["section"], name=option["name"], value=option["value"])
-            for option in raw.get("options") or ()
-        ),
+        content=raw.get("options") or (),
     )
 
 

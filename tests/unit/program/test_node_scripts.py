@@ -135,6 +135,7 @@ class TestFleetCluster:
     @pytest.fixture(autouse=True)
     def _docker(self, node: NodeFolder) -> None:
         node.play("docker", f"[[ $1 == run ]] && cat >> {node.root}/stdin; exit 0")
+        node.play("nproc", "echo 3")
 
     def ran(self, node: NodeFolder) -> str:
         (call,) = (call for call in node.calls if call.startswith("docker run"))
@@ -166,7 +167,7 @@ class TestFleetCluster:
 
     def test_rollouts_wait_in_line_when_many_are_at_work(self, node: NodeFolder) -> None:
         with ExitStack() as others:
-            slots = [others.enter_context(locked(node, f"fleet-cluster-{n}")) for n in range(1, 9)]
+            slots = [others.enter_context(locked(node, f"fleet-cluster-{n}")) for n in range(1, 7)]
             line = others.enter_context(locked(node, "fleet-cluster-queue"))
             rollouts = [
                 others.enter_context(node.running("fleet-cluster", "apply")) for _ in range(3)
@@ -175,7 +176,7 @@ class TestFleetCluster:
                 assert rollout.stdin is not None
                 assert rollout.stderr is not None
                 rollout.stdin.close()
-                assert rollout.stderr.readline().startswith("waiting: 8 rollouts and more")
+                assert rollout.stderr.readline().startswith("waiting: 6 rollouts and more")
             line.close()
             eventually(lambda: "sleep 0.2" in node.calls, what="the first in line found no slot")
             assert not [call for call in node.calls if call.startswith("docker run")]
@@ -186,7 +187,7 @@ class TestFleetCluster:
 
     def test_looking_waits_for_nobody(self, node: NodeFolder) -> None:
         with ExitStack() as others:
-            for name in ("queue", *range(1, 9)):
+            for name in ("queue", *range(1, 7)):
                 others.enter_context(locked(node, f"fleet-cluster-{name}"))
 
             assert node.run("fleet-cluster", "status").returncode == 0

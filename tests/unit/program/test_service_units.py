@@ -18,6 +18,7 @@ from components.unit_files import (
     service_order,
 )
 from settings import Certificate, Health, InstanceSet
+from tests.unit.program.node_folder import SCRIPTS
 from tests.unit.program.rendered import FULL, REFERENCES, VOICE, WEB
 from tests.unit.program.systemd_words import assignments, words
 
@@ -125,6 +126,12 @@ class TestHealth:
     @given(st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zl", "Zp"))))
     def test_systemd_sets_any_command_as_it_is(self, command: str) -> None:
         assert assignments(environment("X", command)) == [f"X={command}"]
+
+    @pytest.mark.parametrize("service", [WEB, VOICE, FULL, replace(WEB, health=Health(tcp=9000))])
+    def test_the_sidekick_reads_everything_that_it_is_told(self, service: InstanceSet) -> None:
+        script = (SCRIPTS / "announce").read_text()
+
+        assert [name for name in self.of(service) if f"${{{name}:-" not in script] == []
 
     def test_a_rollout_waits_longer_for_a_service_that_starts_slowly(self) -> None:
         slow = replace(WEB, health=Health.model_validate({"startPeriod": 300}))
