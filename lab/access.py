@@ -27,7 +27,7 @@ def execute(command: Sequence[str]) -> int:
         raise StepFailed(
             "lab exec", why="no command given", advice="python -m lab exec -- pulumi stack"
         )
-    endpoints = find(docker_daemon.ensure())
+    endpoints = find(docker_daemon.find())
     try:
         return subprocess.run(command, env=environment(endpoints)).returncode
     except FileNotFoundError as error:
@@ -151,4 +151,4 @@ def _keys_folder(stack_name: str) -> Path:
 
 
 def _endpoints() -> Endpoints:
-    return find(docker_daemon.ensure())
+    return find(docker_daemon.find())

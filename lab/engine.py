@@ -20,7 +20,7 @@ from typing import Any
 from lab.endpoints import Endpoints
 from lab.paths import PROJECT, state_root
 from lab.processes import ENGINE, ENGINE_MARK, end_leftovers, runs
-from tools import build
+from tools import build, cache
 from tools.content_key import key_of
 from tools.progress import StepFailed
 
@@ -168,11 +168,6 @@ def stacks_left() -> list[str]:
     return sorted(path.stem for path in folder.glob("*.json"))
 
 
-def forget_stacks() -> None:
-    """Drop the state of all the lab's stacks."""
-    shutil.rmtree(_backend())
-
-
 def _commands() -> Path:
     """A folder with the `pulumi` of this lab: the engine, which marks all that it starts."""
     folder = state_root() / "bin"
@@ -196,16 +191,15 @@ def _engine() -> Path:
         f"{source} {(source / name).stat().st_mtime_ns}"
         for source, name in zip(sources, names, strict=True)
     ]
-    folder = state_root() / f"engine-{key_of(*versions)}"
-    if not folder.exists():
-        partial = folder.with_suffix(".partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir()
+
+    def put_together(folder: Path) -> None:
+        folder.mkdir()
         for source in sources:
             for file in source.glob("pulumi*"):  # a folder of PATH may hold anything else
-                shutil.copy(file, partial)
-        partial.rename(folder)
-    return folder
+                shutil.copy(file, folder)
+
+    entry = cache.Entry(kind="programs", name="engine", key=key_of(*versions))
+    return cache.ensure(entry, put_together)
 
 
 def _ends(engine: int) -> bool:

@@ -14,7 +14,7 @@ from tools.progress import StepFailed
 
 def status(stack_name: str) -> str:
     """Machines, platform, services and addresses of a stack as text."""
-    endpoints = find(docker_daemon.ensure())
+    endpoints = find(docker_daemon.find())
     outputs = Stack(stack_name, endpoints).outputs()
     machines = access.instances(endpoints, stack_name)
     if not outputs and not machines:

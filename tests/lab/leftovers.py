@@ -13,6 +13,7 @@ from docker.models.resource import Model
 
 from lab.containers import LABEL
 from lab.paths import state_root
+from lab.processes import ENGINE_MARK
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,14 +90,16 @@ def _mounts() -> frozenset[str]:
 
 
 def _processes() -> frozenset[str]:
-    """Those that belong to the lab's engine: pulumi, its language host and its plugins."""
+    """Those of the lab's engine and all that it starts, and the Docker daemon that it may have."""
+    mark = f"{ENGINE_MARK}={state_root()}"
     found = set()
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+            environment = (folder / "environ").read_bytes().decode(errors="replace").split("\0")
         except OSError:
-            continue  # it has just ended
-        if str(state_root()) in command or "lab.providers" in command:
+            continue  # it has just ended, or is another user's
+        if mark in environment or str(state_root()) in command:
             found.add(f"{folder.name} {command}")
     return frozenset(found)
 
