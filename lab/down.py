@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 
-from lab import containers, docker_daemon, recovery
+from lab import containers, docker_daemon, images, recovery
 from lab.access import forget_keys
 from lab.endpoints import were_started
 from lab.engine import Stack, stacks_left
@@ -53,5 +53,6 @@ def remove_lab() -> None:
         client = docker_daemon.ensure()
         with step("Removing the lab"):
             containers.wipe(client)
+            images.forget_old(client)
     docker_daemon.stop()
     shutil.rmtree(state_root())
