@@ -21,6 +21,10 @@ declare -A PACKAGE_WITH=(
   [/usr/share/keyrings/debian-archive-trixie-stable.gpg]=debian-archive-keyring
 )
 
+if ((EUID != 0)); then
+  PACKAGE_OF+=([newuidmap]=uidmap) # without it mmdebstrap has no way to be root in its own world
+fi
+
 if [[ ${1:-} == test ]]; then
   PACKAGE_OF+=([shellcheck]=shellcheck [nginx]=nginx-light [systemd-analyze]=systemd)
   PACKAGE_WITH+=([/usr/lib/nginx/modules/ngx_stream_module.so]=libnginx-mod-stream)
