@@ -70,7 +70,7 @@ def ask_cluster(stack_name: str) -> dict[str, Any]:
         raise StepFailed(
             "Asking the cluster",
             why=(done.stderr or done.stdout).strip() or "no answer",
-            advice="Look at a node: .venv/bin/python -m lab ssh",
+            advice=f"Look at a node: .venv/bin/python -m lab ssh --stack {stack_name} core-0",
         )
     found: dict[str, Any] = json.loads(done.stdout)
     return found

@@ -36,6 +36,16 @@ def test_down_leaves_nothing_of_the_stack(stack: LabStack) -> None:
     assert stack.name not in stacks_left()
 
 
+def test_the_lab_goes_with_its_last_stack(untouched: Machine) -> None:
+    skip_if_others_run()
+
+    assert_is_as_before(untouched)
+
+
+def test_down_again_is_fine(stack: LabStack) -> None:
+    stack.down()
+
+
 def test_down_leaves_nothing_of_a_lab_that_died_with_its_machine(
     small: LabStack, untouched: Machine
 ) -> None:
@@ -46,17 +56,6 @@ def test_down_leaves_nothing_of_a_lab_that_died_with_its_machine(
     small.down()
 
     assert_is_as_before(untouched)
-
-
-def test_down_of_the_last_stack_leaves_nothing_at_all(stack: LabStack, untouched: Machine) -> None:
-    skip_if_others_run()
-    stack.down()
-
-    assert_is_as_before(untouched)
-
-
-def test_down_again_is_fine(stack: LabStack) -> None:
-    stack.down()
 
 
 def skip_if_others_run() -> None:
