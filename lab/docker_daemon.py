@@ -25,6 +25,7 @@ from tools.progress import StepFailed, step
 
 START_TIMEOUT = 60.0
 STOP_TIMEOUT = 60.0
+SOCKET = Path("/var/run/docker.sock")
 EXEC_ROOT = Path("/var/run/docker")
 """Where dockerd keeps what is true until the next boot."""
 
@@ -35,11 +36,10 @@ def find() -> docker.DockerClient:
     For commands that only look: nobody expects them to start a daemon.
     """
     client = _client()
-    if client is None:
-        raise StepFailed(
-            "Reaching the lab", why="no Docker daemon answers", advice="Run `make up`."
-        )
-    return client
+    if client is not None:
+        return client
+    _refuse_unreadable()
+    raise StepFailed("Reaching the lab", why="no Docker daemon answers", advice="Run `make up`.")
 
 
 def ensure() -> docker.DockerClient:
@@ -53,12 +53,12 @@ def ensure() -> docker.DockerClient:
             why=f"no Docker daemon answers at DOCKER_HOST={os.environ['DOCKER_HOST']}",
             advice="Start that one, or unset the variable.",
         )
+    _refuse_unreadable()
     if os.geteuid() != 0:
         raise StepFailed(
             "Finding Docker",
             why="no Docker daemon answers, and only root can start one",
-            advice="Start Docker (on Debian: sudo systemctl start docker) and make sure that you "
-            "are in the group `docker`, or run this as root.",
+            advice="Start Docker (on Debian: sudo systemctl start docker), or run this as root.",
         )
     with step("Starting a Docker daemon"):
         return _start()
@@ -92,6 +92,18 @@ def _client() -> docker.DockerClient | None:
     except (DockerException, OSError):
         return None
     return client
+
+
+def _refuse_unreadable() -> None:
+    """Raise StepFailed if there is a daemon that this user may not talk to."""
+    elsewhere = "DOCKER_HOST" in os.environ
+    if not elsewhere and SOCKET.exists() and not os.access(SOCKET, os.W_OK):
+        raise StepFailed(
+            "Finding Docker",
+            why=f"this user may not use {SOCKET}",
+            advice="Join the group `docker` (sudo usermod -aG docker $USER) and log in again, "
+            "or run this as root.",
+        )
 
 
 def _start() -> docker.DockerClient:

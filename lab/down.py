@@ -39,7 +39,7 @@ def down(stack_name: str) -> None:
         print(f"The lab runs on for: {', '.join(left)}")
     else:
         remove_lab()
-        print(f"Nothing of the lab is left but the cache of what was built, {cache_root()}")
+        print(f"Nothing is left but what was built: {cache_root()} and Docker's images fleet/*")
 
 
 def remove_lab() -> None:
