@@ -8,7 +8,7 @@ import sys
 from docker.errors import DockerException
 
 from lab import access, containers, docker_daemon, images
-from lab.down import down, force_down
+from lab.down import down, remove_lab
 from lab.endpoints import call, find
 from lab.engine import Stack
 from lab.status import status
@@ -45,7 +45,7 @@ def _run(options: argparse.Namespace) -> int:
             return preview(options.stack)
         case "down":
             if options.force:
-                force_down()
+                remove_lab()
             else:
                 down(options.stack)
         case "status":
@@ -64,14 +64,14 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _registry(stack_name: str) -> None:
-    client = docker_daemon.ensure()
+    client = docker_daemon.find()
     account = Stack(stack_name, find(client)).outputs()["dataAccount"]
     containers.start_registry(client, account, images.PORT)
     print(f"Push with: docker push localhost:{images.PORT}/team/app:tag")
 
 
 def _fault(options: argparse.Namespace) -> None:
-    endpoints = find(docker_daemon.ensure())
+    endpoints = find(docker_daemon.find())
     body = {"kind": options.kind, "stack": options.stack, "target": options.target}
     print(call(endpoints, "POST", "/lab/fault", body))
 

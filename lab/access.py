@@ -28,7 +28,7 @@ def execute(command: Sequence[str]) -> int:
         raise StepFailed(
             "lab exec", why="no command given", advice="python -m lab exec -- pulumi stack"
         )
-    variables = environment(find(docker_daemon.ensure()))
+    variables = environment(find(docker_daemon.find()))
     if stack_name := _stack_to_run(command):
         variables |= lent_secrets(stack_name)
     try:
@@ -83,7 +83,7 @@ def ask_cluster(stack_name: str) -> dict[str, Any]:
         raise StepFailed(
             "Asking the cluster",
             why=(done.stderr or done.stdout).strip() or "no answer",
-            advice="Look at a node: .venv/bin/python -m lab ssh",
+            advice=f"Look at a node: .venv/bin/python -m lab ssh --stack {stack_name} core-0",
         )
     found: dict[str, Any] = json.loads(done.stdout)
     return found
@@ -164,4 +164,4 @@ def _keys_folder(stack_name: str) -> Path:
 
 
 def _endpoints() -> Endpoints:
-    return find(docker_daemon.ensure())
+    return find(docker_daemon.find())

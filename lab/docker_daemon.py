@@ -17,7 +17,7 @@ from pathlib import Path
 import docker
 from docker.errors import DockerException
 
-from lab import iptables
+from lab import iptables, mounts
 from lab.paths import cache_root, state_root
 from lab.processes import runs
 from tools.cache import new_log
@@ -25,6 +25,21 @@ from tools.progress import StepFailed, step
 
 START_TIMEOUT = 60.0
 STOP_TIMEOUT = 60.0
+SOCKET = Path("/var/run/docker.sock")
+EXEC_ROOT = Path("/var/run/docker")
+"""Where dockerd keeps what is true until the next boot."""
+
+
+def find() -> docker.DockerClient:
+    """Return a client of the Docker daemon that runs the lab. Raises StepFailed if none answers.
+
+    For commands that only look: nobody expects them to start a daemon.
+    """
+    client = _client()
+    if client is not None:
+        return client
+    _refuse_unreadable()
+    raise StepFailed("Reaching the lab", why="no Docker daemon answers", advice="Run `make up`.")
 
 
 def ensure() -> docker.DockerClient:
@@ -38,27 +53,34 @@ def ensure() -> docker.DockerClient:
             why=f"no Docker daemon answers at DOCKER_HOST={os.environ['DOCKER_HOST']}",
             advice="Start that one, or unset the variable.",
         )
+    _refuse_unreadable()
     if os.geteuid() != 0:
         raise StepFailed(
             "Finding Docker",
             why="no Docker daemon answers, and only root can start one",
-            advice="Start Docker (on Debian: sudo systemctl start docker) and make sure that you "
-            "are in the group `docker`, or run this as root.",
+            advice="Start Docker (on Debian: sudo systemctl start docker), or run this as root.",
         )
     with step("Starting a Docker daemon"):
         return _start()
 
 
+def was_started() -> bool:
+    """Whether the lab started a daemon, however it ended, and has not yet stopped one."""
+    return _saved_rules().exists()
+
+
 def stop() -> None:
     """Stop the daemon if the lab started it, and remove what it left in the network."""
     pid = _our_daemon()
-    if pid is None:
-        return
-    with step("Stopping the Docker daemon that the lab started"):
-        os.kill(pid, signal.SIGTERM)
-        _wait(lambda: not runs(pid, "dockerd"), STOP_TIMEOUT, "the Docker daemon does not stop")
-    iptables.restore(_saved_rules())
-    _remove_bridge()
+    if pid is not None:
+        with step("Stopping the Docker daemon that the lab started"):
+            os.kill(pid, signal.SIGTERM)
+            _wait(lambda: not runs(pid, "dockerd"), STOP_TIMEOUT)
+        iptables.restore(_saved_rules())
+        _remove_bridge()
+        # the mount of its own network and, if it died once, that of its data
+        mounts.unmount_below(cache_root() / "docker", EXEC_ROOT)
+    # else another daemon runs the lab since ours died, and what is in the network is its own
     _pid_file().unlink(missing_ok=True)
     _saved_rules().unlink(missing_ok=True)
 
@@ -72,6 +94,18 @@ def _client() -> docker.DockerClient | None:
     return client
 
 
+def _refuse_unreadable() -> None:
+    """Raise StepFailed if there is a daemon that this user may not talk to."""
+    elsewhere = "DOCKER_HOST" in os.environ
+    if not elsewhere and SOCKET.exists() and not os.access(SOCKET, os.W_OK):
+        raise StepFailed(
+            "Finding Docker",
+            why=f"this user may not use {SOCKET}",
+            advice="Join the group `docker` (sudo usermod -aG docker $USER) and log in again, "
+            "or run this as root.",
+        )
+
+
 def _start() -> docker.DockerClient:
     dockerd = shutil.which("dockerd", path=os.environ["PATH"] + ":/usr/sbin:/sbin")
     if dockerd is None:
@@ -80,6 +114,12 @@ def _start() -> docker.DockerClient:
             why="dockerd is not installed",
             advice="Run ./tools/prepare.sh, or install Docker.",
         )
+    interrupted = _our_daemon()
+    if interrupted is not None:  # it was starting, or is about to be gone
+        client = _answer(lambda: runs(interrupted, "dockerd"))
+        if client is not None:
+            return client
+    _forget_the_dead()
     if not _saved_rules().exists():
         iptables.save(_saved_rules())
     log = new_log("docker-daemon")
@@ -91,32 +131,52 @@ def _start() -> docker.DockerClient:
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C is for us, not for the daemon
         )
-    found: list[docker.DockerClient] = []
-
-    def ready() -> bool:
-        client = _client()
-        if client is not None:
-            found.append(client)
-        return client is not None or process.poll() is not None
-
-    _wait(ready, START_TIMEOUT, "it does not answer", log)
-    if not found:
+    client = _answer(lambda: process.poll() is None)
+    if client is None:
         raise StepFailed(
             "Starting a Docker daemon",
             why=f"dockerd exited with {process.returncode}",
             advice="Mend what the log says, or start Docker yourself.",
             log=log,
         )
-    return found[0]
+    return client
+
+
+def _answer(runs_on: Callable[[], bool]) -> docker.DockerClient | None:
+    """Wait until a daemon that starts answers; None if it ends instead."""
+    found: list[docker.DockerClient] = []
+
+    def decided() -> bool:
+        client = _client()
+        found.extend([client] if client else [])
+        return client is not None or not runs_on()
+
+    _wait(decided, START_TIMEOUT)
+    return found[0] if found else None
 
 
 def _our_daemon() -> int | None:
     """The process id of the daemon that the lab started, if it runs."""
+    return _running(_pid_file(), "dockerd")
+
+
+def _forget_the_dead() -> None:
+    """Remove the pid files of a daemon that died: dockerd takes whatever process has one of these
+    numbers now for a dockerd, and refuses to start, or for its containerd, and waits for it."""
+    containerd = EXEC_ROOT / "containerd" / "containerd.pid"
+    # the kernel kills it with its dockerd, but a moment later
+    _wait(lambda: _running(containerd, "containerd") is None, STOP_TIMEOUT)
+    containerd.unlink(missing_ok=True)
+    _pid_file().unlink(missing_ok=True)
+
+
+def _running(pid_file: Path, name: str) -> int | None:
+    """The number in a pid file, if that process runs and is this program."""
     try:
-        pid = int(_pid_file().read_text())
+        pid = int(pid_file.read_text())
     except (OSError, ValueError):
         return None
-    return pid if runs(pid, "dockerd") else None
+    return pid if runs(pid, name) else None
 
 
 def _remove_bridge() -> None:
@@ -126,11 +186,16 @@ def _remove_bridge() -> None:
         subprocess.run(["ip", "link", "delete", "docker0"], check=True)
 
 
-def _wait(condition: Callable[[], bool], timeout: float, why: str, log: Path | None = None) -> None:
+def _wait(condition: Callable[[], bool], timeout: float) -> None:
     deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > deadline:
-            raise StepFailed("Waiting for Docker", why=why, advice="See the daemon's log.", log=log)
+            raise StepFailed(
+                "Waiting for Docker",
+                why=f"nothing has come of it in {timeout:.0f} s",
+                advice="See the daemon's log.",
+                log=cache_root() / "logs" / "docker-daemon.log",
+            )
         time.sleep(0.1)
 
 

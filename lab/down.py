@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from lab import containers, docker_daemon, recovery, throwaway
+import shutil
+
+from lab import containers, docker_daemon, images, recovery, throwaway
 from lab.access import forget_keys
 from lab.endpoints import were_started
-from lab.engine import Stack, forget_stacks, stacks_left
+from lab.engine import Stack, stacks_left
+from lab.paths import cache_root, state_root
+from lab.processes import end_leftovers
 from tools.progress import StepFailed, step
 
 
@@ -27,25 +31,29 @@ def down(stack_name: str) -> None:
                 advice="Run the same command again; "
                 "`python -m lab down --force` gives up on destroy and removes the lab as it is.",
             )
-        stack.remove()
         forget_keys(stack_name)
         throwaway.forget(stack_name)
-    if not stacks_left():
+        stack.remove()
+    else:
+        print(f"The stack {stack_name} is not up")
+    if left := stacks_left():
+        print(f"The lab runs on for: {', '.join(left)}")
+    else:
         remove_lab()
-
-
-def force_down() -> None:
-    """Remove the lab as it is, without asking Pulumi: for a lab that is beyond repair."""
-    for stack_name in stacks_left():
-        throwaway.forget(stack_name)
-    forget_stacks()
-    remove_lab()
+        print(f"Nothing is left but what was built: {cache_root()} and Docker's images fleet/*")
 
 
 def remove_lab() -> None:
-    """Remove the lab's containers, networks and volumes, and the Docker daemon it started."""
-    if were_started():
+    """Remove the lab as it is, without asking Pulumi: its containers, networks and volumes, the
+    Docker daemon that it started, and its state.
+
+    A daemon that died is started for that once more: only it clears away what it has left.
+    """
+    end_leftovers()
+    if were_started() or docker_daemon.was_started():
         client = docker_daemon.ensure()
         with step("Removing the lab"):
             containers.wipe(client)
+            images.forget_old(client)
     docker_daemon.stop()
+    shutil.rmtree(state_root())

@@ -102,8 +102,9 @@ def keys() -> dict[str, str]:
     """Secrets between the lab's own parts, made once per lab."""
     path = keys_file()
     if not path.exists():
-        path.touch(mode=0o600)
-        path.write_text(
+        partial = path.with_suffix(".partial")  # an interrupted run leaves no half of it
+        partial.touch(mode=0o600)
+        partial.write_text(
             json.dumps(
                 {
                     "api": secrets.token_urlsafe(32),
@@ -112,6 +113,7 @@ def keys() -> dict[str, str]:
                 }
             )
         )
+        partial.rename(path)
     found: dict[str, str] = json.loads(path.read_text())
     return found
 

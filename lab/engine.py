@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -19,8 +20,9 @@ from typing import Any
 from lab import stack_config, throwaway
 from lab.endpoints import Endpoints
 from lab.paths import PROJECT, state_root
-from lab.processes import runs
-from tools import build
+from lab.processes import ENGINE, ENGINE_MARK, end_leftovers, runs
+from tools import build, cache
+from tools.content_key import key_of
 from tools.progress import StepFailed
 
 PASSPHRASE = "lab"
@@ -42,7 +44,7 @@ def environment(endpoints: Endpoints) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if name != "SSH_AUTH_SOCK"}
     return {
         **inherited,  # an agent's keys are offered first, and too many refused keys end a login
-        "PATH": f"{_engine()}:{os.environ['PATH']}",
+        "PATH": f"{_commands()}:{os.environ['PATH']}",
         "PULUMI_IGNORE_AMBIENT_PLUGINS": "true",
         "PYTHONPATH": str(PROJECT),
         "PULUMI_HOME": str(_home()),
@@ -92,7 +94,7 @@ class Stack:
         Ctrl-C reaches pulumi too, which then lets running operations end: we wait for it, since a
         killed engine would leave its state behind the cloud's.
         """
-        command = ["pulumi", *arguments, "--stack", self.name]
+        command = [ENGINE, *arguments, "--stack", self.name]
         process = subprocess.Popen(command, cwd=PROJECT, env=self.environment)
         previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
@@ -121,8 +123,8 @@ class Stack:
         return any(resource["urn"].endswith(f"::{name}") for resource in resources)
 
     def unlock(self) -> None:
-        """Remove the lock of an engine that is no longer there (killed, or the machine died), and
-        what keeps its state from being read.
+        """Clear away after an engine that is no longer there (killed, or the machine died): its
+        lock, what it left running, and what keeps its state from being read.
 
         Raises StepFailed if one is at work.
         """
@@ -135,6 +137,7 @@ class Stack:
                     advice="Wait until it has ended, or stop it with Ctrl-C where it was started.",
                 )
             lock.unlink()
+        end_leftovers()
         self._mend()
 
     def _mend(self) -> None:
@@ -152,7 +155,7 @@ class Stack:
 
     def _quietly(self, *arguments: str) -> str:
         done = subprocess.run(
-            ["pulumi", *arguments, "--non-interactive"],
+            [ENGINE, *arguments, "--non-interactive"],
             cwd=PROJECT,
             env=self.environment,
             capture_output=True,
@@ -173,9 +176,14 @@ def stacks_left() -> list[str]:
     return sorted(path.stem for path in folder.glob("*.json"))
 
 
-def forget_stacks() -> None:
-    """Drop the state of all the lab's stacks."""
-    shutil.rmtree(_backend())
+def _commands() -> Path:
+    """A folder with the `pulumi` of this lab: the engine, which marks all that it starts."""
+    folder = state_root() / "bin"
+    if shutil.which(ENGINE) != str(folder / ENGINE):  # else we are inside of `lab exec`
+        mark = f"{ENGINE_MARK}={shlex.quote(str(state_root()))}"
+        engine = shlex.quote(str(_engine() / ENGINE))
+        _write_script(folder / ENGINE, f'export {mark}\nexec {engine} "$@"\n')
+    return folder
 
 
 def _engine() -> Path:
@@ -183,21 +191,29 @@ def _engine() -> Path:
 
     The engine takes what lies beside it for its own. A host found on PATH draws a warning instead.
     """
-    programs = [build.ensure_program(name) for name in ("pulumi", "pulumi-language-python")]
-    folder = state_root() / "-".join(["engine", *(one.name.rsplit("-", 1)[1] for one in programs)])
-    if not folder.exists():
-        partial = folder.with_suffix(".partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        for program in programs:
-            shutil.copytree(program, partial, dirs_exist_ok=True)
-        partial.rename(folder)
-    return folder
+    names = (ENGINE, "pulumi-language-python")
+    sources = [build.ensure_program(name) for name in names]
+    if len(set(sources)) == 1:
+        return sources[0]
+    versions = [
+        f"{source} {(source / name).stat().st_mtime_ns}"
+        for source, name in zip(sources, names, strict=True)
+    ]
+
+    def put_together(folder: Path) -> None:
+        folder.mkdir()
+        for source in sources:
+            for file in source.glob("pulumi*"):  # a folder of PATH may hold anything else
+                shutil.copy(file, folder)
+
+    entry = cache.Entry(kind="programs", name="engine", key=key_of(*versions))
+    return cache.ensure(entry, put_together)
 
 
 def _ends(engine: int) -> bool:
     """Whether this engine is gone, or goes now: one that was killed needs a moment."""
     deadline = time.monotonic() + ENDING
-    while runs(engine, "pulumi"):
+    while runs(engine, ENGINE):
         if time.monotonic() > deadline:
             return False
         time.sleep(0.1)
@@ -223,11 +239,20 @@ def _install_plugins() -> None:
         executable = f"pulumi-resource-{name}"
         path = _home() / "plugins" / f"resource-{name}-v{version}" / executable
         real = _installed(name, executable) if name == "command" else None
-        text = f'#!/bin/sh\nexec "{real or sys.executable}" {"" if real else f"-m {module} "}"$@"\n'
-        if not path.exists() or path.read_text() != text:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-            path.chmod(0o755)
+        program = [str(real)] if real else [sys.executable, "-m", module]
+        _write_script(path, f'exec {shlex.join(program)} "$@"\n')
+
+
+def _write_script(path: Path, text: str) -> None:
+    """Put a shell script in place as a whole: whoever interrupts us leaves no half of it."""
+    whole = f"#!/bin/sh\n{text}"
+    if path.exists() and path.read_text() == whole:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(whole)
+    partial.chmod(0o755)
+    partial.rename(path)
 
 
 def _installed(name: str, executable: str) -> Path | None:

@@ -15,7 +15,8 @@ from collections.abc import Iterable
 import docker
 
 from lab import containers
-from tools import build
+from tools import base_image, build
+from tools.images import IMAGES
 from tools.paths import PROJECT
 from tools.progress import StepFailed, step
 
@@ -42,6 +43,21 @@ def push_missing(client: docker.DockerClient, account: str, images: Iterable[str
         if not _has(image):
             with step(f"Building and pushing {image}"):
                 _push(client, image)
+
+
+def forget_old(client: docker.DockerClient) -> None:
+    """Remove this project's images that are not of its present content, and those pushed from here.
+
+    Every change of the code makes new ones. What another clone still needs is in the cache.
+    """
+    current = {base_image.reference(), *(image.reference for image in IMAGES.values())}
+    used = {container["ImageID"] for container in client.api.containers(all=True)}
+    for image in client.images.list():
+        for tag in image.tags:
+            pushed = tag.removeprefix(f"localhost:{PORT}/")
+            ours = tag.startswith("fleet/") or (pushed != tag and _folder(pushed))
+            if ours and tag not in current and image.id not in used:
+                client.images.remove(tag)
 
 
 def _folder(image: str) -> str | None:

@@ -25,7 +25,9 @@ class Table:
 
 def save(path: Path) -> None:
     """Write down the rules of this moment."""
-    path.write_text(_dump())
+    partial = path.with_suffix(".partial")  # half of it would make others' rules look new
+    partial.write_text(_dump())
+    partial.rename(path)
 
 
 def restore(path: Path) -> None:

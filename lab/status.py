@@ -18,7 +18,7 @@ MOST_HOSTS = 2
 
 def status(stack_name: str) -> str:
     """Machines, platform, services and addresses of a stack as text."""
-    endpoints = find(docker_daemon.ensure())
+    endpoints = find(docker_daemon.find())
     outputs = Stack(stack_name, endpoints).outputs()
     machines = access.instances(endpoints, stack_name)
     if not outputs and not machines:

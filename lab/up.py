@@ -40,7 +40,7 @@ def up(stack_name: str) -> None:
 
 def preview(stack_name: str) -> int:
     """What `up` would change."""
-    stack = Stack(stack_name, find(docker_daemon.ensure()))
+    stack = Stack(stack_name, find(docker_daemon.find()))
     build.ensure_artefacts()
     stack.select()
     return stack.run("preview", "--diff")

@@ -28,15 +28,19 @@ def key() -> str:
     return key_of(str(RELEASE), SUITE, *PACKAGES, *DPKG_OPTIONS, LANGUAGE)
 
 
+def reference() -> str:
+    """Return the base's name in Docker."""
+    return f"fleet/base:{key()}"
+
+
 def ensure_base() -> str:
     """Return the reference of the base image, making or loading it if it is missing."""
-    reference = f"fleet/base:{key()}"
-    if not docker.has_image(reference):
+    if not docker.has_image(reference()):
         archive = cache.ensure(
             cache.Entry(kind="base", name=SUITE, key=key(), suffix=".tar"), _bootstrap
         )
-        docker.import_archive(archive, reference, change=LANGUAGE)
-    return reference
+        docker.import_archive(archive, reference(), change=LANGUAGE)
+    return reference()
 
 
 def _bootstrap(archive: Path) -> None:

@@ -21,10 +21,16 @@ declare -A PACKAGE_WITH=(
   [/usr/share/keyrings/debian-archive-trixie-stable.gpg]=debian-archive-keyring
 )
 
+if ((EUID != 0)); then
+  PACKAGE_OF+=([newuidmap]=uidmap) # without it mmdebstrap has no way to be root in its own world
+fi
+
 if [[ ${1:-} == test ]]; then
   PACKAGE_OF+=([shellcheck]=shellcheck [nginx]=nginx-light [systemd-analyze]=systemd)
   PACKAGE_WITH+=([/usr/lib/nginx/modules/ngx_stream_module.so]=libnginx-mod-stream)
 fi
+
+POLICY_MARK='made by tools/prepare.sh of fleet-azure while it installs packages'
 
 missing_packages() {
   local command file
@@ -52,12 +58,15 @@ install_packages() {
   # No service of these packages is wanted on the user's machine: nginx must not take port 80,
   # and the lab starts its own Docker daemon only if none answers.
   local policy=/usr/sbin/policy-rc.d made_policy=
-  if [[ ! -e $policy ]]; then
-    printf '#!/bin/sh\nexit 101\n' >"$policy"
+  # one of ours is from a run that was killed
+  if [[ ! -e $policy ]] || grep -qs "$POLICY_MARK" "$policy"; then
+    printf '#!/bin/sh\n# %s\nexit 101\n' "$POLICY_MARK" >"$policy"
     chmod 0755 "$policy"
     made_policy=yes
     trap 'rm -f /usr/sbin/policy-rc.d' EXIT
   fi
+  # what an interrupted run left half done stops apt-get
+  run_quietly env DEBIAN_FRONTEND=noninteractive dpkg --configure -a
   run_quietly env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"
   if [[ $made_policy ]]; then rm -f "$policy"; fi
   # nor at the next boot
@@ -71,7 +80,8 @@ make_virtualenv() {
   wanted=$(cat requirements.txt requirements-dev.txt | sha256sum | cut -d' ' -f1)
   if [[ -x .venv/bin/python && $(cat .venv/.requirements 2>/dev/null) == "$wanted" ]]; then return; fi
   echo "Making the virtual environment .venv"
-  [[ -x .venv/bin/python ]] || python3 -m venv .venv
+  # always anew: one that was left half made may lack pip, or hold half a package
+  run_quietly python3 -m venv --clear .venv
   run_quietly .venv/bin/python -m pip install --disable-pip-version-check -r requirements-dev.txt
   echo "$wanted" >.venv/.requirements
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from docker.models.resource import Model
 
 from lab.containers import LABEL
 from lab.paths import state_root
+from lab.processes import ENGINE_MARK
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +38,7 @@ class Machine:
             interfaces=frozenset(one.name for one in Path("/sys/class/net").iterdir()),
             routes=_lines("ip", "route", "show", "table", "all"),
             firewall_rules=_lines("iptables-save"),
-            processes=_processes(),
+            processes=engine_processes() | _docker_processes(),
         )
 
     def since(self, before: Machine) -> list[str]:
@@ -88,16 +90,32 @@ def _mounts() -> frozenset[str]:
     return frozenset(line.split()[4] for line in lines)
 
 
-def _processes() -> frozenset[str]:
-    """Those that belong to the lab's engine: pulumi, its language host and its plugins."""
+def engine_processes() -> frozenset[str]:
+    """Those of the lab's engine and of all that it starts."""
+    mark = f"{ENGINE_MARK}={state_root()}".encode()
+    return _processes(lambda folder: mark in (folder / "environ").read_bytes().split(b"\0"))
+
+
+def _docker_processes() -> frozenset[str]:
+    """Those of Docker daemons on this machine: a node's own are in its network."""
+    here = os.readlink("/proc/self/ns/net")
+    return _processes(
+        lambda folder: (
+            (folder / "comm").read_text().startswith(("dockerd", "containerd"))
+            and os.readlink(folder / "ns" / "net") == here
+        )
+    )
+
+
+def _processes(wanted: Callable[[Path], bool]) -> frozenset[str]:
     found = set()
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+            if wanted(folder):
+                command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                found.add(f"{folder.name} {command}")
         except OSError:
-            continue  # it has just ended
-        if str(state_root()) in command or "lab.providers" in command:
-            found.add(f"{folder.name} {command}")
+            continue  # it has just ended, or is another user's
     return frozenset(found)
 
 

@@ -4,9 +4,29 @@ from __future__ import annotations
 
 import pytest
 
+from lab import docker_daemon, images
 from lab.engine import stacks_left
+from tests.lab import deaths
 from tests.lab.leftovers import Machine, docker_objects
 from tests.lab.stack import LabStack, eventually
+from tools.images import IMAGES
+
+
+@pytest.mark.usefixtures("stack")
+def test_only_images_that_nothing_needs_are_forgotten() -> None:
+    client = docker_daemon.find()
+    current = IMAGES["python"].reference
+    running = {one.id: one.status for one in client.containers.list()}
+    client.images.get(current).tag("fleet/python", "of-yesterday")
+    client.images.get(current).tag("somebody/elses", "python")
+
+    images.forget_old(client)
+
+    left = {tag for image in client.images.list() for tag in image.tags}
+    assert {current, "somebody/elses:python"} <= left
+    assert "fleet/python:of-yesterday" not in left
+    assert {one.id: one.status for one in client.containers.list()} == running
+    client.images.remove("somebody/elses:python")
 
 
 def test_down_leaves_nothing_of_the_stack(stack: LabStack) -> None:
@@ -16,14 +36,33 @@ def test_down_leaves_nothing_of_the_stack(stack: LabStack) -> None:
     assert stack.name not in stacks_left()
 
 
-def test_down_of_the_last_stack_leaves_nothing_at_all(stack: LabStack, untouched: Machine) -> None:
-    if stacks_left():
-        pytest.skip(f"other stacks still run: {stacks_left()}")
-    stack.down()
+def test_the_lab_goes_with_its_last_stack(untouched: Machine) -> None:
+    skip_if_others_run()
 
-    assert docker_objects() == []
-    eventually(lambda: Machine.now().since(untouched) == [], "the machine is as it was before")
+    assert_is_as_before(untouched)
 
 
 def test_down_again_is_fine(stack: LabStack) -> None:
     stack.down()
+
+
+def test_down_leaves_nothing_of_a_lab_that_died_with_its_machine(
+    small: LabStack, untouched: Machine
+) -> None:
+    skip_if_others_run()
+    small.up()
+    deaths.the_whole_machine()
+
+    small.down()
+
+    assert_is_as_before(untouched)
+
+
+def skip_if_others_run() -> None:
+    if stacks_left():
+        pytest.skip(f"other stacks still run: {stacks_left()}")
+
+
+def assert_is_as_before(untouched: Machine) -> None:
+    assert docker_objects() == []
+    eventually(lambda: Machine.now().since(untouched) == [], "the machine is as it was before")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from lab import containers, docker_daemon
-from lab.endpoints import CLOUD
+from collections.abc import Callable
+
+import pytest
+
+from tests.lab import deaths
 from tests.lab.stack import LabStack, eventually, succeeded
 
 NODES = ["core-0", "core-1", "core-2"]
@@ -40,13 +43,25 @@ def test_a_killed_machines_instances_move_and_it_rejoins(stack: LabStack) -> Non
     assert stack.node(victim, "systemctl list-units --failed --no-legend --plain") == ""
 
 
-def test_up_brings_everything_back_after_a_power_cut(stack: LabStack) -> None:
-    client = docker_daemon.ensure()
-    running = client.containers.list(filters={"label": containers.LABEL})
+def test_a_reimaged_machine_comes_back_as_the_same_member_with_its_disk(stack: LabStack) -> None:
+    members = member_ids(stack)
+    stack.node("core-1", "sudo touch /var/lib/etcd/kept /home/core/gone")
 
-    # the simulated Azure first: it would start the machines again
-    for container in sorted(running, key=lambda one: one.name != CLOUD):
-        container.kill()
+    stack.fault("reimage", "core-1")
+    eventually(lambda: is_whole(stack, NODES, instances=2), "it is in etcd and in fleet again")
+
+    assert "kept" in stack.node("core-1", "sudo ls /var/lib/etcd")
+    assert stack.node("core-1", "sudo ls /home/core") == ""
+    assert member_ids(stack) == members
+
+
+@pytest.mark.parametrize(
+    "death", [deaths.every_container, deaths.the_docker_daemon, deaths.the_whole_machine]
+)
+def test_up_brings_everything_back_after_the_death_of(
+    stack: LabStack, death: Callable[[], None]
+) -> None:
+    death()
 
     stack.up()
     eventually(lambda: is_whole(stack, NODES, instances=2), "the cluster stands again")

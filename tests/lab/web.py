@@ -43,9 +43,15 @@ class _Transport(httpx.HTTPTransport):
         self._address = address
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        request.extensions["sni_hostname"] = request.url.host
-        request.url = request.url.copy_with(host=self._address)
-        return super().handle_request(request)
+        # another request: cookies belong to the host of this one
+        moved = httpx.Request(
+            request.method,
+            request.url.copy_with(host=self._address),
+            headers=request.headers,
+            stream=request.stream,
+            extensions={**request.extensions, "sni_hostname": request.url.host},
+        )
+        return super().handle_request(moved)
 
 
 class Resolver(AbstractResolver):

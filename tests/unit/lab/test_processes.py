@@ -1,0 +1,94 @@
+"""What a killed engine left running is ended, and nothing else is."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from lab.paths import state_root
+from lab.processes import ENGINE_MARK, end_leftovers
+
+# Like the engine's plugins: in a session of its own, and with a child that waits, too.
+PLUGIN = "setsid bash -c 'sleep 60 & wait' & echo $! >{pid}; wait"
+
+Engine = Callable[[str], tuple[subprocess.Popen[bytes], int]]
+
+
+@pytest.fixture(autouse=True)
+def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    """Run an engine with this mark; returns it and the process id of its plugin."""
+    program = tmp_path / "pulumi"
+    program.symlink_to("/bin/bash")
+    started: list[int] = []
+
+    def start(mark: str) -> tuple[subprocess.Popen[bytes], int]:
+        note = tmp_path / f"plugin-{len(started)}"
+        running = subprocess.Popen(
+            [program, "-c", PLUGIN.format(pid=note)], env={**os.environ, ENGINE_MARK: mark}
+        )
+        while not (note.exists() and note.read_text().endswith("\n")):
+            time.sleep(0.01)
+        plugin = int(note.read_text())
+        while len(group(plugin)) < 2:
+            time.sleep(0.01)
+        started.extend([running.pid, plugin])
+        return running, plugin
+
+    yield start
+    for leader in started:
+        for pid in [leader, *group(leader)]:
+            subprocess.run(["kill", "-9", str(pid)], stderr=subprocess.DEVNULL)
+
+
+def test_what_a_killed_engine_left_is_ended(engine: Engine) -> None:
+    killed, plugin = engine(str(state_root()))
+    killed.kill()
+    killed.wait()
+    assert len(group(plugin)) == 2
+
+    end_leftovers()
+
+    assert group(plugin) == []
+
+
+def test_the_parts_of_an_engine_at_work_are_left_alone(engine: Engine) -> None:
+    working, plugin = engine(str(state_root()))
+
+    end_leftovers()
+
+    assert working.poll() is None
+    assert len(group(plugin)) == 2
+
+
+def test_another_labs_leftovers_are_left_alone(engine: Engine) -> None:
+    killed, plugin = engine("/home/somebody/.local/state/fleet-azure")
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+
+    end_leftovers()
+
+    assert len(group(plugin)) == 2
+
+
+def group(leader: int) -> list[int]:
+    """The living processes of a process group."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _parent, of = stat.read_text().rpartition(")")[2].split()[:3]
+        except OSError:
+            continue
+        if int(of) == leader and state not in "ZX":
+            found.append(int(stat.parent.name))
+    return found
