@@ -22,8 +22,7 @@ declare -A PACKAGE_WITH=(
 )
 
 if [[ ${1:-} == test ]]; then
-  PACKAGE_OF+=([shellcheck]=shellcheck [nginx]=nginx-light [systemd-analyze]=systemd)
-  PACKAGE_WITH+=([/usr/lib/nginx/modules/ngx_stream_module.so]=libnginx-mod-stream)
+  PACKAGE_OF+=([shellcheck]=shellcheck [systemd-analyze]=systemd)
 fi
 
 missing_packages() {
@@ -49,8 +48,8 @@ install_packages() {
   fi
   echo "Installing Debian packages: ${missing[*]}"
   run_quietly apt-get update
-  # No service of these packages is wanted on the user's machine: nginx must not take port 80,
-  # and the lab starts its own Docker daemon only if none answers.
+  # No service of these packages is to start here: the lab starts a Docker daemon of its own, and
+  # only if none answers.
   local policy=/usr/sbin/policy-rc.d made_policy=
   if [[ ! -e $policy ]]; then
     printf '#!/bin/sh\nexit 101\n' >"$policy"
@@ -60,10 +59,6 @@ install_packages() {
   fi
   run_quietly env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"
   if [[ $made_policy ]]; then rm -f "$policy"; fi
-  # nor at the next boot
-  if [[ -d /run/systemd/system && " ${missing[*]} " == *" nginx-light "* ]]; then
-    systemctl disable --quiet nginx
-  fi
 }
 
 make_virtualenv() {
