@@ -254,7 +254,7 @@ def oracle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[frozens
     ports = {chosen: free_port() for chosen in SETS}
     assert len(set(ports.values())) == len(SETS)
     servers = "".join(
-        f"server {{ listen 127.0.0.1:{port}; set $instances '{' '.join(map(str, chosen))}'; "
+        f"server {{ listen 127.0.0.1:{port}; set $service x; set $instances '{' '.join(map(str, chosen))}'; "
         "return '$first_choice $two_choices'; }\n"
         for chosen, port in ports.items()
     )
@@ -263,9 +263,7 @@ def oracle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[frozens
         f"load_module {modules}/ngx_stream_module.so;\n"
         f"load_module {modules}/ngx_stream_js_module.so;\n"
         f"daemon off; pid {folder}/nginx.pid; error_log stderr warn; events {{}}\n"
-        f"stream {{ js_import affinity from {share}/affinity.js; \n"
-        "js_set $first_choice affinity.firstChoice; js_set $two_choices affinity.twoChoices;\n"
-        f"{servers} }}\n"
+        f"stream {{ js_path {share}; include {share}/nginx/stream.conf;\n{servers} }}\n"
     )
     command = in_container(f"oracle-{os.getpid()}", "nginx", {})
     process = subprocess.Popen([*command, "-c", folder / "nginx.conf"])
