@@ -26,8 +26,7 @@ if ((EUID != 0)); then
 fi
 
 if [[ ${1:-} == test ]]; then
-  PACKAGE_OF+=([shellcheck]=shellcheck [nginx]=nginx-light [systemd-analyze]=systemd)
-  PACKAGE_WITH+=([/usr/lib/nginx/modules/ngx_stream_module.so]=libnginx-mod-stream)
+  PACKAGE_OF+=([shellcheck]=shellcheck [systemd-analyze]=systemd)
 fi
 
 POLICY_MARK='made by tools/prepare.sh of fleet-azure while it installs packages'
@@ -55,8 +54,8 @@ install_packages() {
   fi
   echo "Installing Debian packages: ${missing[*]}"
   run_quietly apt-get update
-  # No service of these packages is wanted on the user's machine: nginx must not take port 80,
-  # and the lab starts its own Docker daemon only if none answers.
+  # No service of these packages is to start here: the lab starts a Docker daemon of its own, and
+  # only if none answers.
   local policy=/usr/sbin/policy-rc.d made_policy=
   # one of ours is from a run that was killed
   if [[ ! -e $policy ]] || grep -qs "$POLICY_MARK" "$policy"; then
@@ -69,10 +68,6 @@ install_packages() {
   run_quietly env DEBIAN_FRONTEND=noninteractive dpkg --configure -a
   run_quietly env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"
   if [[ $made_policy ]]; then rm -f "$policy"; fi
-  # nor at the next boot
-  if [[ -d /run/systemd/system && " ${missing[*]} " == *" nginx-light "* ]]; then
-    systemctl disable --quiet nginx
-  fi
 }
 
 make_virtualenv() {

@@ -1,16 +1,18 @@
-"""The real parts a router is tested with: etcd, confd and nginx on loopback ports of their own."""
+"""The real parts a router is tested with: etcd, and the router's image, on loopback ports of their
+own. The image, because its nginx is not the one that this machine could install.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import random
-import re
 import shutil
 import socket
 import subprocess
-import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -21,6 +23,8 @@ from typing import Any, TypeVar
 import httpx
 
 from cluster.etcd import Etcd, EtcdError
+from lab import docker_daemon
+from tools.build import ensure_image
 from tools.programs import ensure_program
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -38,8 +42,28 @@ T = TypeVar("T")
 
 def program(name: str, package: str) -> Path:
     """An installed program, or the pinned one that tools/ builds."""
-    installed = shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin:/sbin")
+    installed = shutil.which(name)
     return Path(installed) if installed else ensure_program(package) / name
+
+
+@functools.cache
+def image() -> str:
+    """The router's image, in a Docker daemon that answers."""
+    docker_daemon.ensure()
+    return ensure_image("router")
+
+
+def in_container(name: str, entrypoint: str, environment: Mapping[str, str]) -> list[str]:
+    """The command that runs a program of the router's image, on this machine's network and with
+    its folder for temporary files. Signals reach the program; it ends with the program's code."""
+    temporary = tempfile.gettempdir()
+    return [
+        "docker", "run", "--rm", "--name", name, "--network", "host",
+        "--user", f"{os.getuid()}:{os.getgid()}",
+        "--volume", f"{temporary}:{temporary}",
+        *(f"--env={name}={value}" for name, value in environment.items()),
+        "--entrypoint", entrypoint, image(),
+    ]  # fmt: skip
 
 
 def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
@@ -167,6 +191,16 @@ class Router:
         self.observer = self.etcd.client
 
     @property
+    def _container(self) -> str:
+        return f"router-{self.machine_id}"
+
+    @property
+    def agent(self) -> int:
+        """The agent's process; nginx is its child."""
+        command = ["docker", "inspect", "--format", "{{.State.Pid}}", self._container]
+        return int(subprocess.run(command, capture_output=True, check=True).stdout)
+
+    @property
     def access_log(self) -> Path:
         return self.folder / "access.log"
 
@@ -176,18 +210,14 @@ class Router:
 
     def start(self) -> None:
         confd_dir = lay_out_confd(self.folder)
-        share = lay_out_share(self.folder)
         spool = self.folder / "spool"
         spool.mkdir(exist_ok=True)
         environment = {
-            "PATH": f"{program('confd', 'confd').parent}:/usr/sbin:/sbin:{os.environ['PATH']}",
-            "PYTHONPATH": str(PROJECT),
             "NODE_NAME": "core-0",
             "MACHINE_ID": self.machine_id,
             "ROUTER_ETCD": self.etcd.url,
             "ROUTER_RUN_DIR": str(self.folder / "run"),
             "ROUTER_CONFD_DIR": str(confd_dir),
-            "ROUTER_SHARE": str(share),
             "ROUTER_SPOOL_DIR": str(spool),
             "ROUTER_ACCESS_LOG": str(self.access_log),
             "ROUTER_TLS_CERTIFICATE": str(self.folder / "tls.crt"),
@@ -199,13 +229,10 @@ class Router:
             "ROUTER_QUIT_TIMEOUT": "2",
             **self.environment,
         }
+        command = in_container(self._container, "python3", environment)
         with (self.folder / "agent.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "cluster.router"],
-                cwd=self.folder,
-                env=environment,
-                stdout=log,
-                stderr=log,
+                [*command, "-m", "cluster.router"], stdout=log, stderr=log
             )
 
     def stop(self) -> int:
@@ -244,44 +271,14 @@ class Router:
 
 
 def lay_out_confd(folder: Path) -> Path:
-    """The image's /etc/confd with this test's paths, for the nginx installed here."""
+    """The image's /etc/confd with this test's paths; a test may change its template."""
     confd_dir = folder / "confd"
     if not confd_dir.exists():
         shutil.copytree(IMAGE / "conf.d", confd_dir / "conf.d")
         shutil.copytree(IMAGE / "templates", confd_dir / "templates")
         resource = confd_dir / "conf.d" / "nginx.toml"
         resource.write_text(resource.read_text().replace("/run/router", str(folder / "run")))
-        if is_old_nginx():
-            template = confd_dir / "templates" / "nginx.conf.tmpl"
-            template.write_text(template.read_text().replace("Port}} ssl", "Port}} ssl http2"))
     return confd_dir
-
-
-def lay_out_share(folder: Path) -> Path:
-    """The image's /usr/share/router."""
-    share = folder / "share"
-    if not share.exists():
-        for part in ("pages", "nginx"):
-            shutil.copytree(IMAGE / part, share / part)
-        shutil.copy(IMAGE / "affinity.js", share)
-        if is_old_nginx():
-            http = share / "nginx" / "http.conf"
-            http.write_text(http.read_text().replace("http2 on;\n", ""))
-    return share
-
-
-def is_old_nginx() -> bool:
-    """The image's nginx is newer; Debian 12's does not know the directive `http2` yet."""
-    return nginx_version() < (1, 25, 1)
-
-
-def nginx_version() -> tuple[int, ...]:
-    output = subprocess.run(
-        [program("nginx", "nginx"), "-v"], capture_output=True, text=True, check=True
-    ).stderr
-    found = re.search(r"nginx/([\d.]+)", output)
-    assert found, output
-    return tuple(int(part) for part in found[1].split("."))
 
 
 def publish(

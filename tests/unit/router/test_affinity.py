@@ -5,6 +5,7 @@ Rendezvous hashing over the numbers of the instances, by the njs script in the r
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 from collections import Counter
@@ -19,12 +20,11 @@ from hypothesis import strategies as st
 
 from tests.unit.router.backends import TcpEcho, UdpEcho, serving
 from tests.unit.router.harness import (
-    IMAGE,
     EtcdServer,
     Router,
     eventually,
     free_port,
-    program,
+    in_container,
     publish,
     running,
 )
@@ -254,20 +254,19 @@ def oracle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[frozens
     ports = {chosen: free_port() for chosen in SETS}
     assert len(set(ports.values())) == len(SETS)
     servers = "".join(
-        f"server {{ listen 127.0.0.1:{port}; set $instances '{' '.join(map(str, chosen))}'; "
+        f"server {{ listen 127.0.0.1:{port}; set $service x; set $instances '{' '.join(map(str, chosen))}'; "
         "return '$first_choice $two_choices'; }\n"
         for chosen, port in ports.items()
     )
-    modules = "/usr/lib/nginx/modules"
+    modules, share = "/usr/lib/nginx/modules", "/usr/share/router"
     (folder / "nginx.conf").write_text(
         f"load_module {modules}/ngx_stream_module.so;\n"
         f"load_module {modules}/ngx_stream_js_module.so;\n"
         f"daemon off; pid {folder}/nginx.pid; error_log stderr warn; events {{}}\n"
-        f"stream {{ js_import affinity from {IMAGE}/affinity.js; \n"
-        "js_set $first_choice affinity.firstChoice; js_set $two_choices affinity.twoChoices;\n"
-        f"{servers} }}\n"
+        f"stream {{ js_path {share}; include {share}/nginx/stream.conf;\n{servers} }}\n"
     )
-    process = subprocess.Popen([program("nginx", "nginx"), "-c", folder / "nginx.conf"])
+    command = in_container(f"oracle-{os.getpid()}", "nginx", {})
+    process = subprocess.Popen([*command, "-c", folder / "nginx.conf"])
 
     def answers() -> bool:
         with socket.socket() as probe:

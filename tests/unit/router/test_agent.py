@@ -93,8 +93,7 @@ def test_reloads_under_load_fail_no_request(
 
 
 def retiring_workers(router: Router) -> list[int]:
-    assert router.process is not None
-    (master,) = processes.children(router.process.pid)
+    (master,) = processes.children(router.agent)
     return [
         child
         for child in processes.children(master)
@@ -239,7 +238,7 @@ def test_configuration_that_nginx_refuses_is_not_applied(
 ) -> None:
     template = lay_out_confd(api.folder) / "templates" / "nginx.conf.tmpl"
     good = template.read_text()
-    template.write_text(good.replace("server_tokens off;", "no_such_directive on;"))
+    template.write_text(good.replace("daemon off;", "daemon off; no_such_directive on;"))
 
     index = publish(etcd, "api", instances={"r1-1": {"http": backends[1].address}})
 
@@ -284,8 +283,7 @@ def test_reload_that_nginx_did_not_take_is_tried_again(
 
 
 def test_dead_nginx_is_started_again(api: Router) -> None:
-    assert api.process is not None
-    agent = api.process.pid
+    agent = api.agent
     (master,) = processes.children(agent)
 
     os.kill(master, signal.SIGKILL)

@@ -121,7 +121,7 @@ def test_request_id_of_the_caller_is_kept_returned_and_logged(
 
     def logged() -> dict[str, Any] | None:
         entries = map(json.loads, router.access_log.read_text().splitlines())
-        return next((entry for entry in entries if entry["id"] == "caller-0001"), None)
+        return next((entry for entry in entries if entry.get("id") == "caller-0001"), None)
 
     entry = eventually(logged, what="the request is logged")
     assert entry["service"] == "api"
