@@ -13,6 +13,7 @@ from components.key_vault import KeyVault, KeyVaultArgs
 from components.load_balancer import SSH_PORT, LoadBalancer, LoadBalancerArgs
 from components.network import Network, NetworkArgs
 from components.node_config import NodeConfigArgs, cloud_config
+from components.node_count import NodeCount
 from components.scale_set import ADMIN, ScaleSet, ScaleSetArgs
 from components.storage import Storage, StorageArgs
 
@@ -124,6 +125,7 @@ identity = Identity(
 )
 
 # The machines, and what runs on them.
+node_count = NodeCount("node-count", nodes=config.nodes)
 scale_set = ScaleSet(
     "scale-set",
     ScaleSetArgs(
@@ -147,7 +149,7 @@ scale_set = ScaleSet(
                 vault_url=key_vault.url,
             )
         ),
-        after=[*storage.uploads, *key_vault.secrets, identity],
+        after=[*storage.uploads, *key_vault.secrets, identity, node_count],
         tags=tags,
     ),
     on_azure,
