@@ -38,6 +38,7 @@ from cluster.platform import platform
 from cluster.progress import Lines
 from cluster.registry import Registry
 from cluster.remove import remove
+from cluster.settle import settle
 from cluster.status import status
 from cluster.wait import wait
 
@@ -121,6 +122,15 @@ class Program:
             holder=self._node.node,
         )
 
+    def settle(self) -> None:
+        settle(
+            etcd=self._etcd(),
+            fleet=Fleet(),
+            clock=self._clock,
+            progress=self._progress,
+            holder=self._node.node,
+        )
+
     def status(self) -> None:
         print(json.dumps(status(self._etcd(), Fleet(), Membership(), self._node.address), indent=2))
 
@@ -153,6 +163,7 @@ def main(arguments: list[str]) -> int:
             "certificates": program.certificates,
             "apply": program.apply,
             "remove": program.remove,
+            "settle": program.settle,
             "status": program.status,
         }
         if len(arguments) != 1 or arguments[0] not in verbs:

@@ -22,6 +22,7 @@ from cluster.registry import Registry
 from cluster.release import Release, make_release
 from cluster.rollout import Rollout
 from cluster.service_keys import LedgerEntry, ServiceKeys
+from cluster.unfinished import Unfinished
 from cluster.view import Observer, View
 
 
@@ -57,7 +58,8 @@ def apply(
             drain=wanted.drain,
             start_timeout=wanted.start_timeout,
         )
-        _Apply(release, target, keys, observer, rollout, clock, progress).run()
+        unfinished = Unfinished(etcd, wanted.name, clock)
+        _Apply(release, target, keys, unfinished, observer, rollout, clock, progress).run()
         prune(observer.look(), fleet, keys, keep=wanted.keep, progress=progress)
 
 
@@ -81,6 +83,7 @@ class _Apply:
         release: Release,
         target: Target,
         keys: ServiceKeys,
+        unfinished: Unfinished,
         observer: Observer,
         rollout: Rollout,
         clock: Clock,
@@ -89,6 +92,7 @@ class _Apply:
         self._release = release
         self._target = target
         self._keys = keys
+        self._unfinished = unfinished
         self._observer = observer
         self._rollout = rollout
         self._clock = clock
@@ -104,6 +108,7 @@ class _Apply:
             route=self._target.route or "",
             started=timestamp(self._clock),
         )
+        self._unfinished.write()
         self._keys.make_directories()
         self._progress(
             f"{self._release.service}: release {self._release.id} of {self._release.image}, "
@@ -125,6 +130,7 @@ class _Apply:
             self._keys.write_ledger(replace(old, outcome="replaced"))
         self._keys.write_ledger(self._ended(entry, "serving"))
         self._keys.write_current(entry.release)
+        self._unfinished.clear()
         self._progress(f"{self._release.service}: release {entry.release} serves")
 
     def _go_back(self, old: LedgerEntry | None) -> str:
@@ -148,6 +154,7 @@ class _Apply:
             )
         view = self._observer.look()
         self._rollout.destroy(i for i in view.instances if i.release == self._release.id)
+        self._unfinished.clear()
         if old is None:
             return "its units are removed; no release before it was finished"
         return f"its units are removed; release {old.release} keeps serving"
@@ -172,6 +179,7 @@ class _Apply:
         ]
         self._rollout.stop(tuple(vain))
         self._rollout.destroy(vain)
+        self._unfinished.clear()
         ready = [i for i in view.instances.values() if i.is_ready]
         return f"{len(ready)} instances of the release keep serving"
 

@@ -11,6 +11,7 @@ from cluster.plan import Target
 from cluster.progress import Progress
 from cluster.rollout import Rollout
 from cluster.service_keys import ServiceKeys
+from cluster.unfinished import Unfinished
 from cluster.view import Observer
 
 
@@ -26,11 +27,14 @@ def remove(
     """Remove a service; one that is not there is fine. Raises ClusterError."""
     keys = ServiceKeys(etcd, wanted.name)
     observer = Observer(etcd, fleet, keys, wanted.name)
+    unfinished = Unfinished(etcd, wanted.name, clock)
     with Lock(etcd, wanted.name, holder=holder, clock=clock, progress=progress) as lock:
         view = observer.look()
         if not view.instances and not view.record.exists:
+            unfinished.clear()
             progress(f"{wanted.name}: is not there")
             return
+        unfinished.write()
         rollout = Rollout(
             fleet=fleet,
             keys=keys,
@@ -43,4 +47,5 @@ def remove(
         rollout.converge(Target(service=wanted.name))
         rollout.destroy(observer.look().instances)
         keys.delete_all()
+        unfinished.clear()
         progress(f"{wanted.name}: removed")

@@ -18,6 +18,7 @@ from cluster.registry import Registry
 from cluster.release import make_release
 from cluster.remove import remove
 from cluster.service_keys import ServiceKeys, ServiceRecord
+from cluster.settle import settle
 from tests.unit.cluster.simulated_clock import SimulatedClock
 from tests.unit.cluster.simulated_cluster import SimulatedCluster
 from tests.unit.cluster.simulated_etcd import SimulatedEtcd
@@ -139,6 +140,15 @@ class World:
             clock=self.clock,
             progress=self.lines.append,
             holder="core-0",
+        )
+
+    def settle(self) -> None:
+        settle(
+            etcd=self.client,
+            fleet=self.fleet,
+            clock=self.clock,
+            progress=self.lines.append,
+            holder="core-1",
         )
 
     def let_pass(self, seconds: float) -> None:

@@ -94,6 +94,26 @@ class Rollouts(RuleBasedStateMachine):
         assert not any(wanted.release in name for name in self.world.launched())
 
     @rule()
+    def what_was_interrupted_is_settled(self) -> None:
+        self._fair_weather()
+        record = self.world.record()
+        finished = record.ledger.get(record.current or "")
+        was_begun = self._rollouts_begun()
+        serving = self.world.cluster.serving
+        least = min(len(serving[-1]), finished.instances) if finished else 0
+        since = len(serving)
+
+        self.world.settle()
+
+        assert min((len(served) for served in serving[since:]), default=least) >= least
+        assert not self._rollouts_begun()
+        if was_begun and self.world.record().exists:
+            assert finished
+            self._assert_runs(finished.release, finished.instances)
+        elif was_begun:
+            assert self.world.cluster.units == {}
+
+    @rule()
     def a_machine_is_replaced(self) -> None:
         cluster = self.world.cluster
         self.lost += 1
@@ -150,15 +170,22 @@ class Rollouts(RuleBasedStateMachine):
         self._fair_weather()
         assert min((len(served) for served in serving[since:]), default=least) >= least
 
+    def _rollouts_begun(self) -> bool:
+        return any(key.startswith("/rollouts/") for key in self.world.etcd.entries)
+
     def _assert_serves(self, wanted: Wanted) -> None:
-        release = wanted.release
-        assert self.world.served() == {f"{release}-{n}" for n in range(1, wanted.instances + 1)}
+        self._assert_runs(wanted.release, wanted.instances)
+        assert self.world.record().current == wanted.release
+        assert not self._rollouts_begun()
+
+    def _assert_runs(self, release: str, instances: int) -> None:
+        """That many instances of a release serve, and nothing else runs."""
+        assert self.world.served() == {f"{release}-{n}" for n in range(1, instances + 1)}
         assert self.world.launched() == {
             f"api-{release}{kind}@{n}.service"
             for kind in ("", "-announce")
-            for n in range(1, wanted.instances + 1)
+            for n in range(1, instances + 1)
         }
-        assert self.world.record().current == release
 
 
 TestRollouts = Rollouts.TestCase

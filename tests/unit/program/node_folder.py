@@ -30,6 +30,8 @@ class Azure:
     instance: dict[str, object] = field(default_factory=dict)
     blobs: dict[str, bytes] = field(default_factory=dict)
     secrets: dict[str, str] = field(default_factory=dict)
+    etcd: dict[str, object] = field(default_factory=dict)
+    """Keys of the v2 API with the node that each answers."""
     refusals: int = 0
     """How many requests with a token are refused first: a role that has not spread yet."""
     requests: list[str] = field(default_factory=list)
@@ -45,6 +47,9 @@ class Azure:
                     return 400, b"no such identity"
                 return 200, json.dumps({"access_token": f"for {query['resource'][0]}"}).encode()
             return 200, json.dumps(self.instance).encode()
+        if path.startswith("/etcd/v2/keys/"):
+            found = self.etcd.get(path.removeprefix("/etcd/v2/keys"))
+            return (200, json.dumps({"node": found}).encode()) if found else (404, b"{}")
         if self.refusals:
             self.refusals -= 1
             return 403, b"AuthorizationPermissionMismatch"
@@ -103,7 +108,7 @@ class NodeFolder:
             capture_output=True,
             text=True,
             timeout=60,
-            env=self._environment,
+            env=self.environment,
         )
 
     @contextmanager
@@ -114,7 +119,7 @@ class NodeFolder:
             stdin=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=self._environment,
+            env=self.environment,
         )
         with process:
             try:
@@ -123,7 +128,8 @@ class NodeFolder:
                 process.kill()
 
     @property
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
+        """Where programs are found: ours first."""
         return {"PATH": f"{self.root}/stubs:/usr/sbin:/usr/bin:/sbin:/bin"}
 
     def offer_blob(self, name: str, content: bytes) -> str:

@@ -3,8 +3,12 @@
 import fcntl
 import hashlib
 import json
+import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import IO
 
 import pytest
@@ -206,6 +210,56 @@ class TestFleetCluster:
 
         with locked(node, "fleet-cluster-1"):
             pass
+
+    def test_a_rollout_whose_client_is_gone_is_stopped(
+        self, node: NodeFolder, tmp_path: Path
+    ) -> None:
+        node.play("docker", "[[ $1 == run ]] && exec /bin/sleep 20; exit 0")
+        # what counts is the name of the process that the script descends from
+        server = tmp_path / "sshd-session"
+        shutil.copy("/bin/bash", server)
+        program = node.file("/opt/bin/fleet-cluster")
+        session = subprocess.Popen([server, "-c", f"{program} apply & wait"], env=node.environment)
+        eventually(lambda: any("docker run" in call for call in node.calls), what="it runs")
+        name = re.search(r"--name (fleet-cluster-\d+)", self.ran(node))
+        assert name
+
+        session.kill()
+        session.wait()
+
+        stopped = f"docker kill --signal TERM {name[1]}"
+        eventually(lambda: stopped in node.calls, what="it is stopped")
+
+
+MARK = {"nodes": [{"key": "/rollouts/lms-acme", "value": "{}"}]}
+"""Of a rollout that has begun."""
+
+
+class TestRolloutSettle:
+    @pytest.fixture(autouse=True)
+    def _cluster(self, node: NodeFolder) -> None:
+        """Only that the cluster program is called is of interest."""
+        stub = node.file("/opt/bin/fleet-cluster")
+        stub.write_text(f"#!/bin/bash\necho fleet-cluster $* >> {node.root}/calls\n")
+
+    def settled(self, node: NodeFolder) -> bool:
+        done = node.run("rollout-settle")
+        assert done.returncode == 0, done.stderr
+        return "fleet-cluster settle" in node.calls
+
+    def test_without_a_mark_there_is_nothing_to_do(self, node: NodeFolder) -> None:
+        assert not self.settled(node)
+
+    def test_an_interrupted_rollout_is_taken_back(self, node: NodeFolder) -> None:
+        node.azure.etcd["/rollouts"] = MARK
+
+        assert self.settled(node)
+
+    def test_one_that_is_at_work_is_left_alone(self, node: NodeFolder) -> None:
+        node.azure.etcd["/rollouts"] = MARK
+        node.azure.etcd["/locks/lms-acme"] = {"key": "/locks/lms-acme", "value": "{}"}
+
+        assert not self.settled(node)
 
 
 class TestContainerFirewall:

@@ -1,0 +1,118 @@
+"""What interrupted rollouts began is taken back once nobody is at work on it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from cluster.errors import ClusterError, Interrupted
+from tests.unit.cluster.services import Wanted, World
+
+OLD, NEW = Wanted(version="1.0"), Wanted(version="1.1")
+
+
+@pytest.fixture
+def world() -> World:
+    """One finished release with two instances."""
+    world = World()
+    world.apply(OLD)
+    return world
+
+
+def interrupt(world: World, wanted: Wanted | None, *, until: str) -> None:
+    """Begin a rollout, or a removal, and interrupt it at the first moment when it has said this."""
+    for requests in range(1, 2000):
+        world.interrupt_after(requests, answered=True)
+        said = len(world.lines)
+        with pytest.raises(Interrupted):
+            world.apply(wanted) if wanted else world.remove()
+        if any(until in line for line in world.lines[said:]):
+            return
+    raise AssertionError(f"it never said {until!r}")
+
+
+def test_an_interrupted_update_goes_back_and_the_old_release_serves_all_the_time(
+    world: World,
+) -> None:
+    interrupt(world, NEW, until="instance 1: starting")
+    world.let_pass(30)  # what was started becomes ready, and serves beside the old one
+    since = len(world.cluster.serving)
+
+    world.settle()
+
+    assert world.served() == {f"{OLD.release}-1", f"{OLD.release}-2"}
+    old = {f"{OLD.release}-1", f"{OLD.release}-2"}
+    assert all(old <= served for served in world.cluster.serving[since:])
+    assert not any(NEW.release in name for name in world.cluster.units)
+    assert world.record().ledger[NEW.release].outcome == "failed: interrupted"
+
+
+def test_an_interrupted_growth_goes_back_to_as_many_as_there_were(world: World) -> None:
+    interrupt(world, OLD.but(instances=3), until="instance 3: starting")
+
+    world.settle()
+
+    assert world.served() == {f"{OLD.release}-1", f"{OLD.release}-2"}
+
+
+def test_an_interrupted_first_rollout_leaves_nothing() -> None:
+    world = World()
+    interrupt(world, OLD, until="instance 1: starting")
+
+    world.settle()
+
+    assert world.cluster.units == {}
+    assert not world.record().exists
+
+
+def test_a_service_whose_removal_was_interrupted_serves_again(world: World) -> None:
+    interrupt(world, None, until="draining")
+
+    world.settle()
+
+    assert world.served() == {f"{OLD.release}-1", f"{OLD.release}-2"}
+
+
+def test_a_rollout_that_is_at_work_is_left_alone(world: World) -> None:
+    interrupt(world, NEW, until="instance 1: starting")
+    world.etcd.put("/locks/api", json.dumps({"holder": "core-0", "since": "now"}))
+    before = dict(world.cluster.units)
+
+    world.settle()
+
+    assert world.cluster.units == before
+
+
+def test_what_came_to_its_end_is_left_alone(world: World) -> None:
+    world.cluster.weather.unhealthy.add("api %i 1.1")
+    with pytest.raises(ClusterError):
+        world.apply(NEW)
+    before = len(world.lines)
+
+    world.settle()
+
+    assert world.lines[before:] == []
+
+
+def test_the_next_rollout_after_an_interruption_needs_no_settling(world: World) -> None:
+    interrupt(world, NEW, until="instance 1: starting")
+
+    world.apply(NEW)
+    before = len(world.lines)
+    world.settle()
+
+    assert world.served() == {f"{NEW.release}-1", f"{NEW.release}-2"}
+    assert world.lines[before:] == []
+
+
+def test_a_service_that_cannot_be_settled_holds_up_no_other(world: World) -> None:
+    other = Wanted(version="1.2", name="web")
+    interrupt(world, NEW, until="instance 1: starting")
+    interrupt(world, other, until="instance 1: starting")
+    world.etcd.put("/services/api/releases/broken", "nonsense")
+
+    with pytest.raises(ClusterError, match=r"^api: .*nonsense"):
+        world.settle()
+
+    assert not any(name.startswith("web-") for name in world.cluster.units)
