@@ -88,10 +88,22 @@ class Nginx:
         self._proof.write_text(f'set $generation "{generation}";\n')
 
     def _start(self, generation: str) -> None:
-        # one that was killed leaves it behind, and the next could not listen there
-        self._configuration.with_suffix(".sock").unlink(missing_ok=True)
-        self._master = subprocess.Popen(["nginx", "-c", str(self._configuration)])
+        self._clear_away()
+        self._master = subprocess.Popen(
+            ["nginx", "-c", str(self._configuration)], start_new_session=True
+        )
         self._wait(lambda: self._ask() == generation, _START_TIMEOUT)
+
+    def _clear_away(self) -> None:
+        """A master that was killed leaves its workers and its socket behind: the next one could not
+        listen where they do. As the container's first process we are the workers' parent by now."""
+        self._configuration.with_suffix(".sock").unlink(missing_ok=True)
+        if self._master is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._master.pid, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                while True:
+                    os.waitpid(-self._master.pid, 0)
 
     def _reload(self, generation: str) -> None:
         master = self._running_master()

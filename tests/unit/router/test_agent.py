@@ -94,7 +94,7 @@ def test_reloads_under_load_fail_no_request(
 
 
 def retiring_workers(router: Router) -> list[int]:
-    (master,) = processes.children(router.agent)
+    (master,) = masters(router)
     return [
         child
         for child in processes.children(master)
@@ -283,43 +283,59 @@ def test_reload_that_nginx_did_not_take_is_tried_again(
     assert api.get("api.test").json()["instance"] == "two"
 
 
-def test_dead_nginx_is_started_again(api: Router) -> None:
-    agent = api.agent
-    (master,) = processes.children(agent)
+def masters(router: Router) -> set[int]:
+    """The master processes of the router's nginx: of sites, and of TCP and UDP."""
+    return {
+        child
+        for child in processes.children(router.agent)
+        if processes.title(child).startswith("nginx: master")
+    }
 
+
+def kill(master: int, router: Router) -> None:
+    """Kill a master process; wait for the next one."""
+    others = masters(router)
     os.kill(master, signal.SIGKILL)
+    eventually(lambda: bool(masters(router) - others), what="there is a new nginx")
 
-    def serves() -> bool:
-        return api.health() == 200 and processes.children(agent) != {master}
 
-    eventually(serves, what="a new nginx is healthy")
-    assert api.get("api.test").status_code == 200
+def test_dead_nginx_is_started_again(
+    etcd: EtcdServer, api: Router, backends: tuple[Backend, Backend]
+) -> None:
+    (master,) = masters(api)
+
+    kill(master, api)
+
+    index = publish(etcd, "api", instances={"r1-1": {"http": backends[1].address}})
+    api.wait_until_applied(index)
+    assert {api.get("api.test").json()["instance"] for _ in range(10)} == {"two"}
 
 
 def test_dead_nginx_of_tcp_and_udp_is_started_again(etcd: EtcdServer, api: Router) -> None:
-    agent, port, voice = api.agent, free_port(), TcpEcho("voice")
-    (sites,) = processes.children(agent)
-    with serving(voice):
+    (sites,) = masters(api)
+    port, one, two = free_port(), TcpEcho("one"), TcpEcho("two")
+
+    def serve(voice: TcpEcho) -> None:
+        address = f"127.0.0.1:{voice.server_address[1]}"
         index = publish(
             etcd,
             "voice",
             route={"hosts": [], "http": False, "tcp": [{"port": port}]},
-            instances={"r1-1": {"tcp": {str(port): f"127.0.0.1:{voice.server_address[1]}"}}},
+            instances={"r1-1": {"tcp": {str(port): address}}},
         )
         api.wait_until_applied(index)
-        (streams,) = processes.children(agent) - {sites}
 
-        os.kill(streams, signal.SIGKILL)
+    with serving(one, two):
+        serve(one)
+        (streams,) = masters(api) - {sites}
 
-        def is_new() -> bool:
-            return bool(processes.children(agent) - {sites, streams})
+        kill(streams, api)
 
-        eventually(is_new, what="there is a new nginx for TCP and UDP")
-        api.wait_until_applied(etcd.client.set("/services/voice/barrier", "1").index)
+        serve(two)
         with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
             client.sendall(b"hello\n")
-            assert client.recv(100) == b"voice hello\n"
-    assert sites in processes.children(agent)
+            assert client.recv(100) == b"two hello\n"
+    assert sites in masters(api)
 
 
 def test_sigterm_turns_the_router_unhealthy_then_serves_on_then_ends(
