@@ -12,7 +12,7 @@ from cluster.identity import ManagedIdentity
 from cluster.router.agent import Agent
 from cluster.router.announcement import Announcement
 from cluster.router.members import Access, Members
-from cluster.router.nginx import Nginx
+from cluster.router.nginx import Nginx, ask_http, ask_stream, quit_all
 from cluster.router.settings import Settings, SettingsError, from_environment
 from cluster.router.vault import Vault
 
@@ -35,16 +35,24 @@ def serve(settings: Settings) -> None:
     settings.ready_file.unlink(missing_ok=True)
     members = Members(settings.etcd, own_address=settings.node_ip)
     announcement = Announcement(Access(members), machine_id=settings.machine_id, node=settings.node)
-    nginx = Nginx(
-        configuration=settings.configuration,
-        health_port=settings.health_port,
+    sites = Nginx(
+        "http",
+        run_dir=settings.run_dir,
+        ask=ask_http(settings.health_port),
+        retiring_memory=settings.retiring_memory * 1e6,
+    )
+    streams = Nginx(
+        "stream",
+        run_dir=settings.run_dir,
+        ask=ask_stream(settings.run_dir / "stream.sock"),
         retiring_memory=settings.retiring_memory * 1e6,
     )
     identity = ManagedIdentity(settings.identity, SystemClock(), metadata=settings.metadata)
     agent = Agent(
         settings,
         members=members,
-        nginx=nginx,
+        sites=sites,
+        streams=streams,
         announcement=announcement,
         fetch=Vault(settings.vault, identity).fetch,
     )
@@ -55,7 +63,7 @@ def serve(settings: Settings) -> None:
         agent.run()
     finally:
         announcement.withdraw()
-        nginx.quit(settings.quit_timeout)
+        quit_all((sites, streams), settings.quit_timeout)
 
 
 if __name__ == "__main__":

@@ -42,22 +42,27 @@ class NotApplied(Exception):
 
 
 class Agent:
-    """Keeps one nginx in line with etcd."""
+    """Keeps nginx in line with etcd."""
 
     def __init__(
         self,
         settings: Settings,
         *,
         members: Members,
-        nginx: Nginx,
+        sites: Nginx,
+        streams: Nginx,
         announcement: Announcement,
         fetch: Callable[[Source], Secret],
     ) -> None:
-        """`fetch` asks a vault for a certificate; it raises VaultError."""
+        """`sites` serves HTTP, `streams` TCP and UDP.
+
+        `fetch` asks a vault for a certificate; it raises VaultError.
+        """
         self._settings = settings
         self._members = members
         self._etcd = Access(members)
-        self._nginx = nginx
+        self._sites = sites
+        self._streams = streams
         self._announcement = announcement
         self._changed = threading.Event()
         self._services = Watcher(Access(members), SERVICES, self._changed)
@@ -68,7 +73,6 @@ class Agent:
         self._stops = 0
         self._survey: Survey | None = None  # what nginx runs
         self._index = 0
-        self._loaded = ""  # digest of the file that nginx runs
         self._reloaded_at = 0.0
         self._etcd_failed_at = float("-inf")
         self._learned_at = float("-inf")
@@ -100,15 +104,14 @@ class Agent:
         index, found = self._read()
         self._refuse_to_empty(found)
         problems = [*map(str, found.problems), *self._want_certificates(index)]
-        generation = f"{found.fingerprint}-{self._lay_out_certificates(found)}"
+        certificates = self._lay_out_certificates(found)
         confd.render(
             self._settings,
             etcd=self._etcd.url,
-            generation=generation,
             skip=[problem.key for problem in found.problems],
             waiting=found.waiting,
         )
-        self._load(generation)
+        self._load(found, certificates)
         self._certificates.drop_old()
         self._survey = found
         self._index = index
@@ -179,17 +182,12 @@ class Agent:
                 "more, until they can be announced again"
             )
 
-    def _load(self, generation: str) -> None:
-        configuration = self._settings.configuration.read_bytes()
-        digest = hashlib.sha256(configuration).hexdigest()
-        if not self._nginx.is_running:
-            log.info("starting nginx with generation %s", generation)
-            self._nginx.start(generation)
-        elif digest != self._loaded:
-            log.info("reloading nginx with generation %s", generation)
-            self._nginx.reload(generation)
+    def _load(self, found: Survey, certificates: str) -> None:
+        reloaded = self._sites.bring_up_to_date(certificates)
+        if found.listeners or self._streams.is_running:
+            reloaded |= self._streams.bring_up_to_date()
+        if reloaded:
             self._reloaded_at = time.monotonic()
-        self._loaded = digest
         self._settings.ready_file.touch()
         if self._stops:  # also if the signal came just now
             self._settings.ready_file.unlink(missing_ok=True)
@@ -200,7 +198,7 @@ class Agent:
         self._certificate_keys.read_up_to(answer.index if answer else index)
         sources, problems = read_sources(answer.node if answer else None)
         self._certificates.want(sources)
-        if not self._nginx.is_running:
+        if not self._sites.is_running:
             self._certificates.settle(self._settings.certificate_patience)
         return problems + self._certificates.problems
 

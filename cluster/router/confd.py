@@ -1,4 +1,4 @@
-"""Runs confd once: it reads etcd, renders the template, lets nginx test it, and swaps the file."""
+"""Runs confd once: it reads etcd, renders the templates, lets nginx test each, swaps the files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ def render(
     settings: Settings,
     *,
     etcd: str,
-    generation: str,
     skip: Iterable[str],
     waiting: Iterable[str],
 ) -> None:
@@ -39,8 +38,7 @@ def render(
         env=dict(os.environ)
         | _variables(settings)
         | {
-            "ROUTER_GENERATION": generation,
-            # the template looks for " <key> "
+            # the templates look for " <key> "
             "ROUTER_SKIP": f" {' '.join(skip)} ",
             "ROUTER_WAITING": f" {' '.join(waiting)} ",
         },

@@ -36,9 +36,9 @@ class Settings:
     # Open requests and calls may take this long after the drain; then they are cut.
     quit_timeout: float = 30
 
-    # Megabytes for nginx workers that only wait for old connections to end (3 to 15 each). The
-    # container has 512.
-    retiring_memory: float = 384
+    # Megabytes for nginx workers that only wait for old connections to end (3 to 15 each), of sites
+    # and of TCP and UDP services each. The container has 512.
+    retiring_memory: float = 192
 
     # After etcd was away, announcements (TTL 15 s) that expired meanwhile come back within one beat
     # of their sidekicks. For so long a service that lost all instances keeps them.
@@ -52,11 +52,6 @@ class Settings:
     def own_ports(self) -> tuple[int, ...]:
         """TCP ports that no service may listen on: the router's own."""
         return (self.http_port, self.https_port, self.health_port)
-
-    @property
-    def configuration(self) -> Path:
-        """The file that confd writes (`dest` in conf.d/nginx.toml) and nginx runs."""
-        return self.run_dir / "nginx.conf"
 
     @property
     def certificates(self) -> Path:

@@ -6,7 +6,6 @@ router, so all of them leave out the same entries.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -45,7 +44,6 @@ class Survey:
     listeners: frozenset[Listener]  # of TCP and UDP services
     waiting: tuple[str, ...]  # keys of instances that get no TCP and UDP session yet
     problems: tuple[Problem, ...]
-    fingerprint: str  # changes when anything that the router uses changes
 
     def emptied_since(self, earlier: Survey) -> tuple[str, ...]:
         """Services that are still there but lost the last of their instances."""
@@ -98,15 +96,12 @@ def survey(services: Node, taken: Mapping[Listener, str]) -> Survey:
     claims = _Claims(taken)
     backends: dict[str, int] = {}
     waiting: list[str] = []
-    digest = hashlib.sha256()
     announced, problems = _usable(services)
     for service in sorted(services.nodes, key=lambda node: node.name):
         children = {child.name: child for child in service.nodes}
         route_node = children.get("route")
         if route_node is None:
             continue  # being made or removed: without a route nobody asks for it
-        for node in (route_node, *_instances(service)):
-            digest.update(f"{node.key}\0{node.value}\0".encode())
         try:
             route = parse_route(route_node.value)
             if not NAME.fullmatch(service.name):
@@ -119,15 +114,12 @@ def survey(services: Node, taken: Mapping[Listener, str]) -> Survey:
             backends[service.name] = sum(one.instance.serves(route) for one in ours)
             if route.tcp or route.udp:
                 waiting += _waiting(ours)
-    for left_out in (*(problem.key for problem in problems), "", *waiting):
-        digest.update(f"{left_out}\0".encode())
     return Survey(
         backends=backends,
         hosts=frozenset(claims.hosts) - {""},
         listeners=frozenset(claims.listeners),
         waiting=tuple(waiting),
         problems=tuple(problems),
-        fingerprint=digest.hexdigest()[:16],
     )
 
 

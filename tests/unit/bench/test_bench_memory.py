@@ -11,7 +11,7 @@ PROCESSES = """
    40 /opt/bin/etcd
    41 /opt/bin/fleetd
   100 nginx: worker process
-  101 nginx: master process /usr/sbin/nginx -c /run/router/nginx.conf
+  101 nginx: master process /usr/sbin/nginx -c /run/router/http.conf
 """
 ANONYMOUS = """
 /proc/1/smaps_rollup:Anonymous:          2048 kB

@@ -276,8 +276,8 @@ def lay_out_confd(folder: Path) -> Path:
     if not confd_dir.exists():
         shutil.copytree(IMAGE / "conf.d", confd_dir / "conf.d")
         shutil.copytree(IMAGE / "templates", confd_dir / "templates")
-        resource = confd_dir / "conf.d" / "nginx.toml"
-        resource.write_text(resource.read_text().replace("/run/router", str(folder / "run")))
+        for resource in (confd_dir / "conf.d").iterdir():
+            resource.write_text(resource.read_text().replace("/run/router", str(folder / "run")))
     return confd_dir
 
 

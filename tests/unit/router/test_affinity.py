@@ -254,8 +254,8 @@ def oracle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[frozens
     ports = {chosen: free_port() for chosen in SETS}
     assert len(set(ports.values())) == len(SETS)
     servers = "".join(
-        f"server {{ listen 127.0.0.1:{port}; set $service x; set $instances '{' '.join(map(str, chosen))}'; "
-        "return '$first_choice $two_choices'; }\n"
+        f"server {{ listen 127.0.0.1:{port}; set $service x; "
+        f"set $instances '{' '.join(map(str, chosen))}'; return '$first_choice $two_choices'; }}\n"
         for chosen, port in ports.items()
     )
     modules, share = "/usr/lib/nginx/modules", "/usr/share/router"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from cluster.router import processes
-from tests.unit.router.backends import Backend, serving
+from tests.unit.router.backends import Backend, TcpEcho, serving
 from tests.unit.router.harness import (
     EtcdServer,
     Router,
@@ -93,7 +94,7 @@ def test_reloads_under_load_fail_no_request(
 
 
 def retiring_workers(router: Router) -> list[int]:
-    (master,) = processes.children(router.agent)
+    (master,) = masters(router)
     return [
         child
         for child in processes.children(master)
@@ -120,9 +121,9 @@ def test_open_connections_do_not_pile_up_workers_for_ever(
         eventually(lambda: len(retiring_workers(router)) < 20, what="the oldest are cut")
         held = sum(processes.own_memory(worker) for worker in retiring_workers(router))
         assert 0 < held <= megabytes * 1e6
-        for socket in sockets:  # the youngest are untouched
-            socket.sendall(b"still there?")
-            assert socket.recv(100) == b"still there?"
+        for held_open in sockets:  # the youngest are untouched
+            held_open.sendall(b"still there?")
+            assert held_open.recv(100) == b"still there?"
 
 
 def test_open_connection_outlives_a_day_of_changes(
@@ -236,7 +237,7 @@ def test_router_that_starts_without_etcd_is_unhealthy_until_it_has_a_configurati
 def test_configuration_that_nginx_refuses_is_not_applied(
     etcd: EtcdServer, api: Router, backends: tuple[Backend, Backend]
 ) -> None:
-    template = lay_out_confd(api.folder) / "templates" / "nginx.conf.tmpl"
+    template = lay_out_confd(api.folder) / "templates" / "http.conf.tmpl"
     good = template.read_text()
     template.write_text(good.replace("daemon off;", "daemon off; no_such_directive on;"))
 
@@ -260,7 +261,7 @@ def test_reload_that_nginx_did_not_take_is_tried_again(
     etcd: EtcdServer, api: Router, backends: tuple[Backend, Backend]
 ) -> None:
     # `nginx -t` skips ports in use, so it passes; then the master can't bind and keeps its workers
-    template = lay_out_confd(api.folder) / "templates" / "nginx.conf.tmpl"
+    template = lay_out_confd(api.folder) / "templates" / "http.conf.tmpl"
     good = template.read_text()
     port = free_port()
     listener = f"server {{ listen {port}; }}\n    # --- the router's own health"
@@ -282,17 +283,59 @@ def test_reload_that_nginx_did_not_take_is_tried_again(
     assert api.get("api.test").json()["instance"] == "two"
 
 
-def test_dead_nginx_is_started_again(api: Router) -> None:
-    agent = api.agent
-    (master,) = processes.children(agent)
+def masters(router: Router) -> set[int]:
+    """The master processes of the router's nginx: of sites, and of TCP and UDP."""
+    return {
+        child
+        for child in processes.children(router.agent)
+        if processes.title(child).startswith("nginx: master")
+    }
 
+
+def kill(master: int, router: Router) -> None:
+    """Kill a master process; wait for the next one."""
+    others = masters(router)
     os.kill(master, signal.SIGKILL)
+    eventually(lambda: bool(masters(router) - others), what="there is a new nginx")
 
-    def serves() -> bool:
-        return api.health() == 200 and processes.children(agent) != {master}
 
-    eventually(serves, what="a new nginx is healthy")
-    assert api.get("api.test").status_code == 200
+def test_dead_nginx_is_started_again(
+    etcd: EtcdServer, api: Router, backends: tuple[Backend, Backend]
+) -> None:
+    (master,) = masters(api)
+
+    kill(master, api)
+
+    index = publish(etcd, "api", instances={"r1-1": {"http": backends[1].address}})
+    api.wait_until_applied(index)
+    assert {api.get("api.test").json()["instance"] for _ in range(10)} == {"two"}
+
+
+def test_dead_nginx_of_tcp_and_udp_is_started_again(etcd: EtcdServer, api: Router) -> None:
+    (sites,) = masters(api)
+    port, one, two = free_port(), TcpEcho("one"), TcpEcho("two")
+
+    def serve(voice: TcpEcho) -> None:
+        address = f"127.0.0.1:{voice.server_address[1]}"
+        index = publish(
+            etcd,
+            "voice",
+            route={"hosts": [], "http": False, "tcp": [{"port": port}]},
+            instances={"r1-1": {"tcp": {str(port): address}}},
+        )
+        api.wait_until_applied(index)
+
+    with serving(one, two):
+        serve(one)
+        (streams,) = masters(api) - {sites}
+
+        kill(streams, api)
+
+        serve(two)
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+            client.sendall(b"hello\n")
+            assert client.recv(100) == b"two hello\n"
+    assert sites in masters(api)
 
 
 def test_sigterm_turns_the_router_unhealthy_then_serves_on_then_ends(

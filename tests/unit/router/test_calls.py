@@ -147,3 +147,19 @@ def test_client_stays_where_its_connection_is_until_it_hangs_up(
 
     with calls(port, ADDRESSES) as later:
         assert {caller.instance for caller in later} == {"one", "two", "three"}
+
+
+def test_caller_who_only_listens_hears_on_while_other_services_change(
+    etcd: EtcdServer, router: Router, servers: Servers
+) -> None:
+    port = port_for_both()
+    one = servers[0]
+    serve(etcd, router, port, r1_1=one)
+    with calls(port, ADDRESSES) as callers:
+        for n in range(3):
+            route = {"hosts": [f"site-{n}.test"], "http": True}
+            router.wait_until_applied(publish(etcd, f"site-{n}", route=route))
+
+            for caller in callers:
+                one.speak_to(caller.name, "hello")
+                assert caller.listen(timeout=5) == "hello"

@@ -14,7 +14,7 @@ def test_defaults_are_those_of_a_node() -> None:
 
     assert settings.etcd == "http://127.0.0.1:2379"
     assert settings.own_ports == (80, 443, 8089)
-    assert settings.configuration == Path("/run/router/nginx.conf")
+    assert settings.ready_file == Path("/run/router/ready")
 
 
 def test_missing_node_name_is_named() -> None:

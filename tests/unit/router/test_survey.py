@@ -118,22 +118,6 @@ def test_same_port_may_be_used_for_tcp_and_udp() -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
-    [
-        {"api": {"route": {"hosts": ["x.y"], "http": True}, "instances": {"r-1": HTTP}}},
-        {"api": {"route": {"hosts": ["a.b"], "http": True}, "instances": {"r-2": HTTP}}},
-        {"api": {"route": {"hosts": ["a.b"], "http": True}, "instances": {}}},
-        {},
-    ],
-)
-def test_fingerprint_changes_with_what_is_served(change: dict[str, Any]) -> None:
-    before = {"api": {"route": {"hosts": ["a.b"], "http": True}, "instances": {"r-1": HTTP}}}
-
-    assert look(before).fingerprint == look(before).fingerprint
-    assert look(before).fingerprint != look(change).fingerprint
-
-
-@pytest.mark.parametrize(
     "text",
     [
         "",

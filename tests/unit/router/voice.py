@@ -26,7 +26,7 @@ class VoiceServer:
         self._control.daemon_threads = True
         self._media = socketserver.UDPServer(("127.0.0.1", 0), _Media)
         for server in (self._control, self._media):
-            server.voice = self  # type: ignore[attr-defined]
+            server.voice = self  # type: ignore[union-attr]
 
     def key(self, port: int) -> dict[str, object]:
         """Its instance key, for a service published on this port."""
