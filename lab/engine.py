@@ -84,7 +84,8 @@ class Stack:
         """Run pulumi with the user watching; return its exit code.
 
         Ctrl-C reaches pulumi too, which then lets running operations end: we wait for it, since a
-        killed engine would leave its state behind the cloud's. Then it is raised here.
+        killed engine would leave its state behind the cloud's. Then it is raised here, whatever
+        the exit code: that of a destroy cut short is 0.
         """
         command = [ENGINE, *arguments, "--stack", self.name]
         process = subprocess.Popen(command, cwd=PROJECT, env=self.environment)
@@ -94,7 +95,7 @@ class Stack:
             code = process.wait()
         finally:
             signal.signal(signal.SIGINT, previous)
-        if interruptions and code != 0:
+        if interruptions:
             raise KeyboardInterrupt
         return code
 
