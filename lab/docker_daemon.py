@@ -69,6 +69,11 @@ def was_started() -> bool:
     return _saved_rules().exists()
 
 
+def is_ours() -> bool:
+    """Whether the daemon that answers is the lab's own."""
+    return _our_daemon() is not None
+
+
 def stop() -> None:
     """Stop the daemon if the lab started it, and remove what it left in the network."""
     pid = _our_daemon()

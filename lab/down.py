@@ -55,5 +55,7 @@ def remove_lab() -> None:
         with step("Removing the lab"):
             containers.wipe(client)
             images.forget_old(client)
+            if docker_daemon.is_ours():  # what is in another one is not the lab's to judge
+                client.images.prune()
     docker_daemon.stop()
     shutil.rmtree(state_root())

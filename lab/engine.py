@@ -92,15 +92,20 @@ class Stack:
         """Run pulumi with the user watching; return its exit code.
 
         Ctrl-C reaches pulumi too, which then lets running operations end: we wait for it, since a
-        killed engine would leave its state behind the cloud's.
+        killed engine would leave its state behind the cloud's. Then it is raised here, whatever
+        the exit code: that of a destroy cut short is 0.
         """
         command = [ENGINE, *arguments, "--stack", self.name]
         process = subprocess.Popen(command, cwd=PROJECT, env=self.environment)
-        previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        interruptions: list[int] = []
+        previous = signal.signal(signal.SIGINT, lambda number, _: interruptions.append(number))
         try:
-            return process.wait()
+            code = process.wait()
         finally:
             signal.signal(signal.SIGINT, previous)
+        if interruptions:
+            raise KeyboardInterrupt
+        return code
 
     def outputs(self, *, show_secrets: bool = False) -> dict[str, Any]:
         """The stack's outputs; empty before the first successful update."""

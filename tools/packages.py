@@ -6,7 +6,6 @@ Inside a build there is nothing but apt: no pip, no npm, none of the user's sett
 import shutil
 import sys
 import tarfile
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,23 +79,27 @@ class NodePackages:
         return cache.ensure(entry, self._install)
 
     def _install(self, archive: Path) -> None:
-        with (
-            step("fetching the lab's Node packages"),
-            tempfile.TemporaryDirectory(dir=archive.parent) as temporary,
-        ):
-            folder = Path(temporary)
-            for name in LOCK_FILES:
-                shutil.copyfile(self.folder / name, folder / name)
-            run(
-                ["npm", "ci", "--omit=dev", "--ignore-scripts", "--no-fund", "--no-audit"],
-                what="fetching Node packages",
-                log=cache.new_log("node-packages"),
-                cwd=folder,
-            )
-            modules = folder / "node_modules"
-            _drop_what_node_never_loads(modules)
-            with tarfile.open(archive, "w") as tar:
-                tar.add(modules, "node_modules", filter=_owned_by_root)
+        folder = archive.with_suffix(".folder")
+        shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
+        folder.mkdir()
+        try:
+            with step("fetching the lab's Node packages"):
+                self._fetch(folder)
+                with tarfile.open(archive, "w") as tar:
+                    tar.add(folder / "node_modules", "node_modules", filter=_owned_by_root)
+        finally:
+            shutil.rmtree(folder)
+
+    def _fetch(self, folder: Path) -> None:
+        for name in LOCK_FILES:
+            shutil.copyfile(self.folder / name, folder / name)
+        run(
+            ["npm", "ci", "--omit=dev", "--ignore-scripts", "--no-fund", "--no-audit"],
+            what="fetching Node packages",
+            log=cache.new_log("node-packages"),
+            cwd=folder,
+        )
+        _drop_what_node_never_loads(folder / "node_modules")
 
 
 def _drop_what_node_never_loads(modules: Path) -> None:

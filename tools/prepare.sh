@@ -95,5 +95,12 @@ run_quietly() {
   rm -f "$log"
 }
 
+interrupted() {
+  rm -f "${log:-}" # of run_quietly
+  echo "interrupted: run the same command again to go on" >&2
+  exit 130
+}
+
+trap interrupted INT
 install_packages
 make_virtualenv

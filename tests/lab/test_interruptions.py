@@ -40,7 +40,8 @@ def test_up_after_an_impatient_ctrl_c_gets_to_the_same_end(small: LabStack) -> N
     assert small.served_by()["release"] != release
 
 
-def test_down_killed_in_its_middle_can_be_run_again(small: LabStack) -> None:
+def test_down_interrupted_in_its_middle_can_be_run_again(small: LabStack) -> None:
+    small.interrupt("down", "hello-rollout deleting", signal.SIGINT)
     for moment in ("scale-set-core deleting", "network-vnet deleting"):
         small.interrupt("down", moment, signal.SIGKILL)
 
