@@ -57,7 +57,7 @@ def test_no_router_takes_a_host_to_another_customers_instance(docebo: LabStack, 
 
 def test_a_host_that_no_customer_has_is_nobodys(docebo: LabStack) -> None:
     for address in access.nodes(docebo.name).values():
-        with Browser(docebo, "https://nobody.docebo.example", address=address) as stranger:
+        with Browser(docebo, "http://nobody.docebo.example", address=address) as stranger:
             answer = stranger.get("/")
 
         assert answer.status_code == 404
