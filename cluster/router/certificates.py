@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cluster.router.certificate_keys import Source
-from cluster.router.pem import BadCertificate, hosts_of
+from cluster.router.pem import BadCertificate, examine
 from cluster.router.vault import Secret, VaultError
 
 _FIRST_PAUSE = 2.0
@@ -32,6 +32,7 @@ class Certificate:
     source: Source
     version: str
     hosts: tuple[str, ...]
+    expires: float  # in seconds since 1970
     file: Path
 
 
@@ -105,13 +106,15 @@ class Certificates(threading.Thread):
 
     @property
     def problems(self) -> list[str]:
-        """Why certificates are missing or old."""
+        """Why certificates are missing or old, and which are served although they have expired."""
         with self._news:
-            return [
-                f"/certificates/{name}: {errand.problem}"
-                for name, errand in sorted(self._errands.items())
-                if errand.problem
+            found = [(name, errand.problem) for name, errand in self._errands.items()]
+            found += [
+                (name, f"version {one.version} has expired; it is served on")
+                for name, one in self._served.items()
+                if one.expires < time.time()
             ]
+        return [f"/certificates/{name}: {problem}" for name, problem in sorted(found) if problem]
 
     def run(self) -> None:
         while True:
@@ -152,7 +155,7 @@ class Certificates(threading.Thread):
         with os.fdopen(os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(secret.value)
         try:
-            hosts = hosts_of(staged)
+            leaf = examine(staged)
         except BadCertificate as error:
             staged.unlink()
             raise BadCertificate(f"version {secret.version} of {source}: {error}") from error
@@ -161,7 +164,11 @@ class Certificates(threading.Thread):
         path = self._folder / f"{name}-{digest[:12]}.pem"
         staged.rename(path)
         return Certificate(
-            source=source, version=secret.version, hosts=source.hosts or hosts, file=path
+            source=source,
+            version=secret.version,
+            hosts=source.hosts or leaf.hosts,
+            expires=leaf.expires,
+            file=path,
         )
 
     def _done(

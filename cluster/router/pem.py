@@ -1,4 +1,4 @@
-"""Tells whether a PEM file (chain and private key) can serve TLS, and for which hosts.
+"""Tells whether a PEM file (chain and private key) can serve TLS, for which hosts and until when.
 
 By a handshake with itself in memory: what passes here, nginx can load, and clients of today take.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,16 @@ class BadCertificate(Exception):
     """The file can't serve TLS; the text says why."""
 
 
-def hosts_of(path: Path) -> tuple[str, ...]:
-    """The DNS names of the first certificate in the file. Raises BadCertificate."""
+@dataclass(kw_only=True, frozen=True)
+class Leaf:
+    """What the first certificate in the file says of itself."""
+
+    hosts: tuple[str, ...]  # its DNS names
+    expires: float  # in seconds since 1970
+
+
+def examine(path: Path) -> Leaf:
+    """The first certificate in the file. Raises BadCertificate."""
     text = path.read_text(encoding="ascii", errors="replace")
     start = text.find(_BEGIN)
     end = text.find(_END, start)
@@ -35,15 +44,15 @@ def hosts_of(path: Path) -> tuple[str, ...]:
     try:
         server.load_cert_chain(path, password=_no_password)
         client.load_verify_locations(cadata=text[start : end + len(_END)] + "\n")
-        names = _handshake(server, client)
+        leaf = _handshake(server, client)
     except (ssl.SSLError, ValueError) as error:
         raise BadCertificate(_words(error)) from error
-    if not names:
+    if not leaf.hosts:
         raise BadCertificate("it names no host (subject alternative name)")
-    return names
+    return leaf
 
 
-def _handshake(server: ssl.SSLContext, client: ssl.SSLContext) -> tuple[str, ...]:
+def _handshake(server: ssl.SSLContext, client: ssl.SSLContext) -> Leaf:
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     there = server.wrap_bio(to_server, to_client, server_side=True)
     here = client.wrap_bio(to_client, to_server)
@@ -57,7 +66,10 @@ def _handshake(server: ssl.SSLContext, client: ssl.SSLContext) -> tuple[str, ...
                 is_done = False
     presented: Mapping[str, Any] = here.getpeercert() or {}
     names = presented.get("subjectAltName", ())
-    return tuple(value.lower() for kind, value in names if kind == "DNS")
+    return Leaf(
+        hosts=tuple(value.lower() for kind, value in names if kind == "DNS"),
+        expires=ssl.cert_time_to_seconds(presented["notAfter"]),
+    )
 
 
 def _no_password() -> str:

@@ -17,7 +17,7 @@ _PEM = serialization.Encoding.PEM
 def make_certificate(
     *names: str,
     subject: str = "",
-    days: int = 1,
+    days: float = 1,
     password: bytes = b"",
     rsa_bits: int = 0,
 ) -> tuple[str, str]:
@@ -52,7 +52,7 @@ def make_certificate(
     return private.decode(), certificate.public_bytes(_PEM).decode()
 
 
-def make_pem(*names: str, subject: str = "", days: int = 1, password: bytes = b"") -> str:
+def make_pem(*names: str, subject: str = "", days: float = 1, password: bytes = b"") -> str:
     """The same as one text, as Key Vault gives it: the key first."""
     return "".join(make_certificate(*names, subject=subject, days=days, password=password))
 

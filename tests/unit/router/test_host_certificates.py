@@ -199,6 +199,30 @@ def test_version_that_can_not_serve_is_reported_and_the_last_good_one_stays(
         assert content.splitlines()[-1] not in site.router.agent_log
 
 
+def test_broken_certificate_leaves_the_others_served(site: Site) -> None:
+    site.vault.put("certificate-api", "v1", make_pem("api.test", subject="api"))
+    site.vault.put("certificate-shop", "v1", make_pem("shop.example.test", days=-1))
+    site.is_to_have("api", "v1", "api.test")
+    site.is_to_have("shop", "v1", "shop.example.test")
+
+    with running(site.router):
+        assert certificate_for(site.router, "api.test") == "api"
+        assert certificate_for(site.router, "shop.example.test") == "stack"
+        site.reports("/certificates/shop: version v1 of certificate-shop/v1: certificate has exp")
+        assert site.router.get("shop.example.test").status_code == 200
+
+
+def test_certificate_that_expires_while_it_is_served_is_reported(site: Site) -> None:
+    with running(site.router):
+        pem = make_pem("api.test", subject="api", days=6 / 86400)
+        site.vault.put("certificate-api", "v1", pem)
+        site.is_to_have("api", "v1", "api.test")
+        site.shows("api.test", "api")
+
+        site.reports("/certificates/api: version v1 has expired; it is served on")
+        assert certificate_for(site.router, "api.test") == "api"
+
+
 def test_certificate_of_another_vault_is_followed_to_its_newest_version(site: Site) -> None:
     site.vault.put("bought", "v1", make_pem("api.test", "*.example.test", subject="bought"))
     secret_id = {"secretId": f"{site.vault.url}/secrets/bought"}
