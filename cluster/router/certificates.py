@@ -106,9 +106,16 @@ class Certificates(threading.Thread):
 
     @property
     def problems(self) -> list[str]:
-        """Why certificates are missing or old, and which are served although they have expired."""
+        """Why certificates are missing or old, and which are served although they have expired.
+
+        One that was not asked for yet is missing, too: whoever waits for it must not take our
+        silence for success.
+        """
         with self._news:
-            found = [(name, errand.problem) for name, errand in self._errands.items()]
+            found = [
+                (name, errand.problem if errand.was_tried else "is being fetched")
+                for name, errand in self._errands.items()
+            ]
             found += [
                 (name, f"version {one.version} has expired; it is served on")
                 for name, one in self._served.items()
@@ -175,7 +182,7 @@ class Certificates(threading.Thread):
         self, name: str, errand: _Errand, certificate: Certificate | None, problem: str
     ) -> None:
         with self._news:
-            errand.was_tried = True
+            is_first, errand.was_tried = not errand.was_tried, True
             before = self._served.get(name)
             if problem:
                 if before:
@@ -189,7 +196,7 @@ class Certificates(threading.Thread):
                 errand.pause = _FIRST_PAUSE
                 if not errand.source.may_change:
                     errand.due = None
-            is_news = problem != errand.problem
+            is_news = is_first or problem != errand.problem
             errand.problem = problem
             if certificate and certificate != before:
                 if self._errands.get(name) is errand:
