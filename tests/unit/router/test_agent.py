@@ -200,13 +200,14 @@ def test_announcements_that_expired_while_etcd_was_away_are_not_believed_at_once
 ) -> None:
     publish(unsteady_etcd, "api", route=API)
     key, value = "/services/api/instances/r1-1", f'{{"http": "{backends[0].address}"}}'
-    unsteady_etcd.client.set(key, value, ttl=3)
     patient = Router(etcd=unsteady_etcd, folder=folder, environment={"ROUTER_PATIENCE": "4"})
     with running(patient) as router:
+        unsteady_etcd.client.set(key, value, ttl=6)
+        expires = time.monotonic() + 6
         eventually(lambda: router.get("api.test").status_code == 200, what="api is served")
 
         unsteady_etcd.stop()
-        time.sleep(3)
+        time.sleep(max(0.0, expires - time.monotonic()))
         unsteady_etcd.start()
         unsteady_etcd.wait_until_ready()
         eventually(lambda: unsteady_etcd.client.find(key) is None, what="the key expires")
