@@ -51,7 +51,7 @@ def test_a_new_customer_is_only_what_is_his(docebo: LabStack) -> None:
     assert docebo.starts("lms") == before, "nothing of hooli is left"
     assert not any("hooli" in unit["name"] for unit in fleet_units(docebo))
     assert_all_went_well(visits.failures + later_visits.failures, visits.answered)
-    with Browser(docebo, "https://hooli.docebo.example") as visitor:
+    with Browser(docebo, "http://hooli.docebo.example") as visitor:
         assert visitor.get("/").status_code == 404
 
 
