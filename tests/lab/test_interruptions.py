@@ -7,7 +7,7 @@ import signal
 from lab.engine import stacks_left
 from lab.scratch_stack import hello
 from tests.lab.leftovers import docker_objects, engine_processes
-from tests.lab.stack import LabStack, succeeded
+from tests.lab.stack import LabStack, eventually, succeeded
 
 # As they come in a run; each run begins with finishing what the one before left.
 MOMENTS = (
@@ -38,6 +38,27 @@ def test_up_after_an_impatient_ctrl_c_gets_to_the_same_end(small: LabStack) -> N
 
     assert_is_complete(small)
     assert small.served_by()["release"] != release
+
+
+def test_an_update_that_was_killed_can_be_taken_back(small: LabStack) -> None:
+    """Pulumi's state says that nothing was changed, so going back is no change to it: the cluster
+    goes back by itself."""
+    before, update = hello(env={"A": "b"}), hello(env={"A": "c"})
+    small.configure(before)
+    small.up()
+    release = small.served_by()["release"]
+
+    small.configure(update)
+    small.interrupt("up", "instance 1: starting", signal.SIGKILL)
+    small.configure(before)
+    small.up()
+
+    eventually(
+        lambda: {one["release"] for one in small.instances()} == {release},
+        "only the release from before is left",
+    )
+    assert small.served_by()["release"] == release
+    assert_is_complete(small)
 
 
 def test_down_interrupted_in_its_middle_can_be_run_again(small: LabStack) -> None:
