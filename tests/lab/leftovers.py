@@ -80,9 +80,10 @@ def _labels(one: Model) -> dict[str, str]:
 
 
 def _loop_devices() -> frozenset[str]:
-    """Each with its file, which the kernel shows as the machine that attached it sees it."""
+    """Those whose file is gone, as the lab's are after its end: others may be another lab's."""
     files = Path("/sys/block").glob("loop*/loop/backing_file")
-    return frozenset(f"{path.parts[3]} {path.read_text().strip()}" for path in files)
+    attached = (f"{path.parts[3]} {path.read_text().strip()}" for path in files)
+    return frozenset(one for one in attached if one.endswith("(deleted)"))
 
 
 def _mounts() -> frozenset[str]:

@@ -65,4 +65,10 @@ def skip_if_others_run() -> None:
 
 def assert_is_as_before(untouched: Machine) -> None:
     assert docker_objects() == []
-    eventually(lambda: Machine.now().since(untouched) == [], "the machine is as it was before")
+    eventually(lambda: nothing_came(untouched), "the machine is as it was before")
+
+
+def nothing_came(untouched: Machine) -> bool:
+    came = Machine.now().since(untouched)
+    assert came == []
+    return True
