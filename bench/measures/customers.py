@@ -42,8 +42,9 @@ def _at(session: Session, count: int, before: dict[str, Figure]) -> Iterator[tup
         return session.make(target, f"{count}-customers-{target}").seconds
 
     session.stack.configure(_customers(count))
-    yield figure("make preview of all of them new", (make("preview"),))
-    yield figure("make up of all of them new", (make("up"),))
+    new = f"{count - FEW - 1} of them new" if before else "all of them new"
+    yield figure("make preview", (make("preview"),), note=new)
+    yield figure("make up", (make("up"),), note=new)
     yield figure("make up without a change", (make("up"),))
     session.stack.configure(_customers(count + 1))
     yield figure("make up that adds one", (make("up"),))
