@@ -71,26 +71,30 @@ class LabStack(ScratchStack):
         self.forget()
         return succeeded(self.lab("down", self.name))
 
-    def lab(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def lab(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command of the lab, as a user would type it."""
         return subprocess.run(
             [sys.executable, "-m", "lab", *arguments],
             cwd=PROJECT,
+            input=stdin,
             capture_output=True,
             text=True,
             timeout=RUN_TIMEOUT,
         )
 
-    def pulumi(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def pulumi(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run pulumi itself on the stack."""
         return self.lab(
-            "exec", "--", "pulumi", *arguments, "--stack", self.name, "--non-interactive"
+            "exec",
+            "--",
+            *("pulumi", *arguments, "--stack", self.name, "--non-interactive"),
+            stdin=stdin,
         )
 
     def set_secret(self, name: str, value: str) -> None:
         """As a user does it: encrypted, into the stack's file."""
         path = f"fleet:secrets.{name}"
-        succeeded(self.pulumi("config", "set", "--secret", "--path", path, value))
+        succeeded(self.pulumi("config", "set", "--secret", "--path", path, stdin=value))
 
     def fault(self, kind: str, node: str) -> None:
         succeeded(self.lab("fault", "--stack", self.name, kind, node))

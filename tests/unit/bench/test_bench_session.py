@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,13 +10,15 @@ import yaml
 
 from bench import session
 from bench.session import own_stack, refuse_company
+from tools.paths import PROJECT
 from tools.progress import StepFailed
 
 
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project and a state folder of the test's own, with no lab on the machine."""
-    monkeypatch.setattr("lab.scratch_stack.PROJECT", tmp_path)
+    shutil.copy(PROJECT / "Pulumi.dev.yaml", tmp_path)
+    monkeypatch.setattr("lab.stack_config.PROJECT", tmp_path)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     return tmp_path
 

@@ -37,7 +37,8 @@ def test_unknown_verb_lists_the_known_ones() -> None:
 
     assert process.returncode == 1
     assert errors == (
-        "error: say one of: bootstrap, wait, platform, certificates, apply, remove, status\n"
+        "error: say one of: "
+        "bootstrap, wait, platform, certificates, apply, remove, settle, status\n"
     )
 
 
