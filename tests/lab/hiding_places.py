@@ -21,7 +21,7 @@ PLACES = {
 
 def material(pem: str) -> list[str]:
     """The secret part of a PEM file's keys: lines that are neither a frame nor short."""
-    key = pem[pem.index("-----BEGIN", pem.index("PRIVATE KEY-----") - 30) :]
+    key = pem[pem.rindex("-----BEGIN", 0, pem.index("PRIVATE KEY-----")) :]
     lines = [line for line in key.splitlines() if "-----" not in line and len(line) >= 40]
     if "OPENSSH" in key:
         lines = lines[1:]  # the first one is the same in every unencrypted key

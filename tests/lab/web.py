@@ -142,7 +142,12 @@ def _visit(stack: LabStack, url: str, visits: Visits, stop: threading.Event) -> 
 def _ask(browser: Browser, url: str, visits: Visits) -> None:
     began = time.monotonic()
     try:
-        answer = browser.get("")
+        try:
+            answer = browser.get("")
+        except httpx.RemoteProtocolError:
+            # A kept connection that the server closed while the request was on its way. Clients ask
+            # again then, as browsers do: RFC 9112, 9.3.1.
+            answer = browser.get("")
     except httpx.HTTPError as error:
         what = repr(error)
     else:
