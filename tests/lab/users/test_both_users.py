@@ -13,7 +13,7 @@ from tests.lab.users.calls import call_where
 from tests.lab.users.test_customers import HOOLI, SITES, customers
 from tests.lab.web import steady_visits, trust
 
-API = "https://api.tok.tv/health"
+API = "https://api.tok.tv"
 VICTIM = "core-2"
 """The machine of both stacks that is killed; the call is elsewhere."""
 
