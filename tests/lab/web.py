@@ -102,9 +102,9 @@ class Failure:
     ended: float
     what: str
 
-    def spans(self, moment: float) -> bool:
-        """Whether it was open at a moment."""
-        return self.began <= moment <= self.ended
+    def was_open(self, since: float, until: float) -> bool:
+        """Whether it was open at any moment between these."""
+        return self.began <= until and self.ended >= since
 
 
 @dataclass

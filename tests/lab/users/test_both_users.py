@@ -39,16 +39,18 @@ def test_nobody_notices_what_changes_around_them(toktv: LabStack, docebo: LabSta
         assert shown_certificate(docebo, "acme.docebo.example") in renewed
         talk.goes_on()
 
-        killed = time.monotonic()
+        began = time.monotonic()
         for stack in (toktv, docebo):
             stack.fault("kill", VICTIM)
+        dead = time.monotonic()
         eventually(lambda: serving(docebo, "lms-acme") == 2, "acme's instances are elsewhere")
         eventually(lambda: serving(docebo, "lms-globex") == 2, "globex's, too")
         eventually(lambda: serving(docebo, "lms-initech") == 1, "and initech's")
         talk.goes_on()
 
-    failures = [one for one in of_toktv.failures + of_docebo.failures if not one.spans(killed)]
-    assert failures == []
+    failures = of_toktv.failures + of_docebo.failures
+    # what was open on a machine that died is lost
+    assert [one for one in failures if not one.was_open(began, dead)] == []
     assert all(count > 100 for count in (of_toktv.answered | of_docebo.answered).values())
     for stack in (toktv, docebo):
         stack.fault("start", VICTIM)
