@@ -47,7 +47,7 @@ class FleetArgs:
     certificate_hosts: Mapping[str, Sequence[str]]
     """The hosts of those certificates that are in the stack's own vault."""
     references: Mapping[str, pulumi.Output[str]]
-    """Where the vault has the secrets of services and certificates, by `vault_name`."""
+    """Where the vault has the secrets of services and certificates, by its names for them."""
     drain_seconds: int
 
 

@@ -21,6 +21,8 @@ CLUSTER_NAME = re.compile(r"[a-z][a-z0-9-]{1,38}[a-z0-9]")
 
 def load() -> Settings:
     """The settings of the current stack. SettingsError tells everything that is wrong."""
+    if misplaced := list(_misplaced_secrets()):
+        raise SettingsError(misplaced)  # alone: other problems would show their values
     settings, problems = parse(_raw())
     problems = [*_cluster_name(), *_plain_secrets(), *problems]
     if settings is None or problems:
@@ -76,6 +78,18 @@ def _cluster_name() -> Iterator[Problem]:
             value=pulumi.get_stack(),
             message=f"must be lower-case letters, digits and hyphens, and {name} at most 40 "
             "characters: Azure names follow from it",
+        )
+
+
+def _misplaced_secrets() -> Iterator[Problem]:
+    """What services say stands in units, in etcd and in the state, for everybody to read."""
+    key = f"{NAMESPACE}:services"
+    if runtime_config.is_config_secret(key):
+        yield Problem(
+            path=key,
+            value=NO_VALUE,
+            message="must hold no encrypted value: set it as fleet:secrets.NAME, and let the "
+            "service name it under `secrets`",
         )
 
 
