@@ -1,4 +1,5 @@
-"""The door: `python3 -m cluster VERB`, the desired state as JSON on standard input.
+"""The door: `python3 -m cluster VERB [ORDER]`, the desired state as JSON on standard input.
+ORDER says when it was given; a later one stops `platform` and `apply`.
 
 bootstrap     find this node's place in the etcd cluster, write etcd's environment file
 wait          until etcd and fleet stand
@@ -51,8 +52,9 @@ ETCD_PATIENCE = 25.0
 class Program:
     """The verbs, with the real world plugged in."""
 
-    def __init__(self, node: Environment) -> None:
+    def __init__(self, node: Environment, order: str | None) -> None:
         self._node = node
+        self._order = order
         self._clock = SystemClock()
         self._progress = Lines()
 
@@ -91,6 +93,7 @@ class Program:
             clock=self._clock,
             progress=self._progress,
             holder=self._node.node,
+            order=self._order,
         )
 
     def certificates(self) -> None:
@@ -110,6 +113,7 @@ class Program:
             clock=self._clock,
             progress=self._progress,
             holder=self._node.node,
+            order=self._order,
         )
 
     def remove(self) -> None:
@@ -155,7 +159,8 @@ def main(arguments: list[str]) -> int:
         # As process 1 of its container the program would ignore signals it does not handle.
         signal.signal(number, _interrupt)
     try:
-        program = Program(environment.read(os.environ))
+        verb, order = (*arguments, None, None)[:2]
+        program = Program(environment.read(os.environ), order)
         verbs: dict[str, Callable[[], None]] = {
             "bootstrap": program.bootstrap,
             "wait": program.wait,
@@ -166,9 +171,9 @@ def main(arguments: list[str]) -> int:
             "settle": program.settle,
             "status": program.status,
         }
-        if len(arguments) != 1 or arguments[0] not in verbs:
+        if len(arguments) > 2 or verb not in verbs:
             raise ClusterError(f"say one of: {', '.join(verbs)}")
-        verbs[arguments[0]]()
+        verbs[verb]()
     except (ClusterError, EtcdError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -19,6 +19,7 @@ from cluster.etcd import Etcd
 from cluster.fleet import DesiredState, Fleet, Option, UnitState
 from cluster.lock import Lock, LockLost
 from cluster.nudge import Nudge
+from cluster.order import Superseded
 from cluster.progress import Patience, Progress
 from cluster.routers import read_routers
 from cluster.service_keys import SERVICES
@@ -113,7 +114,7 @@ class GlobalRollout:
         for machine in self._fleet.machines():
             try:
                 self._take_turn(machine.id, machine.primary_ip, older)
-            except LockLost:
+            except (LockLost, Superseded):
                 raise
             except ClusterError as error:
                 self._go_back(serving)
