@@ -41,8 +41,7 @@ def test_up_after_an_impatient_ctrl_c_gets_to_the_same_end(small: LabStack) -> N
 
 
 def test_an_update_that_was_killed_can_be_taken_back(small: LabStack) -> None:
-    """Pulumi's state says that nothing was changed, so going back is no change to it: the cluster
-    goes back by itself."""
+    """By the order that Pulumi sends again, or by the cluster itself: whichever comes first."""
     before, update = hello(env={"A": "b"}), hello(env={"A": "c"})
     small.configure(before)
     small.up()

@@ -29,6 +29,7 @@ def test_a_new_customer_is_only_what_is_his(docebo: LabStack) -> None:
         assert changes(docebo) == {
             "lms-hooli": "create",
             "lms-hooli-rollout": "create",
+            "lms-hooli-rollout-order": "create",
             "service-hooli-admin": "create",
         }
         with steady_visits(docebo, *SITES.values()) as visits:
@@ -41,6 +42,7 @@ def test_a_new_customer_is_only_what_is_his(docebo: LabStack) -> None:
         assert changes(docebo) == {
             "lms-hooli": "delete",
             "lms-hooli-rollout": "delete",
+            "lms-hooli-rollout-order": "delete",
             "service-hooli-admin": "delete",
         }
         with steady_visits(docebo, *SITES.values()) as later_visits:
@@ -59,7 +61,10 @@ def test_a_changed_customer_is_the_only_one_that_rolls(docebo: LabStack) -> None
     before = docebo.starts("lms")
 
     with docebo.changed(customer("globex", image="docebo/lms:7.1.0")):
-        assert changes(docebo) == {"lms-globex-rollout": "update"}
+        assert changes(docebo) == {
+            "lms-globex-rollout": "update",
+            "lms-globex-rollout-order": "update",
+        }
         with steady_visits(docebo, *SITES.values()) as visits:
             docebo.up()
         after = docebo.starts("lms")
