@@ -1,4 +1,5 @@
-"""The door: `python3 -m cluster VERB`, the desired state as JSON on standard input.
+"""The door: `python3 -m cluster VERB [ORDER]`, the desired state as JSON on standard input.
+ORDER says when it was given; a later one stops `platform` and `apply`.
 
 bootstrap   find this node's place in the etcd cluster, write etcd's environment file
 wait        until etcd and fleet stand
@@ -48,8 +49,9 @@ ETCD_PATIENCE = 25.0
 class Program:
     """The verbs, with the real world plugged in."""
 
-    def __init__(self, node: Environment) -> None:
+    def __init__(self, node: Environment, order: str | None) -> None:
         self._node = node
+        self._order = order
         self._clock = SystemClock()
         self._progress = Lines()
 
@@ -88,6 +90,7 @@ class Program:
             clock=self._clock,
             progress=self._progress,
             holder=self._node.node,
+            order=self._order,
         )
 
     def apply(self) -> None:
@@ -99,6 +102,7 @@ class Program:
             clock=self._clock,
             progress=self._progress,
             holder=self._node.node,
+            order=self._order,
         )
 
     def remove(self) -> None:
@@ -135,7 +139,8 @@ def main(arguments: list[str]) -> int:
         # As process 1 of its container the program would ignore signals it does not handle.
         signal.signal(number, _interrupt)
     try:
-        program = Program(environment.read(os.environ))
+        verb, order = (*arguments, None, None)[:2]
+        program = Program(environment.read(os.environ), order)
         verbs: dict[str, Callable[[], None]] = {
             "bootstrap": program.bootstrap,
             "wait": program.wait,
@@ -144,9 +149,9 @@ def main(arguments: list[str]) -> int:
             "remove": program.remove,
             "status": program.status,
         }
-        if len(arguments) != 1 or arguments[0] not in verbs:
+        if len(arguments) > 2 or verb not in verbs:
             raise ClusterError(f"say one of: {', '.join(verbs)}")
-        verbs[arguments[0]]()
+        verbs[verb]()
     except (ClusterError, EtcdError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -15,13 +15,14 @@ from cluster.errors import ClusterError
 from cluster.etcd import Etcd
 from cluster.fleet import Fleet
 from cluster.lock import Lock
+from cluster.order import Order, placed
 from cluster.plan import Done, Target, next_step
 from cluster.progress import Progress
 from cluster.prune import prune
 from cluster.registry import Registry
 from cluster.release import Release, make_release
 from cluster.rollout import Rollout
-from cluster.service_keys import LedgerEntry, ServiceKeys
+from cluster.service_keys import LedgerEntry, ServiceKeys, ServiceRecord
 from cluster.view import Observer, View
 
 
@@ -34,8 +35,23 @@ def apply(
     clock: Clock,
     progress: Progress,
     holder: str,
+    order: str | None = None,
 ) -> None:
     """Roll `wanted` out. Raises ClusterError; the release before serves then."""
+    with placed(etcd, wanted.name, order, clock) as holding:
+        _apply(wanted, holding, etcd, fleet, registry, clock, progress, holder)
+
+
+def _apply(
+    wanted: Service,
+    order: Order,
+    etcd: Etcd,
+    fleet: Fleet,
+    registry: Registry,
+    clock: Clock,
+    progress: Progress,
+    holder: str,
+) -> None:
     digest = registry.resolve(wanted.image)
     release = make_release(wanted, digest)
     target = Target(
@@ -43,10 +59,14 @@ def apply(
     )
     keys = ServiceKeys(etcd, wanted.name)
     observer = Observer(etcd, fleet, keys, wanted.name)
-    if is_unchanged(observer.look(), target):
-        progress(f"{wanted.name}: unchanged (release {release.id}, {wanted.instances} instances)")
-        return
-    with Lock(etcd, wanted.name, holder=holder, clock=clock, progress=progress) as lock:
+    with Lock(
+        etcd, wanted.name, holder=holder, clock=clock, progress=progress, check=order.check
+    ) as lock:
+        if is_unchanged(observer.look(), target):
+            progress(
+                f"{wanted.name}: unchanged (release {release.id}, {wanted.instances} instances)"
+            )
+            return
         rollout = Rollout(
             fleet=fleet,
             keys=keys,
@@ -70,7 +90,17 @@ def is_unchanged(view: View, target: Target) -> bool:
         and entry is not None
         and entry.outcome == "serving"
         and entry.instances == target.instances
+        and not interrupted(view.record, but=target.release)
     )
+
+
+def interrupted(record: ServiceRecord, *, but: str) -> list[LedgerEntry]:
+    """Rollouts of other releases that never ended; under the lock nobody is at work on them."""
+    return [
+        entry
+        for entry in record.ledger.values()
+        if entry.outcome == "started" and entry.release != but
+    ]
 
 
 class _Apply:
@@ -111,6 +141,8 @@ class _Apply:
         )
         old = before.ledger.get(before.current) if before.current else None
         is_new = old is None or old.release != entry.release
+        for other in interrupted(before, but=entry.release):
+            self._keys.write_ledger(self._ended(other, "failed: interrupted"))
         if is_new:
             self._keys.write_ledger(entry)
         try:

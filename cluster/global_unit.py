@@ -19,6 +19,7 @@ from cluster.etcd import Etcd
 from cluster.fleet import DesiredState, Fleet, Option, UnitState
 from cluster.lock import Lock, LockLost
 from cluster.nudge import Nudge
+from cluster.order import Superseded
 from cluster.progress import Patience, Progress
 from cluster.routers import read_routers
 from cluster.service_keys import SERVICES
@@ -73,7 +74,13 @@ class GlobalRollout:
             if re.fullmatch(rf"{re.escape(self._unit.key)}-[0-9a-f]{{8}}\.service", name)
             and name != self._unit.name
         )
-        serving = [name for name in older if units[name].desired is DesiredState.LAUNCHED]
+        # an interrupted replacement has started some that fleet was not told of yet
+        running = {state.name for state in self._fleet.states() if not state.is_dead}
+        serving = [
+            name
+            for name in older
+            if units[name].desired is DesiredState.LAUNCHED or name in running
+        ]
         mine = units.get(self._unit.name)
         if not older and mine is not None and mine.desired is DesiredState.LAUNCHED:
             self._await_everywhere()
@@ -107,7 +114,7 @@ class GlobalRollout:
         for machine in self._fleet.machines():
             try:
                 self._take_turn(machine.id, machine.primary_ip, older)
-            except LockLost:
+            except (LockLost, Superseded):
                 raise
             except ClusterError as error:
                 self._go_back(serving)

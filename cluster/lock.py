@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Callable
 from types import TracebackType
 
 from cluster.clock import Clock, timestamp
@@ -41,13 +42,17 @@ class Lock:
         clock: Clock,
         progress: Progress,
         patience: float = 900.0,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
+        """`check` is asked at every pause, also of the wait for the lock, and raises when the work
+        is not wanted any more."""
         self._etcd = etcd
         self._key = f"{LOCKS}/{name}"
         self._name = name
         self._clock = clock
         self._progress = progress
         self._patience = patience
+        self._check = check
         self._renewed = 0.0
         # The id makes the value ours alone, also after a write whose answer was lost.
         self._value = json.dumps(
@@ -71,7 +76,8 @@ class Lock:
         self._release()
 
     def pause(self, seconds: float) -> None:
-        """Let time pass and keep the lock. Raises LockLost."""
+        """Let time pass and keep the lock. Raises LockLost, and what `check` raises."""
+        self._check()
         self.keep()
         self._clock.sleep(seconds)
 
@@ -101,6 +107,7 @@ class Lock:
         while True:
             asked = self._clock.now()
             who = self._try()
+            self._check()
             if who is None:
                 self._renewed = asked
                 return

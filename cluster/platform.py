@@ -15,6 +15,7 @@ from cluster.etcd import Etcd
 from cluster.fleet import Fleet
 from cluster.global_unit import GlobalRollout, GlobalUnit
 from cluster.lock import Lock
+from cluster.order import placed
 from cluster.progress import Patience, Progress
 from cluster.registry import Registry
 from cluster.routers import ROUTERS, read_routers
@@ -34,12 +35,18 @@ def platform(
     clock: Clock,
     progress: Progress,
     holder: str,
+    order: str | None = None,
 ) -> None:
     """Bring every unit of the platform to its release on every machine. Raises ClusterError."""
     units = [global_unit(key, text, wanted.images[key]) for key, text in wanted.units.items()]
     for directory in (SERVICES, ROUTERS, IMAGES):
         etcd.make_directory(directory)
-    with Lock(etcd, "platform", holder=holder, clock=clock, progress=progress) as lock:
+    with (
+        placed(etcd, "platform", order, clock) as holding,
+        Lock(
+            etcd, "platform", holder=holder, clock=clock, progress=progress, check=holding.check
+        ) as lock,
+    ):
         for unit in units:
             GlobalRollout(
                 unit,

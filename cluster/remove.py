@@ -7,6 +7,7 @@ from cluster.desired import Removal
 from cluster.etcd import Etcd
 from cluster.fleet import Fleet
 from cluster.lock import Lock
+from cluster.order import removal
 from cluster.plan import Target
 from cluster.progress import Progress
 from cluster.rollout import Rollout
@@ -26,7 +27,12 @@ def remove(
     """Remove a service; one that is not there is fine. Raises ClusterError."""
     keys = ServiceKeys(etcd, wanted.name)
     observer = Observer(etcd, fleet, keys, wanted.name)
-    with Lock(etcd, wanted.name, holder=holder, clock=clock, progress=progress) as lock:
+    with (
+        removal(etcd, wanted.name) as order,
+        Lock(
+            etcd, wanted.name, holder=holder, clock=clock, progress=progress, check=order.check
+        ) as lock,
+    ):
         view = observer.look()
         if not view.instances and not view.record.exists:
             progress(f"{wanted.name}: is not there")

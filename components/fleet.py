@@ -3,8 +3,15 @@
 Everything is done by `fleet-cluster` on one of the nodes, over SSH. A command runs again whenever
 one of its inputs changes, so every verb can be repeated; what varies goes in by stdin, and the
 command's text stays the same, because it is an input, too.
+
+Pulumi keeps the old inputs of a command whose end it did not hear of, whatever became of it. So an
+order that changes the cluster is two commands. The first only asks what time it is, and Pulumi has
+its answer in the state before the second begins, which gets it as an input. So whatever was
+interrupted is sent again by the next `pulumi up`, also by one that goes back to the old
+configuration: the time is another one, and the latest order wins.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -72,27 +79,23 @@ class Node:
     def command(
         self,
         name: str,
-        verb: str,
-        order: pulumi.Input[Mapping[str, Any]],
+        text: pulumi.Input[str],
         *,
         seconds: int,
+        stdin: pulumi.Input[str] | None = None,
         delete: str | None = None,
         parent: pulumi.Resource,
         after: Sequence[pulumi.Resource] = (),
     ) -> remote.Command:
-        """A verb of `fleet-cluster`, with its order as JSON on standard input."""
+        """One command on whichever node."""
         limit = f"{seconds // 60 + 5}m"
         return remote.Command(
             name,
             connection=self.connection,
             # The comment makes it run again on new machines: they know nothing of the old ones.
-            create=pulumi.Output.concat(
-                _on_the_node(verb, seconds), "  # on scale set ", self.scale_set_name
-            ),
+            create=pulumi.Output.concat(text, "  # on scale set ", self.scale_set_name),
             delete=delete,
-            stdin=pulumi.Output.from_input(order).apply(
-                lambda known: json.dumps(known, indent=1, sort_keys=True)
-            ),
+            stdin=stdin,
             # else sshd would have to accept environment variables
             add_previous_output_in_env=False,
             opts=pulumi.ResourceOptions(
@@ -102,6 +105,38 @@ class Node:
                 deleted_with=self.scale_set,
                 custom_timeouts=pulumi.CustomTimeouts(create=limit, update=limit, delete=limit),
             ),
+        )
+
+    def order(
+        self,
+        name: str,
+        verb: str,
+        contents: pulumi.Input[Mapping[str, Any]],
+        *,
+        seconds: int,
+        delete: str | None = None,
+        parent: pulumi.Resource,
+        after: Sequence[pulumi.Resource] = (),
+    ) -> remote.Command:
+        """A verb of `fleet-cluster`, with its order as JSON on standard input."""
+        stdin = pulumi.Output.from_input(contents).apply(_as_json)
+        given = self.command(
+            f"{name}-order",
+            # asked again for another order
+            stdin.apply(lambda known: f"date --utc +%FT%T.%NZ  # of {_digest(known)}"),
+            seconds=seconds,
+            # here, because this is in the state also when the first rollout was interrupted
+            delete=delete,
+            parent=parent,
+            after=after,
+        )
+        return self.command(
+            name,
+            given.stdout.apply(lambda time: _on_the_node(verb, time, seconds=seconds)),
+            stdin=stdin,
+            seconds=seconds,
+            parent=parent,
+            after=after,
         )
 
 
@@ -133,12 +168,12 @@ class Fleet(pulumi.ComponentResource):
 
         ready = node.command(
             f"{name}-ready",
-            "wait",
-            {"size": args.nodes, "timeout": WAIT_SECONDS},
+            _on_the_node("wait", seconds=WAIT_SECONDS + 60),
+            stdin=_as_json({"size": args.nodes, "timeout": WAIT_SECONDS}),
             seconds=WAIT_SECONDS + 60,
             parent=self,
         )
-        platform = node.command(
+        platform = node.order(
             f"{name}-platform",
             "platform",
             platform_order(args.artefacts),
@@ -146,7 +181,7 @@ class Fleet(pulumi.ComponentResource):
             parent=self,
             after=[ready],
         )
-        certificates = node.command(
+        certificates = node.order(
             f"{name}-certificates",
             "certificates",
             with_references(
@@ -188,7 +223,7 @@ class Service(pulumi.ComponentResource):
         super().__init__("fleet:index:Service", name, {}, opts)
         removal = json.dumps({"name": args.service.name, "drain": args.drain_seconds})
 
-        args.node.command(
+        args.node.order(
             f"{name}-rollout",
             "apply",
             with_references(
@@ -197,8 +232,7 @@ class Service(pulumi.ComponentResource):
                 lambda known: service_order(args.service, args.drain_seconds, known),
             ),
             seconds=ROLLOUT_SECONDS,
-            # stdin is the rollout's order also here; the removal has an order of its own
-            delete=f"echo '{removal}' | {_on_the_node('remove', REMOVAL_SECONDS)}",
+            delete=f"echo '{removal}' | {_on_the_node('remove', seconds=REMOVAL_SECONDS)}",
             parent=self,
             after=args.after,
         )
@@ -218,6 +252,14 @@ def addresses(service: InstanceSet, host_name: pulumi.Input[str]) -> list[pulumi
     ]
 
 
-def _on_the_node(verb: str, seconds: int) -> str:
+def _on_the_node(*verb: str, seconds: int) -> str:
     """The deadline is on the far side: an SSH command that hangs can't be stopped from here."""
-    return f"sudo timeout --kill-after=30 {seconds} /opt/bin/fleet-cluster {verb}"
+    return f"sudo timeout --kill-after=30 {seconds} /opt/bin/fleet-cluster {' '.join(verb)}"
+
+
+def _as_json(order: Mapping[str, Any]) -> str:
+    return json.dumps(order, indent=1, sort_keys=True)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -11,7 +11,7 @@ from settings.stack import Settings
 
 FLEET_UNITS = 500
 """fleet grows slow past about 500 units in a cluster (its own README and users' reports)."""
-RESERVED_NAMES = frozenset({"cluster", "etcd", "fleet", "registry", "router"})
+RESERVED_NAMES = frozenset({"cluster", "etcd", "fleet", "platform", "registry", "router"})
 
 
 def problems(settings: Settings) -> Iterator[Problem]:

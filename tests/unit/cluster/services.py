@@ -91,6 +91,7 @@ class World:
         self.lines: list[str] = []
         self._fuse: int | None = None
         self._fuse_burns_after = False
+        self._fuse_kills = False
         self.client = Etcd(
             transport=self._fused(self.etcd.transport), patience=25, clock=self.clock
         )
@@ -101,8 +102,14 @@ class World:
         """Interrupt the program at its n-th request from now, before or after it took effect."""
         self._fuse, self._fuse_burns_after = requests, answered
 
+    def kill_after(self, requests: int, *, answered: bool) -> None:
+        """Kill the program at its n-th request from now: not even its locks are released."""
+        self.interrupt_after(requests, answered=answered)
+        self._fuse_kills = True
+
     def no_interrupt(self) -> None:
         self._fuse = None
+        self._fuse_kills = False
 
     def _fused(self, transport: httpx.MockTransport) -> httpx.MockTransport:
         def handle(request: httpx.Request) -> httpx.Response:
@@ -111,14 +118,17 @@ class World:
             self._fuse -= 1
             if self._fuse >= 0:
                 return transport.handle_request(request)
-            self._fuse = None  # the lock's release comes through
             if self._fuse_burns_after:
                 transport.handle_request(request)
+            if self._fuse_kills:
+                self._fuse, self._fuse_burns_after = 0, False
+            else:
+                self._fuse = None  # the lock's release comes through
             raise Interrupted("SIGINT")
 
         return httpx.MockTransport(handle)
 
-    def apply(self, wanted: Wanted) -> None:
+    def apply(self, wanted: Wanted, *, order: str | None = None) -> None:
         apply(
             desired.service(wanted.text),
             etcd=self.client,
@@ -129,6 +139,7 @@ class World:
             clock=self.clock,
             progress=self.lines.append,
             holder="core-0",
+            order=order,
         )
 
     def remove(self, name: str = "api") -> None:

@@ -58,6 +58,30 @@ class Rollouts(RuleBasedStateMachine):
 
         self._while_serving(wanted, interrupted)
 
+    @rule(
+        version=VERSIONS,
+        instances=INSTANCES,
+        requests=st.integers(min_value=0, max_value=400),
+        answered=st.booleans(),
+    )
+    def apply_is_killed_and_taken_back(
+        self, version: str, instances: int, requests: int, answered: bool
+    ) -> None:
+        before = self._finished()
+        if before is None:
+            return
+
+        def killed() -> None:
+            self.world.kill_after(requests, answered=answered)
+            with suppress(Interrupted):
+                self.world.apply(Wanted(version=version, instances=instances))
+            self._fair_weather()
+            self.world.apply(before)
+
+        self._while_serving(Wanted(instances=instances), killed)
+
+        self._assert_serves(before)
+
     @rule(requests=st.integers(min_value=0, max_value=200))
     def remove_is_interrupted(self, requests: int) -> None:
         self.world.interrupt_after(requests, answered=True)
@@ -136,6 +160,14 @@ class Rollouts(RuleBasedStateMachine):
         self.world.etcd.faults.clear()
         self.world.cluster.faults.clear()
         self.world.let_pass(5)
+
+    def _finished(self) -> Wanted | None:
+        """What the last rollout that was finished asked for."""
+        record = self.world.record()
+        if record.current is None:
+            return None
+        entry = record.ledger[record.current]
+        return Wanted(version=entry.image.rpartition(":")[2], instances=entry.instances)
 
     def _while_serving(self, wanted: Wanted, act: Callable[[], None]) -> None:
         """As many instances serve all the time as the smaller of before and after; what a failure

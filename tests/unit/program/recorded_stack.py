@@ -21,6 +21,8 @@ from pulumi.runtime.stack import Stack, run_pulumi_func
 PROJECT = Path(__file__).parents[3]
 SUBSCRIPTION = "5ab50000-1ab0-4000-8000-000000000002"
 DEPLOYER = "de910000-1ab0-4000-8000-000000000003"
+GIVEN = "2026-01-31T12:00:00.123456789Z"
+"""When every order to the cluster was given."""
 
 
 @dataclass(kw_only=True, frozen=True)
@@ -166,7 +168,8 @@ class _Azure(mocks.Mocks):
                 # what comes of a secret may be one as a whole
                 inputs["properties"] = _secret({"secretUriWithVersion": version})
             case "Command":
-                inputs |= {"stdout": "", "stderr": ""}
+                asks_the_time = inputs["create"].startswith("date ")
+                inputs |= {"stdout": GIVEN if asks_the_time else "", "stderr": ""}
         return f"{args.name}-id", {"name": f"{args.name}12345678", **inputs}
 
     def call(self, args: pulumi.runtime.MockCallArgs) -> tuple[dict[str, Any], Any]:

@@ -2,13 +2,14 @@
 
 import base64
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.unit.program.conftest import Config
-from tests.unit.program.recorded_stack import SUBSCRIPTION, Recorded
+from tests.unit.program.recorded_stack import GIVEN, SUBSCRIPTION, Recorded
 
 GROUP = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/fleet-dev"
 COMMAND = "command:remote:Command"
@@ -154,8 +155,23 @@ class TestFleet:
     def test_commands_have_deadlines_on_the_far_side(self, stack: Recorded) -> None:
         for command in stack.all(COMMAND):
             for verb in ("create", "delete"):
-                if verb in command.inputs:
-                    assert "sudo timeout --kill-after=30 " in command.inputs[verb]
+                if "fleet-cluster" in (text := command.inputs.get(verb, "")):
+                    assert re.search(
+                        r"(^|\| )sudo timeout --kill-after=30 \d+ /opt/bin/fleet-cluster", text
+                    )
+
+    @pytest.mark.parametrize(
+        "name", ["fleet-platform", "fleet-certificates", "hello-rollout", "voice-rollout"]
+    )
+    def test_what_changes_the_cluster_is_told_when_it_was_ordered(
+        self, stack: Recorded, name: str
+    ) -> None:
+        given, order = stack.one(COMMAND, f"{name}-order"), stack.one(COMMAND, name)
+
+        assert given.inputs["create"].startswith("date --utc +%FT%T.%NZ ")
+        assert f" {GIVEN}  # on scale set " in order.inputs["create"]
+        assert given.urn in order.dependencies
+        assert given.dependencies >= order.dependencies - {given.urn}
 
     def test_services_wait_for_the_platform_and_not_for_each_other(self, stack: Recorded) -> None:
         ready, platform, hello, voice = (
@@ -185,10 +201,11 @@ class TestFleet:
             if one.inputs != after.one(COMMAND, one.name).inputs
         }
 
-        assert changed == {"hello-rollout"}
+        assert changed == {"hello-rollout", "hello-rollout-order"}
 
     def test_removal_is_told_whom_and_how_slowly(self, stack: Recorded) -> None:
-        removal = stack.one(COMMAND, "hello-rollout").inputs["delete"]
+        assert "delete" not in stack.one(COMMAND, "hello-rollout").inputs
+        removal = stack.one(COMMAND, "hello-rollout-order").inputs["delete"]
 
         told, _, verb = removal.partition(" | ")
         assert json.loads(told.removeprefix("echo ").strip("'")) == {"name": "hello", "drain": 10}
@@ -197,7 +214,8 @@ class TestFleet:
     def test_a_service_is_a_component_that_can_be_left_out_by_its_type(
         self, stack: Recorded
     ) -> None:
-        assert "fleet:index:Service" in stack.one(COMMAND, "hello-rollout").urn
+        for name in ("hello-rollout", "hello-rollout-order"):
+            assert "fleet:index:Service" in stack.one(COMMAND, name).urn
 
 
 class TestOutputs:

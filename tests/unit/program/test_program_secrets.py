@@ -47,6 +47,11 @@ def order(stack: Recorded, name: str) -> dict[str, Any]:
     return loaded
 
 
+def rollout(name: str) -> set[str]:
+    """An order, and when it was given."""
+    return {name, f"{name}-order"}
+
+
 def changed(before: Recorded, after: Recorded) -> set[str]:
     """The names of resources that are new, gone or other."""
     inputs = [
@@ -98,13 +103,19 @@ def test_another_value_rolls_out_the_services_that_use_it_and_no_other(
     secrets["secrets"]["db"] = "another"
     secrets["secrets"]["pem"] = told.one(SECRET, "certificate-acme").inputs["properties"]["value"]
 
-    assert changed(told, run(secrets)) == {"service-db", "lms-acme-rollout"}
+    assert changed(told, run(secrets)) == {
+        "service-db",
+        *rollout("lms-acme-rollout"),
+    }
 
 
 def test_another_certificate_reaches_routers_and_rolls_out_nothing(
     run: Run, secrets: Config, told: Recorded
 ) -> None:
-    assert changed(told, run(secrets)) == {"certificate-acme", "fleet-certificates"}
+    assert changed(told, run(secrets)) == {
+        "certificate-acme",
+        *rollout("fleet-certificates"),
+    }
 
 
 def test_routers_are_told_where_certificates_are(told: Recorded) -> None:
@@ -145,7 +156,11 @@ def test_adding_a_customer_changes_nothing_of_others(
     secrets["secrets"]["aaa-db"] = "new"
 
     # a Service is its component and its rollout
-    assert changed(told, run(secrets)) == {"lms-aaa", "lms-aaa-rollout", "service-aaa-db"}
+    assert changed(told, run(secrets)) == {
+        "lms-aaa",
+        *rollout("lms-aaa-rollout"),
+        "service-aaa-db",
+    }
 
 
 def test_customers_wait_for_none_of_each_other(told: Recorded) -> None:

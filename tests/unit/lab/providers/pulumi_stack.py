@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import textwrap
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,6 +106,27 @@ class PulumiStack:
         )
         return Outcome(done.returncode, done.stdout)
 
+    def killed(self, *command: str, when: Callable[[], bool]) -> None:
+        """Start a command and kill it, with all that it has started, as soon as `when` is true."""
+        process = subprocess.Popen(
+            [self._pulumi, *command],
+            cwd=self._folder / "project",
+            env=self.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            while not when():
+                assert process.poll() is None, f"{command} ended too early"
+                time.sleep(0.05)
+        finally:
+            for member in _session(process.pid):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(member, signal.SIGKILL)
+            process.wait()
+
     def exported(self) -> str:
         """The state as it is stored: secrets encrypted."""
         return (self._folder / "state/.pulumi/stacks/tests/test.json").read_text()
@@ -114,3 +139,12 @@ class PulumiStack:
 
     def outputs(self) -> dict[str, Any]:
         return dict(json.loads(self.run("stack", "output", "--json").text))
+
+
+def _session(leader: int) -> Iterator[int]:
+    """The processes of a session: plugins have process groups of their own."""
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            # pid (name) state ppid pgrp session
+            if int(status.read_text().rpartition(")")[2].split()[3]) == leader:
+                yield int(status.parent.name)
