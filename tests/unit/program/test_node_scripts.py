@@ -144,10 +144,10 @@ class TestFleetCluster:
         assert node.file("/stdin").read_text() == f"{order}\n"
 
     def test_other_verbs_get_their_order_unread(self, node: NodeFolder) -> None:
-        assert node.run("fleet-cluster", "apply", stdin='{"name": "x"}').returncode == 0
+        assert node.run("fleet-cluster", "apply", "now", stdin='{"name": "x"}').returncode == 0
 
         # no etcd answers here
-        assert self.ran(node).endswith(f"fleet/cluster:sha-{'c' * 12} apply")
+        assert self.ran(node).endswith(f"fleet/cluster:sha-{'c' * 12} apply now")
         assert node.file("/stdin").read_text() == '{"name": "x"}'
         assert "/var/run/fleet.sock:" in self.ran(node)
 
