@@ -104,8 +104,8 @@ def refuse_fewer_machines(args: pulumi.ResourceHookArgs) -> None:
     if wanted < before:
         raise ValueError(
             f"fleet:nodes = {wanted}: must not be less than {before}, which there are now. "
-            "Machines that go leave dead members in etcd and cost it its quorum; all were left as they "
-            "are. How to do it by hand: docs/operations.md#more-or-fewer-machines"
+            "Machines that go leave dead members in etcd and cost it its quorum; all were left as "
+            "they are. How to do it by hand: docs/operations.md#more-or-fewer-machines"
         )
 
 
