@@ -108,7 +108,7 @@ class _Apply:
             route=self._target.route or "",
             started=timestamp(self._clock),
         )
-        self._unfinished.write()
+        self._unfinished.write("apply")
         self._keys.make_directories()
         self._progress(
             f"{self._release.service}: release {self._release.id} of {self._release.image}, "

@@ -34,7 +34,7 @@ def remove(
             unfinished.clear()
             progress(f"{wanted.name}: is not there")
             return
-        unfinished.write()
+        unfinished.write("remove")
         rollout = Rollout(
             fleet=fleet,
             keys=keys,

@@ -13,8 +13,14 @@ from cluster.service_keys import SERVICES, LedgerEntry
 from cluster.view import Instance, View
 
 
-def service_status(name: str, view: View, *, is_locked: bool) -> dict[str, Any]:
-    """What people and tools get to know of a service. `is_locked`: a rollout is at work."""
+def service_status(
+    name: str, view: View, *, is_locked: bool, is_unfinished: bool
+) -> dict[str, Any]:
+    """What people and tools get to know of a service.
+
+    `is_locked`: a rollout is at work. `is_unfinished`: one has begun and is not at its end.
+    """
+    is_interrupted = is_unfinished and not is_locked
     current = view.record.current
     entry = view.record.ledger.get(current) if current else None
     route, settings, problem = _route(view)
@@ -24,12 +30,12 @@ def service_status(name: str, view: View, *, is_locked: bool) -> dict[str, Any]:
         "customer": settings.get("customer"),
         "reached": list(_reached(route, redirects=settings.get("https_redirect") is True)),
         "sticky": settings.get("sticky") is True,
-        "state": _state(view, entry, is_locked=is_locked),
+        "state": _state(view, entry, is_locked=is_locked, is_interrupted=is_interrupted),
         "ready": len(ready),
         "wanted": entry.instances if entry else None,
         "release": current,
         "image": entry.image if entry else None,
-        "trouble": [*problem, *_trouble(name, view, entry)],
+        "trouble": [*problem, *_trouble(name, view, entry, is_interrupted=is_interrupted)],
         "instances": [_instance(view, instance) for instance in view.present()],
         "releases": sorted(
             (
@@ -61,29 +67,26 @@ def _reached(route: Route, *, redirects: bool) -> Iterator[str]:
     yield from (f"udp:{port}" for port in route.udp)
 
 
-def _state(view: View, entry: LedgerEntry | None, *, is_locked: bool) -> str:
+def _state(view: View, entry: LedgerEntry | None, *, is_locked: bool, is_interrupted: bool) -> str:
     if is_locked:
         return "rolling out"
-    latest = _latest(view)
-    if latest is not None and latest.outcome == "started":
+    if is_interrupted:
         return "interrupted"
     if entry is None:
-        return "failed" if latest else "unknown"
+        return "failed" if view.record.ledger else "unknown"
     ready = sum(i.is_ready for i in view.instances.values() if i.id.release == entry.release)
     if ready < entry.instances:
         return "degraded" if ready else "down"
     return "serving"
 
 
-def _latest(view: View) -> LedgerEntry | None:
-    return max(view.record.ledger.values(), key=lambda entry: entry.started, default=None)
-
-
-def _trouble(name: str, view: View, entry: LedgerEntry | None) -> Iterator[str]:
+def _trouble(
+    name: str, view: View, entry: LedgerEntry | None, *, is_interrupted: bool
+) -> Iterator[str]:
     """What somebody should look at, a line each."""
-    latest = _latest(view)
-    if latest is not None and latest.outcome == "started":
-        yield f"the rollout of {latest.release} was not finished: run `pulumi up` again"
+    latest = max(view.record.ledger.values(), key=lambda entry: entry.started, default=None)
+    if is_interrupted:
+        yield "a rollout was interrupted: run `pulumi up` again, or see it taken back in a minute"
     elif latest is not None and latest.outcome.startswith("failed") and latest != entry:
         yield f"release {latest.release} ({latest.image}) {_first_line(latest.outcome)}"
     for instance in view.present():

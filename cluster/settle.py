@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from cluster.clock import Clock, timestamp
 from cluster.errors import ClusterError
-from cluster.etcd import Etcd
+from cluster.etcd import Etcd, EtcdError
 from cluster.fleet import Fleet
 from cluster.lock import Lock, LockTaken
 from cluster.plan import Target
@@ -37,7 +37,7 @@ def settle(*, etcd: Etcd, fleet: Fleet, clock: Clock, progress: Progress, holder
                 _Settle(service, etcd, fleet, clock, progress, lock).run()
         except LockTaken:
             continue  # somebody is at work
-        except ClusterError as failure:
+        except (ClusterError, EtcdError) as failure:
             failures.append(f"{service}: {failure}")
     if failures:
         raise ClusterError("; ".join(failures))
@@ -72,13 +72,14 @@ class _Settle:
         )
 
     def run(self) -> None:
-        if not self._unfinished.exists():
+        begun = self._unfinished.read()
+        if begun is None:
             return  # it came to its end before the lock was ours
         view = self._observer.look()
         finished = view.record.ledger.get(view.record.current or "")
         if finished is None:
             self._remove("its first rollout was interrupted")
-        elif not _has_units(view, _target(self._service, finished)):
+        elif begun == "remove" and not _has_units(view, _target(self._service, finished)):
             self._remove("its removal was interrupted when it could not be undone any more")
         else:
             self._go_back(finished)
@@ -90,16 +91,17 @@ class _Settle:
         )
         self._rollout.converge(_target(self._service, finished))
         view = self._observer.look()
-        begun = [
-            entry
-            for entry in view.record.ledger.values()
-            if entry.outcome == "started" and entry.release != finished.release
-        ]
-        for entry in begun:
-            self._rollout.destroy(one for one in view.instances if one.release == entry.release)
-            ended = timestamp(self._clock)
-            self._keys.write_ledger(replace(entry, finished=ended, outcome="failed: interrupted"))
+        for entry in view.record.ledger.values():
+            if entry.release != finished.release and entry.outcome in ("started", "serving"):
+                self._rollout.destroy(one for one in view.instances if one.release == entry.release)
+                self._end(entry, "failed: interrupted")
+        if finished.outcome != "serving":  # the new one was about to take its place
+            self._end(finished, "serving")
         self._progress(f"{self._service}: release {finished.release} serves")
+
+    def _end(self, entry: LedgerEntry, outcome: str) -> None:
+        ended = timestamp(self._clock)
+        self._keys.write_ledger(replace(entry, finished=ended, outcome=outcome))
 
     def _remove(self, why: str) -> None:
         self._progress(f"{self._service}: {why}, removing it")

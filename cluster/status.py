@@ -14,6 +14,7 @@ from cluster.router.certificate_keys import CERTIFICATES, read_sources
 from cluster.routers import Router, read_routers
 from cluster.service_keys import SERVICES, ServiceRecord, parse
 from cluster.service_status import service_status
+from cluster.unfinished import unfinished_services
 from cluster.view import make_view
 
 
@@ -24,6 +25,7 @@ def status(etcd: Etcd, fleet: Fleet, membership: Membership, address: str) -> di
     members = membership.survey([address])
     nodes = {router.machine_id: router.node for router in routers}
     locked = {lock.name for lock in _below(etcd, LOCKS)}
+    unfinished = unfinished_services(etcd)
     records, unreadable = _records(etcd)
     views = {
         name: make_view(
@@ -51,7 +53,8 @@ def status(etcd: Etcd, fleet: Fleet, membership: Membership, address: str) -> di
             for router in routers
         ],
         "services": [
-            service_status(name, view, is_locked=name in locked) for name, view in views.items()
+            service_status(name, view, is_locked=name in locked, is_unfinished=name in unfinished)
+            for name, view in views.items()
         ],
         "certificates": list(_certificates(etcd, routers)),
         "units": [

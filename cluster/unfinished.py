@@ -7,11 +7,13 @@ was before. One without a lock belongs to a rollout that was interrupted: `settl
 from __future__ import annotations
 
 import json
+from typing import Literal
 
 from cluster.clock import Clock, timestamp
 from cluster.etcd import Etcd, KeyNotFound
 
 ROLLOUTS = "/rollouts"
+Verb = Literal["apply", "remove"]
 
 
 class Unfinished:
@@ -22,11 +24,16 @@ class Unfinished:
         self._key = f"{ROLLOUTS}/{service}"
         self._clock = clock
 
-    def write(self) -> None:
-        self._etcd.set(self._key, json.dumps({"since": timestamp(self._clock)}))
+    def write(self, verb: Verb) -> None:
+        value = {"verb": verb, "since": timestamp(self._clock)}
+        self._etcd.set(self._key, json.dumps(value, sort_keys=True))
 
-    def exists(self) -> bool:
-        return self._etcd.find(self._key) is not None
+    def read(self) -> Verb | None:
+        """What was begun; None if nothing is unfinished."""
+        found = self._etcd.find(self._key)
+        if found is None:
+            return None
+        return "remove" if json.loads(found.node.value).get("verb") == "remove" else "apply"
 
     def clear(self) -> None:
         try:

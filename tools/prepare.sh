@@ -26,7 +26,8 @@ if ((EUID != 0)); then
 fi
 
 if [[ ${1:-} == test ]]; then
-  PACKAGE_OF+=([shellcheck]=shellcheck [systemd-analyze]=systemd)
+  # jq and openssl: the scripts of the nodes are tested as they are
+  PACKAGE_OF+=([jq]=jq [openssl]=openssl [shellcheck]=shellcheck [systemd-analyze]=systemd)
 fi
 
 POLICY_MARK='made by tools/prepare.sh of fleet-azure while it installs packages'

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cluster.etcd import Node
-from cluster.router.entries import HOST, Malformed
+from cluster.router.entries import Malformed, parse_hosts
 
 CERTIFICATES = "/certificates"
 NAME = re.compile(r"[a-z0-9-]{1,60}")
@@ -52,7 +52,7 @@ def parse_source(value: object) -> Source:
         raise Malformed(f"{unknown[0]} is unknown here; known: secret, version, hosts or secretId")
     if ("secret" in value) == ("secretId" in value):
         raise Malformed("needs either secret (with version and hosts) or secretId")
-    hosts = _hosts(value)
+    hosts = parse_hosts(value)
     if "secretId" in value:
         if "version" in value:
             raise Malformed("the version of a secretId is its last part")
@@ -77,16 +77,6 @@ def read_sources(directory: Node | None) -> tuple[dict[str, Source], list[str]]:
         except (ValueError, Malformed) as error:
             problems.append(f"{node.key}: {error}")
     return sources, problems
-
-
-def _hosts(value: Mapping[str, Any]) -> tuple[str, ...]:
-    hosts = value.get("hosts", [])
-    if not isinstance(hosts, list):
-        raise Malformed("hosts must be a list")
-    for host in hosts:
-        if not isinstance(host, str) or not HOST.fullmatch(host):
-            raise Malformed(f"{host!r} is not a host name")
-    return tuple(hosts)
 
 
 def _text(value: Mapping[str, Any], name: str, form: re.Pattern[str]) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 # RFC 1123, with an optional wildcard as nginx takes it in server_name.
-HOST = re.compile(
+_HOST = re.compile(
     r"(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 )
 NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
@@ -67,12 +67,6 @@ class Instance:
 def parse_route(text: str) -> Route:
     """Raises Malformed."""
     value = _object(text)
-    hosts = value.get("hosts", [])
-    if not isinstance(hosts, list):
-        raise Malformed("hosts must be a list")
-    for host in hosts:
-        if not isinstance(host, str) or not HOST.fullmatch(host):
-            raise Malformed(f"{host!r} is not a host name")
     for flag in ("http", "sticky", "https_redirect"):
         if not isinstance(value.get(flag, False), bool):
             raise Malformed(f"{flag} must be true or false")
@@ -80,11 +74,22 @@ def parse_route(text: str) -> Route:
         if not isinstance(value.get(word), str | None):
             raise Malformed(f"{word} must be text or null")
     return Route(
-        hosts=tuple(hosts),
+        hosts=parse_hosts(value),
         http=value.get("http", False),
         tcp=_ports("tcp", value.get("tcp")),
         udp=_ports("udp", value.get("udp")),
     )
+
+
+def parse_hosts(value: Mapping[str, Any]) -> tuple[str, ...]:
+    """The `hosts` of a route or a certificate, none if it names none. Raises Malformed."""
+    hosts = value.get("hosts", [])
+    if not isinstance(hosts, list):
+        raise Malformed("hosts must be a list")
+    for host in hosts:
+        if not isinstance(host, str) or not _HOST.fullmatch(host):
+            raise Malformed(f"{host!r} is not a host name")
+    return tuple(hosts)
 
 
 def number_of(name: str) -> int:

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from cluster.errors import ClusterError, Interrupted
+from cluster.service_keys import ServiceKeys
 from tests.unit.cluster.services import Wanted, World
 
 OLD, NEW = Wanted(version="1.0"), Wanted(version="1.1")
@@ -72,6 +73,51 @@ def test_a_service_whose_removal_was_interrupted_serves_again(world: World) -> N
     world.settle()
 
     assert world.served() == {f"{OLD.release}-1", f"{OLD.release}-2"}
+
+
+def test_the_ledger_says_what_serves_also_after_an_interruption_at_its_very_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_keys: ServiceKeys, _release: str) -> None:
+        raise Interrupted("SIGTERM")
+
+    monkeypatch.setattr(ServiceKeys, "write_current", interrupted)
+    with pytest.raises(Interrupted):
+        world.apply(NEW)
+
+    world.settle()
+
+    outcomes = {name: entry.outcome for name, entry in world.record().ledger.items()}
+    assert outcomes == {OLD.release: "serving", NEW.release: "failed: interrupted"}
+    assert world.served() == {f"{OLD.release}-1", f"{OLD.release}-2"}
+
+
+def test_a_missing_unit_is_no_removal(world: World) -> None:
+    """An update was interrupted, and a unit of the release to go back to is gone: what is left
+    goes on serving, and somebody is told."""
+    interrupt(world, NEW, until="instance 1: starting")
+    gone = [f"api-{OLD.release}-announce@2.service", f"api-{OLD.release}@2.service"]
+    for name in gone:
+        world.cluster.units[name].desired = "inactive"
+    world.let_pass(20)
+    for name in gone:
+        del world.cluster.units[name]
+
+    with pytest.raises(ClusterError, match="is gone from fleet"):
+        world.settle()
+
+    assert f"{OLD.release}-1" in world.served()
+    assert world.record().exists
+
+
+def test_a_removal_that_can_not_be_undone_is_finished(world: World) -> None:
+    interrupt(world, None, until="instance 1: stopped")
+    world.cluster.units.pop(f"api-{OLD.release}@1.service")
+
+    world.settle()
+
+    assert world.cluster.units == {}
+    assert not world.record().exists
 
 
 def test_a_rollout_that_is_at_work_is_left_alone(world: World) -> None:

@@ -120,9 +120,7 @@ def test_instance_that_is_not_healthy_any_more_is_named(
 
 def test_rollout_at_work_is_told_from_one_that_was_interrupted(world: World) -> None:
     world.apply(Wanted())
-    entry = {"release": "0badcafe", "image": "x:1", "digest": "", "instances": 1, "route": "{}"}
-    entry["started"] = "2999-01-01T00:00:00Z"
-    world.etcd.put("/services/api/releases/0badcafe", json.dumps(entry))
+    world.etcd.put("/rollouts/api", "{}")
 
     interrupted = only_service(world)
     world.etcd.put("/locks/api", "{}")
@@ -130,7 +128,7 @@ def test_rollout_at_work_is_told_from_one_that_was_interrupted(world: World) -> 
 
     assert interrupted["state"] == "interrupted"
     assert interrupted["trouble"] == [
-        "the rollout of 0badcafe was not finished: run `pulumi up` again"
+        "a rollout was interrupted: run `pulumi up` again, or see it taken back in a minute"
     ]
     assert at_work["state"] == "rolling out"
 
