@@ -11,12 +11,12 @@ from typing import Any
 
 from components.artefacts import Artefacts
 from components.templates import render
-from settings import Certificate, InstanceSet
+from settings import Certificate, Health, InstanceSet
 
 START_TIMEOUT = 120
 """Seconds that a new instance has to become healthy, before its rollout fails."""
 START_MARGIN = 60
-"""Seconds on top of a start period that is longer than usual."""
+"""Seconds on top of what a service's own health settings take."""
 KEPT_RELEASES = 3
 """How many older releases stay known to fleet, inactive, for a quick way back."""
 
@@ -57,7 +57,6 @@ def service_order(
 
     `references` say where the vault has each of its secrets: `name/version`.
     """
-    start_period = service.health.start_period if service.health else 0
     return {
         "name": service.name,
         "image": service.image,
@@ -68,9 +67,17 @@ def service_order(
             "announce": announce_unit(service, drain_seconds),
         },
         "drain": drain_seconds,
-        "startTimeout": max(START_TIMEOUT, start_period + START_MARGIN),
+        "startTimeout": _start_timeout(service.health),
         "keep": KEPT_RELEASES,
     }
+
+
+def _start_timeout(health: Health | None) -> int:
+    """Its start period, and as many checks as it has to pass after that."""
+    if health is None:
+        return START_TIMEOUT
+    checks = health.healthy_threshold * (health.interval + health.timeout)
+    return max(START_TIMEOUT, health.start_period + checks + START_MARGIN)
 
 
 def route(service: InstanceSet) -> dict[str, Any]:

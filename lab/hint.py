@@ -12,8 +12,8 @@ SHOWN = 8
 LAB = ".venv/bin/python -m lab"
 
 
-def hint(stack_name: str, outputs: Mapping[str, Any], certificates: Sequence[Path]) -> str:
-    """`certificates` are those that the lab made up for the stack."""
+def hint(stack_name: str, outputs: Mapping[str, Any], certificates: Path | None) -> str:
+    """`certificates`: a file with those that the lab made up for the stack."""
     lines = ["", "The cluster is up. Your services answer on", ""]
     lines += _services(outputs)
     lines += _names(outputs, certificates)
@@ -39,7 +39,7 @@ def _services(outputs: Mapping[str, Any]) -> Iterator[str]:
         yield f"    … and {len(named) - SHOWN} more: make status"
 
 
-def _names(outputs: Mapping[str, Any], certificates: Sequence[Path]) -> Iterator[str]:
+def _names(outputs: Mapping[str, Any], certificates: Path | None) -> Iterator[str]:
     """How to ask for a host name, which nobody but the user's DNS could know."""
     hosts = [
         _host(url)
@@ -49,7 +49,7 @@ def _names(outputs: Mapping[str, Any], certificates: Sequence[Path]) -> Iterator
     ]
     if not hosts:
         return
-    trust = f"--cacert {certificates[0]} " if certificates else "--insecure "
+    trust = f"--cacert {certificates} " if certificates else "--insecure "
     yield ""
     yield "Their host names lead nowhere from here. Ask the address for one like this:"
     yield ""

@@ -55,9 +55,10 @@ def made_up(stack_name: str) -> dict[str, str]:
     return values
 
 
-def certificate_files(stack_name: str) -> dict[str, Path]:
-    """The certificates made up for a stack, to be trusted by those who try it: by secret."""
-    return {path.stem: path for path in sorted(_folder(stack_name).glob("*.crt"))}
+def certificates_file(stack_name: str) -> Path | None:
+    """The certificates made up for a stack, to be trusted by those who try it, if there are any."""
+    file = _folder(stack_name) / "certificates.pem"
+    return file if file.exists() else None
 
 
 def forget(stack_name: str) -> None:
@@ -74,13 +75,17 @@ def _values(stack_name: str, document: Config, given: frozenset[str]) -> dict[st
     for name in lacking:
         if name in hosts_of:
             values[name] = _certificate(before.get(name), hosts_of[name])
-            _write_private(
-                _folder(stack_name) / f"{name}.crt", values[name].partition("-----BEGIN PRIV")[0]
-            )
         else:
             values[name] = before.get(name) or secrets.token_urlsafe(24)
     if values != before:
         _write_private(_values_file(stack_name), json.dumps(values, indent=1))
+        trusted = "".join(
+            pem.partition("-----BEGIN PRIVATE KEY")[0]
+            for name, pem in values.items()
+            if name in hosts_of
+        )
+        if trusted:
+            _write_private(_folder(stack_name) / "certificates.pem", trusted)
     return values
 
 
@@ -94,7 +99,8 @@ def _service_secrets(document: Config) -> Iterator[str]:
 def _certificates(document: Config) -> dict[str, list[str]]:
     """The secrets that are certificates, each with the names that it has to be good for.
 
-    A host belongs to the certificate whose name is a part of it, else to the first one.
+    A host belongs to the certificate whose name is a part of it, else to the first one. One that
+    no host needs is none to make up: the program says so.
     """
     certificates = stack_config.setting(document, "certificates")
     if not isinstance(certificates, dict):
@@ -109,7 +115,7 @@ def _certificates(document: Config) -> dict[str, list[str]]:
         fitting = [name for name in secret_of if name in host.split(".")]
         for name in (fitting or list(secret_of))[:1]:
             found[secret_of[name]].add(_name_for(host))
-    return {secret: sorted(names) for secret, names in found.items()}
+    return {secret: sorted(names) for secret, names in found.items() if names}
 
 
 def _hosts(document: Config) -> Iterator[str]:

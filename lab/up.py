@@ -34,8 +34,7 @@ def up(stack_name: str) -> None:
     images.push_missing(client, stack.outputs()["dataAccount"], wanted)
     _pulumi_up(stack)
     readiness.await_machines(stack_name, endpoints)
-    certificates = list(throwaway.certificate_files(stack_name).values())
-    print(hint(stack_name, stack.outputs(), certificates))
+    print(hint(stack_name, stack.outputs(), throwaway.certificates_file(stack_name)))
 
 
 def preview(stack_name: str) -> int:

@@ -94,7 +94,8 @@ class Settings(Section):
         default={},
         description="Secrets by name, each set by `pulumi config set --secret --path "
         "fleet:secrets.NAME VALUE`. Those that a service or certificate uses are kept in the "
-        "stack's Key Vault. Refused in plain text.",
+        "stack's Key Vault. Plain text is refused, but one plain value beside encrypted ones "
+        "can't be told from them.",
     )
     certificates: Mapping[Name, Certificate] = Field(
         default={},

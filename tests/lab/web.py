@@ -86,7 +86,7 @@ def websockets(stack: LabStack, *, source: str = "") -> aiohttp.ClientSession:
 def trust(stack: LabStack) -> ssl.SSLContext:
     """The certificates that the lab made up for a stack."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    for file in throwaway.certificate_files(stack.name).values():
+    if file := throwaway.certificates_file(stack.name):
         context.load_verify_locations(file)
     for certificate in stack.trusted:
         context.load_verify_locations(cadata=certificate)

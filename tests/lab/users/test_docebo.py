@@ -111,11 +111,15 @@ def test_https_is_not_spoken_in_old_versions(docebo: LabStack) -> None:
 
 
 def curl(stack: LabStack, *options: str) -> subprocess.CompletedProcess[str]:
-    certificate = throwaway.certificate_files(stack.name)["docebo-certificate"]
     return subprocess.run(
         [
             *("curl", "--silent", "--show-error", "--output", "/dev/null"),
-            *("--cacert", str(certificate), "--connect-to", f"::{stack.public_ip}:"),
+            *(
+                "--cacert",
+                str(throwaway.certificates_file(stack.name)),
+                "--connect-to",
+                f"::{stack.public_ip}:",
+            ),
             *options,
             "https://acme.docebo.example/health",
         ],

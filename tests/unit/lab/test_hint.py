@@ -10,7 +10,7 @@ URL = "http://fleet-dev-1.westeurope.cloudapp.azure.com"
 ADDRESS = "127.1.2.3"
 
 
-def told(services: dict[str, list[str]], certificates: tuple[Path, ...] = ()) -> str:
+def told(services: dict[str, list[str]], certificates: Path | None = None) -> str:
     outputs = {"url": URL, "publicIp": ADDRESS, "services": services}
     return hint("dev", outputs, certificates)
 
@@ -29,7 +29,7 @@ def test_ports_are_those_of_the_address() -> None:
 
 
 def test_host_names_come_with_a_way_to_ask_for_them() -> None:
-    text = told({"lms-acme": ["https://acme.example"]}, (Path("/state/own.crt"),))
+    text = told({"lms-acme": ["https://acme.example"]}, Path("/state/own.crt"))
 
     assert "    lms-acme   https://acme.example\n" in text
     assert f"curl --cacert /state/own.crt --connect-to ::{ADDRESS}: https://acme.example/\n" in text

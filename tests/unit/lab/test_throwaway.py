@@ -91,6 +91,26 @@ def test_a_host_belongs_to_the_certificate_that_is_named_after_it() -> None:
     assert made == {"a": ("*.acme.example", "*.else.example"), "g": ("*.globex.example",)}
 
 
+def test_all_certificates_can_be_trusted_by_one_file_without_keys() -> None:
+    write(
+        services={"s": {"http": {"hosts": ["www.acme.example", "www.globex.example"]}}},
+        certificates={"acme": {"secret": "a"}, "globex": {"secret": "g"}},
+    )
+    lent()
+
+    file = throwaway.certificates_file("s")
+
+    assert file
+    assert file.read_text().count("-----BEGIN CERTIFICATE") == 2
+    assert "PRIVATE KEY" not in file.read_text()
+
+
+def test_a_certificate_that_no_host_needs_is_not_made_up() -> None:
+    write(services={"s": {"tcp": [{"port": 5000}]}}, certificates={"any": {"secret": "pem"}})
+
+    assert throwaway.config_file("s", "lab") is None
+
+
 def test_what_is_made_up_is_for_its_owner_only() -> None:
     write(services={"a": {"secrets": {"A": "one"}}})
     file = throwaway.config_file("s", "lab")

@@ -135,9 +135,12 @@ class TestHealth:
 
     def test_a_rollout_waits_longer_for_a_service_that_starts_slowly(self) -> None:
         slow = replace(WEB, health=Health.model_validate({"startPeriod": 300}))
+        many_checks = {"healthyThreshold": 20, "interval": 6, "timeout": 6}
+        careful = replace(WEB, health=Health.model_validate(many_checks))
 
         assert service_order(WEB, 10, {})["startTimeout"] == START_TIMEOUT
         assert service_order(slow, 10, {})["startTimeout"] > 300
+        assert service_order(careful, 10, {})["startTimeout"] > 20 * (6 + 6)
 
 
 def test_folders_in_memory_have_their_size() -> None:
