@@ -328,6 +328,11 @@ def test_dead_nginx_of_tcp_and_udp_is_started_again(etcd: EtcdServer, api: Route
 
     with serving(one, two):
         serve(one)
+        # applied is also what leaves a port out that is taken for a moment; the next pass has it
+        eventually(
+            lambda: len(masters(api) - {sites}) == 1,
+            what=f"there is an nginx of TCP and UDP: {api.announced()}",
+        )
         (streams,) = masters(api) - {sites}
 
         kill(streams, api)
