@@ -12,7 +12,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.unit.router.harness import PROJECT, eventually, free_port
+from tests.unit.ports import free_port
+from tests.unit.router.harness import PROJECT, eventually
 
 
 class App:

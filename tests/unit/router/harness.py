@@ -8,7 +8,6 @@ import contextlib
 import functools
 import json
 import os
-import random
 import shutil
 import socket
 import subprocess
@@ -24,6 +23,7 @@ import httpx
 
 from cluster.etcd import Etcd, EtcdError
 from lab import docker_daemon
+from tests.unit.ports import free_port
 from tools.build import ensure_image
 from tools.programs import ensure_program
 
@@ -64,15 +64,6 @@ def in_container(name: str, entrypoint: str, environment: Mapping[str, str]) -> 
         *(f"--env={name}={value}" for name, value in environment.items()),
         "--entrypoint", entrypoint, image(),
     ]  # fmt: skip
-
-
-def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """A port below those that the kernel gives to connections: it stays free until it is used."""
-    while True:
-        port = random.randrange(10_000, 32_000)
-        with socket.socket(socket.AF_INET, kind) as probe, contextlib.suppress(OSError):
-            probe.bind(("0.0.0.0", port))
-            return port
 
 
 def eventually(attempt: Callable[[], T | None], *, what: str, timeout: float = 15.0) -> T:

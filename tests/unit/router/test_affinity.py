@@ -18,12 +18,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.unit.ports import free_port
 from tests.unit.router.backends import TcpEcho, UdpEcho, serving
 from tests.unit.router.harness import (
     EtcdServer,
     Router,
     eventually,
-    free_port,
     in_container,
     publish,
     running,
@@ -88,18 +88,6 @@ def by_udp(port: int, client: str) -> str | None:
             return None
 
 
-def port_for_both() -> int:
-    """A port that is free for TCP and UDP."""
-    while True:
-        port = free_port()
-        with socket.socket(type=socket.SOCK_DGRAM) as probe:
-            try:
-                probe.bind(("0.0.0.0", port))
-            except OSError:
-                continue
-            return port
-
-
 def serve(etcd: EtcdServer, port: int, instances: Mapping[str, Voice], name: str = "voice") -> int:
     return publish(
         etcd,
@@ -112,7 +100,7 @@ def serve(etcd: EtcdServer, port: int, instances: Mapping[str, Voice], name: str
 def test_tcp_and_udp_of_a_client_reach_the_same_instance_through_any_router(
     etcd: EtcdServer, router: Router, folder: Path
 ) -> None:
-    port = port_for_both()
+    port = free_port()
     with voices("one", "two", "three") as (one, two, three):
         index = serve(etcd, port, {"r1-1": one, "r1-2": two, "r1-3": three})
         router.wait_until_applied(index)
@@ -124,7 +112,7 @@ def test_tcp_and_udp_of_a_client_reach_the_same_instance_through_any_router(
         assert min(Counter(tcp.values())[name] for name in ("one", "two", "three")) >= 5
 
         # another router, where the same instances have other addresses and another release
-        other_port = port_for_both()
+        other_port = free_port()
         with (
             voices("one", "two", "three") as (one, two, three),
             running(Router(etcd=etcd, folder=folder)) as other,
@@ -138,7 +126,7 @@ def test_tcp_and_udp_of_a_client_reach_the_same_instance_through_any_router(
 def test_clients_of_a_dead_instance_fall_over_and_others_stay(
     etcd: EtcdServer, router: Router
 ) -> None:
-    port = port_for_both()
+    port = free_port()
     with voices("one", "two", "three") as (one, two, three):
         index = serve(etcd, port, {"r1-1": one, "r1-2": two, "r1-3": three})
         router.wait_until_applied(index)
@@ -165,7 +153,7 @@ def test_clients_of_a_dead_instance_fall_over_and_others_stay(
 def test_open_call_goes_on_while_other_instances_come_and_go(
     etcd: EtcdServer, router: Router
 ) -> None:
-    port = port_for_both()
+    port = free_port()
     with voices("one", "two", "three") as (one, two, three):
         router.wait_until_applied(serve(etcd, port, {"r1-1": one, "r1-2": two}))
         calls = {client: open_call(port, client) for client in CLIENTS}
@@ -188,7 +176,7 @@ def test_open_call_goes_on_while_other_instances_come_and_go(
 def test_during_a_rollout_clients_stay_with_the_old_instance_until_it_goes(
     etcd: EtcdServer, router: Router
 ) -> None:
-    port = port_for_both()
+    port = free_port()
     with voices("old-1", "old-2", "new-1") as (old_1, old_2, new_1):
         # "ff" sorts after "0b": it is the order of arrival that counts
         router.wait_until_applied(serve(etcd, port, {"ff-1": old_1, "ff-2": old_2}))
@@ -210,7 +198,7 @@ def test_during_a_rollout_clients_stay_with_the_old_instance_until_it_goes(
 
 
 def test_single_instance_gets_everybody(etcd: EtcdServer, router: Router) -> None:
-    port = port_for_both()
+    port = free_port()
     with voices("one") as (one,):
         router.wait_until_applied(serve(etcd, port, {"r1-1": one}))
 
@@ -219,7 +207,7 @@ def test_single_instance_gets_everybody(etcd: EtcdServer, router: Router) -> Non
 
 
 def test_port_may_be_added_and_removed(etcd: EtcdServer, router: Router) -> None:
-    first, second = port_for_both(), port_for_both()
+    first, second = free_port(), free_port()
     with voices("one") as (one,):
         router.wait_until_applied(serve(etcd, first, {"r1-1": one}))
         both = one.key(first)
@@ -252,7 +240,6 @@ def oracle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[frozens
     """A real nginx that only says what the script chose: a port for every set of instances."""
     folder = tmp_path_factory.mktemp("oracle")
     ports = {chosen: free_port() for chosen in SETS}
-    assert len(set(ports.values())) == len(SETS)
     servers = "".join(
         f"server {{ listen 127.0.0.1:{port}; set $service x; "
         f"set $instances '{' '.join(map(str, chosen))}'; return '$first_choice $two_choices'; }}\n"

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.unit.ports import free_port
 from tests.unit.router.harness import EtcdServer, Router, publish
-from tests.unit.router.test_affinity import port_for_both
 from tests.unit.router.voice import Caller, VoiceServer
 
 Servers = tuple[VoiceServer, VoiceServer, VoiceServer]
@@ -61,7 +61,7 @@ def lose(etcd: EtcdServer, router: Router, instance: str) -> None:
 def test_calls_are_held_while_another_instance_comes_and_goes(
     etcd: EtcdServer, router: Router, servers: Servers
 ) -> None:
-    port = port_for_both()
+    port = free_port()
     one, two, three = servers
     serve(etcd, router, port, r1_1=one, r1_2=two)
     with calls(port, ADDRESSES) as callers:
@@ -80,7 +80,7 @@ def test_calls_are_held_while_another_instance_comes_and_goes(
 def test_tcp_and_udp_of_a_call_come_from_one_address(
     etcd: EtcdServer, router: Router, servers: Servers
 ) -> None:
-    port = port_for_both()
+    port = free_port()
     serve(etcd, router, port, r1_1=servers[0])
 
     # also on a node with several: here the kernel's own choice would be 127.0.0.1
@@ -92,7 +92,7 @@ def test_tcp_and_udp_of_a_call_come_from_one_address(
 def test_callers_with_the_same_port_on_different_addresses_are_told_apart(
     etcd: EtcdServer, router: Router, servers: Servers
 ) -> None:
-    port, own_port = port_for_both(), port_for_both()
+    port, own_port = free_port(), free_port()
     one, two, _ = servers
     serve(etcd, router, port, r1_1=one)
     with calls(port, ADDRESSES, udp_port=own_port) as callers:
@@ -112,7 +112,7 @@ def test_callers_whose_first_choice_of_a_port_is_the_same_are_told_apart(
         digest = hashlib.sha256(f"{address}:{port}".encode()).hexdigest()
         return int(digest[:8], 16) % 16384
 
-    port, own_port = port_for_both(), port_for_both()
+    port, own_port = free_port(), free_port()
     same = next(
         [first, second]
         for first, second in itertools.combinations(
@@ -134,7 +134,7 @@ def test_callers_whose_first_choice_of_a_port_is_the_same_are_told_apart(
 def test_client_stays_where_its_connection_is_until_it_hangs_up(
     etcd: EtcdServer, router: Router, servers: Servers
 ) -> None:
-    port = port_for_both()
+    port = free_port()
     one, two, three = servers
     serve(etcd, router, port, r1_1=one)
     with calls(port, ADDRESSES) as callers:
@@ -151,7 +151,7 @@ def test_client_stays_where_its_connection_is_until_it_hangs_up(
 def test_caller_who_only_listens_hears_on_while_other_services_change(
     etcd: EtcdServer, router: Router, servers: Servers
 ) -> None:
-    port = port_for_both()
+    port = free_port()
     one = servers[0]
     serve(etcd, router, port, r1_1=one)
     with calls(port, ADDRESSES) as callers:

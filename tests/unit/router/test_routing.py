@@ -7,12 +7,12 @@ import socket
 from collections import Counter
 from typing import Any
 
+from tests.unit.ports import free_port
 from tests.unit.router.backends import Backend, TcpEcho, UdpEcho, serving
 from tests.unit.router.harness import (
     EtcdServer,
     Router,
     eventually,
-    free_port,
     open_websocket,
     publish,
 )
@@ -241,7 +241,7 @@ def test_tcp_service_is_reached_on_its_own_port(etcd: EtcdServer, router: Router
 
 
 def test_udp_service_is_reached_on_its_own_port(etcd: EtcdServer, router: Router) -> None:
-    port, voice = free_port(socket.SOCK_DGRAM), UdpEcho("voice")
+    port, voice = free_port(), UdpEcho("voice")
     with serving(voice), socket.socket(type=socket.SOCK_DGRAM) as client:
         address = f"127.0.0.1:{voice.server_address[1]}"
         index = publish(

@@ -21,7 +21,7 @@ from lab.cloud.data.plane import DataPlane, Settings
 from lab.cloud.store import Store
 from lab.paths import PROJECT
 from tests.unit.lab.data.azure import KEY, NODE, Azure
-from tests.unit.lab.load_balancer.ports import free_port
+from tests.unit.ports import free_port
 from tools.packages import NodePackages
 
 AZURITE_ACCOUNT = "backing"

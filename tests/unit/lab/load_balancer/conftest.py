@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from tests.unit.lab.load_balancer.ports import free_port
+from tests.unit.ports import free_port
 
 Serve = Callable[..., Awaitable[asyncio.Server]]
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

@@ -21,7 +21,7 @@ from lab.cloud.load_balancer.config import (
 from tests.unit.lab.load_balancer.conftest import Serve
 from tests.unit.lab.load_balancer.eventually import eventually
 from tests.unit.lab.load_balancer.pool import allow, rule, security
-from tests.unit.lab.load_balancer.ports import free_port
+from tests.unit.ports import free_port
 
 FRONTEND = "127.50.0.1"
 
