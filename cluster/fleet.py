@@ -40,6 +40,13 @@ class Option:
     value: str
 
 
+# To forget a unit, fleet disables it in systemd and then resets it, which fails if systemd has
+# dropped the disabled unit by then; and a failed step ends the whole pass, so that all else on the
+# node waits for the next one, 5 s later. A unit that an active target wants stays loaded for long
+# enough. https://github.com/coreos/fleet/blob/v1.0.0/systemd/manager.go (removeUnit)
+_KEPT_LOADED = Option(section="Install", name="WantedBy", value="fleet-units.target")
+
+
 @dataclass(kw_only=True, frozen=True)
 class Unit:
     """A unit in fleet's store. A global unit has no current state and no machine of its own."""
@@ -53,10 +60,11 @@ class Unit:
     @cached_property
     def options(self) -> tuple[Option, ...]:
         """Its lines, read when somebody asks: most of hundreds of units are others'."""
-        return tuple(
+        lines = (
             Option(section=line["section"], name=line["name"], value=line["value"])
             for line in self.content
         )
+        return tuple(line for line in lines if line != _KEPT_LOADED)
 
 
 @dataclass(kw_only=True, frozen=True)
@@ -158,11 +166,14 @@ class Fleet:
                 f"unit {name} exists with other content. A unit's name says what is in it, so this "
                 "one was changed by hand: stop and destroy it with fleetctl, then run this again"
             )
+        if known is not None:
+            self.set_desired(name, desired)
+            return
         body = {
             "desiredState": desired,
             "options": [
                 {"section": option.section, "name": option.name, "value": option.value}
-                for option in options
+                for option in (*options, _KEPT_LOADED)
             ],
         }
         self._request("PUT", _path(name), body)

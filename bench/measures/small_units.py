@@ -10,7 +10,9 @@ from bench.figures import Figure, Reference, Result
 from bench.session import Session
 from bench.tunnel import to_node
 from cluster import unit_file
+from cluster.clock import SystemClock
 from cluster.fleet import DesiredState, Fleet, UnitState
+from cluster.nudge import Nudge
 from lab.scratch_stack import ScratchStack
 from tools.progress import StepFailed
 
@@ -48,7 +50,7 @@ def measure(session: Session) -> Iterator[Result]:
             began = time.monotonic()
             _submit(apis.fleet, names)
             submitted = time.monotonic() - began
-            _wait(apis.fleet, lambda states: sum(one.is_running for one in states) == COUNT)
+            _wait(apis.fleet, DesiredState.LAUNCHED, _all_run)
             listed = time.monotonic() - began
             started = _last_start(stack) - began
         finally:
@@ -61,8 +63,8 @@ def measure(session: Session) -> Iterator[Result]:
         samples=(started,),
         limit=LIMIT,
         references=(reference,),
-        note=f"one by one through the API of one node, fleet places them; all accepted after "
-        f"{submitted:.1f} s, all listed as running after {listed:.1f} s",
+        note="one by one through the API of one node; fleet is woken as rollouts wake it; "
+        f"all accepted after {submitted:.1f} s, all listed as running after {listed:.1f} s",
     )
     yield Figure(title=f"fleet stops and forgets {COUNT} small units", unit="s", samples=(removed,))
 
@@ -77,21 +79,32 @@ def _remove(fleet: Fleet, names: Sequence[str]) -> None:
     for name in names:
         if fleet.unit(name) is not None:
             fleet.set_desired(name, DesiredState.INACTIVE)
-    _wait(fleet, lambda states: all(one.is_dead for one in states))
+    _wait(fleet, DesiredState.INACTIVE, lambda states: all(one.is_dead for one in states))
     for name in names:
         fleet.destroy(name)
 
 
-def _wait(fleet: Fleet, condition: Callable[[Sequence[UnitState]], bool]) -> None:
-    """Until what systemd says about our units, as fleet knows it, is as wanted."""
+def _all_run(states: Sequence[UnitState]) -> bool:
+    return sum(one.is_running for one in states) == COUNT
+
+
+def _wait(
+    fleet: Fleet, desired: DesiredState, condition: Callable[[Sequence[UnitState]], bool]
+) -> None:
+    """Until what systemd says about our units, as fleet knows it, is as wanted.
+
+    fleet is woken as rollouts wake it.
+    """
+    nudge = Nudge(fleet, SystemClock())
     deadline = time.monotonic() + PATIENCE
     while not condition([one for one in fleet.states() if one.name.startswith(PREFIX)]):
         if time.monotonic() > deadline:
             raise StepFailed(
-                f"Starting {COUNT} units",
-                why=f"they are not all there after {PATIENCE:.0f} s",
+                f"Starting or stopping {COUNT} units",
+                why=f"not all are {desired} after {PATIENCE:.0f} s",
                 advice="Look at `fleetctl list-units` on a node.",
             )
+        nudge.repeat(f"{PREFIX}{COUNT}.service", desired)
         time.sleep(0.1)
 
 

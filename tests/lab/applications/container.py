@@ -14,7 +14,7 @@ import httpx
 from docker.models.containers import Container as DockerContainer
 
 from lab import docker_daemon
-from tests.unit.router.harness import free_port
+from tests.unit.ports import free_port
 from tools import build
 
 PATIENCE = 30.0

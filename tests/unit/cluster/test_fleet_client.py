@@ -85,5 +85,6 @@ def test_body_is_what_fleet_expects() -> None:
     fleet = Fleet(transport=httpx.MockTransport(answer), clock=SimulatedClock())
     fleet.create("api-12345678@1.service", OPTIONS[:1], DesiredState.LAUNCHED)
 
-    option = {"section": "Unit", "name": "Description", "value": "x"}
-    assert bodies == [{"desiredState": "launched", "options": [option]}]
+    given = {"section": "Unit", "name": "Description", "value": "x"}
+    kept_loaded = {"section": "Install", "name": "WantedBy", "value": "fleet-units.target"}
+    assert bodies == [{"desiredState": "launched", "options": [given, kept_loaded]}]

@@ -340,3 +340,62 @@ def test_dead_nginx_of_tcp_and_udp_is_started_again(
             client.sendall(b"hello\n")
             assert client.recv(100) == b"two hello\n"
         assert sites in masters(router)
+
+
+def test_sigterm_turns_the_router_unhealthy_then_serves_on_then_ends(
+    etcd: EtcdServer, folder: Path, backends: tuple[Backend, Backend]
+) -> None:
+    publish(etcd, "api", route=API, instances={"r1-1": {"http": backends[0].address}})
+    router = Router(etcd=etcd, folder=folder, environment={"ROUTER_DRAIN": "2"})
+    with running(router):
+        eventually(lambda: router.get("api.test").status_code == 200, what="api is served")
+        assert router.process is not None
+
+        router.process.terminate()
+
+        eventually(lambda: router.health() == 503, what="the health check fails")
+        assert router.get("api.test").status_code == 200
+        # a rollout must still wait for it
+        index = publish(etcd, "api", instances={"r1-1": {"http": backends[1].address}})
+        router.wait_until_applied(index)
+        assert router.health() == 503
+        assert router.process.wait(20) == 0
+    assert router.announced() is None
+    assert router.health() is None
+
+
+def test_open_request_survives_the_end_of_the_router(
+    etcd: EtcdServer, folder: Path, backends: tuple[Backend, Backend]
+) -> None:
+    publish(etcd, "api", route=API, instances={"r1-1": {"http": backends[0].address}})
+    router = Router(etcd=etcd, folder=folder, environment={"ROUTER_DRAIN": "0"})
+    with running(router), ThreadPoolExecutor() as pool:
+        eventually(lambda: router.get("api.test").status_code == 200, what="api is served")
+        answer = pool.submit(router.get, "api.test", "/slow")
+        eventually(lambda: ("GET", "/slow") in backends[0].requests, what="the request is open")
+
+        assert router.stop() == 0
+
+        assert answer.result().status_code == 200
+
+
+def test_empty_services_directory_is_fine(router: Router) -> None:
+    assert router.get("anything.test").status_code == 404
+
+
+def test_missing_services_directory_is_waited_for(
+    unsteady_etcd: EtcdServer, folder: Path, backends: tuple[Backend, Backend]
+) -> None:
+    unsteady_etcd.client.delete("/services", recursive=True)
+    router = Router(etcd=unsteady_etcd, folder=folder)
+    router.start()
+    try:
+        state = eventually(router.announced, what="the router announces itself")
+        assert state["applied"] == 0
+
+        publish(unsteady_etcd, "api", route=API, instances={"r1-1": {"http": backends[0].address}})
+
+        eventually(lambda: router.health() == 200, what="the router is healthy")
+        assert router.get("api.test").status_code == 200
+    finally:
+        router.stop()
