@@ -160,10 +160,7 @@ class Rollout:
         timeout = self._drain + STOP_MARGIN
         silent = self._until(
             instances,
-            lambda i: (
-                i.is_lost
-                or (i.announced is None and all(state.is_dead for state in i.announce_states))
-            ),
+            lambda i: i.is_lost or (i.announced is None and i.is_sidekick_dead),
             timeout=timeout,
         )
         still = [str(i) for i in instances if i not in silent and self._is_announced(i)]

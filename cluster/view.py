@@ -47,8 +47,14 @@ class Instance:
 
     @property
     def is_stopped(self) -> bool:
-        """Nothing of it runs or is meant to, as far as anybody can tell."""
-        return self.announced is None and self.is_quiet and (self.is_dead or self.is_lost)
+        """Nothing of it runs or is meant to, as far as anybody can tell. fleet may hold a state of
+        a unit that it does not have any more, for two minutes or until fleetd is restarted
+        (coreos/fleet#1627); there is nothing left to stop, then."""
+        return (
+            self.announced is None
+            and self.is_quiet
+            and (self.is_dead or self.is_lost or not self.units)
+        )
 
     @property
     def is_quiet(self) -> bool:
@@ -58,12 +64,29 @@ class Instance:
     @property
     def is_dead(self) -> bool:
         """systemd runs no part of it."""
-        return all(state.is_dead for state in (*self.app_states, *self.announce_states))
+        return _is_dead(self.app, self.app_states) and self.is_sidekick_dead
+
+    @property
+    def is_sidekick_dead(self) -> bool:
+        """systemd does not run what announces it."""
+        return _is_dead(self.announce, self.announce_states)
 
     @property
     def machine_id(self) -> str:
         """Where it is, or an empty text while fleet has found no machine."""
         return self.app.machine_id if self.app is not None else ""
+
+
+def _is_dead(unit: Unit | None, states: tuple[UnitState, ...]) -> bool:
+    """A machine tells of every unit that it has, also of a dead one. While it has not, it may be
+    just about to start it, by an order that does not hold any more."""
+    is_untold = (
+        not states
+        and unit is not None
+        and unit.machine_id != ""
+        and unit.desired is not DesiredState.INACTIVE
+    )
+    return not is_untold and all(state.is_dead for state in states)
 
 
 @dataclass(kw_only=True, frozen=True)

@@ -100,7 +100,9 @@ class SimulatedCluster(SimulatedFleet):
                         del self.jobs[unit.name, machine]
                 continue
             if job is None:
-                job = self.jobs[unit.name, machine] = Job(since=self.clock.now())
+                job = self.jobs[unit.name, machine] = Job(
+                    since=self.clock.now(), born=self.clock.now()
+                )
             self._order(job, unit.desired)
         for name, where in list(self.jobs):
             if where == machine and name not in self.units:

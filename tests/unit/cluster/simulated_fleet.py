@@ -73,6 +73,7 @@ class Job:
     active: str = "inactive"
     sub: str = "dead"
     since: float = 0.0
+    born: float = 0.0  # when its machine got it
 
 
 class SimulatedFleet:
@@ -85,6 +86,8 @@ class SimulatedFleet:
         self.jobs: dict[tuple[str, str], Job] = {}  # by unit and machine
         self.writes: list[str] = []
         self.faults: list[str] = []  # before, after, unavailable: for the next requests
+        self.silence = 0.0  # seconds until a machine tells of a unit that it got
+        self.ghosts: list[dict[str, str]] = []  # states of units that were forgotten in etcd
         self._engine = Loop(clock.now(), 10.0)
         self._agents: dict[str, Loop] = {}
 
@@ -114,7 +117,12 @@ class SimulatedFleet:
                 },
             )
         if path == "/state":
-            return self._page(request, "states", [self._state(*key) for key in sorted(self.jobs)])
+            told = [
+                self._state(*key)
+                for key, job in sorted(self.jobs.items())
+                if self.clock.now() - job.born >= self.silence
+            ]
+            return self._page(request, "states", [*told, *self.ghosts])
         if path == "/units":
             return self._page(request, "units", [self._unit(name) for name in sorted(self.units)])
         name = path.removeprefix("/units/")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from cluster.errors import ClusterError
+from cluster.service_keys import ServiceKeys
+from cluster.view import Observer
 from tests.unit.cluster.services import Wanted, World
 
 V1 = Wanted(version="1.0")
@@ -130,6 +132,42 @@ def test_failed_first_deployment_leaves_nothing_behind(world: World) -> None:
 
     assert world.cluster.units == {}
     assert world.record().route is None
+
+
+def test_what_no_machine_has_told_of_is_not_taken_for_dead(world: World) -> None:
+    world.cluster.silence = 40.0  # longer than the time to start
+    world.cluster.weather.unhealthy.add("api %i 1.0")
+    since = len(world.lines)
+
+    with pytest.raises(ClusterError, match="its units are removed"):
+        world.apply(V1)  # the simulated machines notice a unit that is destroyed alive
+    world.let_pass(60)
+
+    assert world.cluster.jobs == {}
+    assert not any("no sign of its end" in line for line in world.lines[since:])
+
+
+def test_state_that_outlives_its_unit_is_no_instance(world: World) -> None:
+    world.apply(V1)
+    ghost = Wanted(version="9.9")
+    world.cluster.ghosts.append(
+        {
+            "name": f"api-{ghost.release}@1.service",
+            "machineID": next(iter(world.cluster.machines)),
+            "systemdLoadState": "loaded",
+            "systemdActiveState": "activating",
+            "systemdSubState": "auto-restart",
+        }
+    )
+    before = world.clock.now()
+
+    world.apply(V2)
+
+    assert world.served() == {f"{V2.release}-1", f"{V2.release}-2"}
+    assert world.clock.now() - before < 60
+    keys = ServiceKeys(world.client, "api")
+    present = Observer(world.client, world.fleet, keys, "api").look().present()
+    assert {instance.id.release for instance in present} == {V2.release}
 
 
 def test_failed_deployment_can_be_repeated_once_the_cause_is_gone(world: World) -> None:
