@@ -73,7 +73,13 @@ class GlobalRollout:
             if re.fullmatch(rf"{re.escape(self._unit.key)}-[0-9a-f]{{8}}\.service", name)
             and name != self._unit.name
         )
-        serving = [name for name in older if units[name].desired is DesiredState.LAUNCHED]
+        # an interrupted replacement has started some that fleet was not told of yet
+        running = {state.name for state in self._fleet.states() if not state.is_dead}
+        serving = [
+            name
+            for name in older
+            if units[name].desired is DesiredState.LAUNCHED or name in running
+        ]
         mine = units.get(self._unit.name)
         if not older and mine is not None and mine.desired is DesiredState.LAUNCHED:
             self._await_everywhere()

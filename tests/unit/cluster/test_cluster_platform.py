@@ -124,3 +124,24 @@ def test_interrupted_replacement_is_finished_by_the_next_one(requests: int) -> N
     assert all(len(units) == 1 for units in new.values())
     assert all(new[machine] != old[machine] for machine in new)
     assert len(world.cluster.units) == 2
+
+
+@pytest.mark.parametrize("requests", range(5, 330, 13))
+def test_interrupted_replacement_is_taken_back_by_the_old_platform(requests: int) -> None:
+    world = World()
+    apply_platform(world)
+    old = running(world, "router"), running(world, "registry")
+    world.interrupt_after(requests, answered=requests % 2 == 0)
+    with suppress(Interrupted):
+        apply_platform(world, "2")
+    world.no_interrupt()
+    without_router: list[int] = []
+    world.clock.listeners.append(
+        lambda: without_router.append(sum(not units for units in running(world, "router").values()))
+    )
+
+    apply_platform(world)
+
+    assert (running(world, "router"), running(world, "registry")) == old
+    assert len(world.cluster.units) == 2
+    assert max(without_router, default=0) <= 1
