@@ -44,7 +44,8 @@ def apply(
     )
     keys = ServiceKeys(etcd, wanted.name)
     observer = Observer(etcd, fleet, keys, wanted.name)
-    if is_unchanged(observer.look(), target):
+    unfinished = Unfinished(etcd, wanted.name, clock)
+    if unfinished.read() is None and is_unchanged(observer.look(), target):
         progress(f"{wanted.name}: unchanged (release {release.id}, {wanted.instances} instances)")
         return
     with Lock(etcd, wanted.name, holder=holder, clock=clock, progress=progress) as lock:
@@ -58,7 +59,6 @@ def apply(
             drain=wanted.drain,
             start_timeout=wanted.start_timeout,
         )
-        unfinished = Unfinished(etcd, wanted.name, clock)
         _Apply(release, target, keys, unfinished, observer, rollout, clock, progress).run()
         prune(observer.look(), fleet, keys, keep=wanted.keep, progress=progress)
 

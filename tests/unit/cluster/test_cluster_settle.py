@@ -57,6 +57,15 @@ def test_an_interrupted_growth_goes_back_to_as_many_as_there_were(world: World) 
     assert world.served() == {f"{OLD.release}-1", f"{OLD.release}-2"}
 
 
+def test_rolling_the_serving_release_out_again_ends_what_was_interrupted(world: World) -> None:
+    interrupt(world, NEW, until=f"release {NEW.release} of")  # nothing has been started yet
+
+    world.apply(OLD)
+
+    assert "/rollouts/api" not in world.etcd.entries
+    assert world.served() == {f"{OLD.release}-1", f"{OLD.release}-2"}
+
+
 def test_an_interrupted_first_rollout_leaves_nothing() -> None:
     world = World()
     interrupt(world, OLD, until="instance 1: starting")
