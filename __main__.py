@@ -13,7 +13,6 @@ from components.key_vault import KeyVault, KeyVaultArgs
 from components.load_balancer import SSH_PORT, LoadBalancer, LoadBalancerArgs
 from components.network import Network, NetworkArgs
 from components.node_config import NodeConfigArgs, cloud_config
-from components.node_count import NodeCount
 from components.scale_set import ADMIN, ScaleSet, ScaleSetArgs
 from components.storage import Storage, StorageArgs
 
@@ -125,7 +124,6 @@ identity = Identity(
 )
 
 # The machines, and what runs on them.
-node_count = NodeCount("node-count", nodes=config.nodes)
 scale_set = ScaleSet(
     "scale-set",
     ScaleSetArgs(
@@ -149,7 +147,7 @@ scale_set = ScaleSet(
                 vault_url=key_vault.url,
             )
         ),
-        after=[*storage.uploads, *key_vault.secrets, identity, node_count],
+        after=[*storage.uploads, *key_vault.secrets, identity],
         tags=tags,
     ),
     on_azure,

@@ -75,11 +75,38 @@ class ScaleSet(pulumi.ComponentResource):
             ),
             tags=args.tags,
             # given here: children don't inherit what a component depends on
-            opts=pulumi.ResourceOptions(parent=self, depends_on=list(args.after)),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=list(args.after),
+                hooks=pulumi.ResourceHookBinding(
+                    before_update=[
+                        pulumi.ResourceHook(
+                            "fewer-machines",
+                            refuse_fewer_machines,
+                            pulumi.ResourceHookOptions(on_dry_run=True),
+                        )
+                    ]
+                ),
+            ),
         )
 
         self.scale_set_name = self.machines.name
         self.register_outputs({"scale_set_name": self.scale_set_name})
+
+
+def refuse_fewer_machines(args: pulumi.ResourceHookArgs) -> None:
+    """Asked by the engine before it changes the scale set, and at preview. Raises ValueError."""
+    assert args.old_inputs is not None
+    assert args.new_inputs is not None
+    before, wanted = (
+        int(inputs["sku"]["capacity"]) for inputs in (args.old_inputs, args.new_inputs)
+    )
+    if wanted < before:
+        raise ValueError(
+            f"fleet:nodes = {wanted}: must not be less than {before}, as many as there are: etcd "
+            "would count those that go as dead members. Nothing was changed here. "
+            "docs/operations.md#more-or-fewer-machines has a way by hand"
+        )
 
 
 def _os_profile(args: ScaleSetArgs) -> compute.VirtualMachineScaleSetOSProfileArgs:

@@ -16,6 +16,7 @@ from typing import Any
 import pulumi
 from google.protobuf import json_format
 from pulumi.runtime import get_root_resource, mocks, rpc, set_all_config
+from pulumi.runtime.settings import SETTINGS
 from pulumi.runtime.stack import Stack, run_pulumi_func
 
 PROJECT = Path(__file__).parents[3]
@@ -71,6 +72,7 @@ async def _run(config: Mapping[str, str], stack: str) -> Recorded:
     # in here, because Pulumi keeps all of this in variables of the asyncio task
     set_all_config(dict(config), [name for name in config if name == "fleet:secrets"])
     mocks.set_mocks(_Azure(), project="fleet", stack=stack, monitor=monitor)
+    SETTINGS.callbacks = _NoEngine()
     await run_pulumi_func(_program)
     root = get_root_resource()
     assert isinstance(root, Stack)
@@ -84,6 +86,13 @@ async def _run(config: Mapping[str, str], stack: str) -> Recorded:
 
 def _program() -> None:
     runpy.run_path(str(PROJECT / "__main__.py"), run_name="__main__")
+
+
+class _NoEngine:
+    """Nobody here would ever call a hook of a resource."""
+
+    def register_resource_hook(self, hook: pulumi.ResourceHook) -> None:
+        assert callable(hook.callback)
 
 
 class _Monitor(mocks.MockMonitor):
