@@ -1,7 +1,8 @@
 """The verb `certificates`: tells the routers which certificates there are, and waits for them.
 
-Only where a certificate lies is told, never what is in it. What a router can't load costs nobody
-else anything: it goes on trying, and serves the other certificates meanwhile.
+Only where a certificate lies is told, never what is in it. If a router can't use one of them, the
+keys go back to what they were: Pulumi's state does not hold a failed change either, so that going
+back in the config needs no command.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from cluster.clock import Clock
 from cluster.desired import Certificates
-from cluster.errors import ClusterError
+from cluster.errors import ClusterError, Interrupted
 from cluster.etcd import Etcd, KeyNotFound, Node
 from cluster.progress import Patience, Progress
 from cluster.router.certificate_keys import CERTIFICATES
@@ -21,11 +22,18 @@ _PAUSE = 0.5
 
 def certificates(wanted: Certificates, *, etcd: Etcd, clock: Clock, progress: Progress) -> None:
     """Bring the keys to what is wanted, then wait until every living router serves with all of
-    them. Raises ClusterError with what which router could not load; the keys stay."""
+    them. Raises ClusterError with what which router could not load."""
+    before = {name: node.value for name, node in _known(etcd).items()}
     changed_at = _write(wanted.sources, etcd, progress)
     if not changed_at and not wanted.sources:
         return
-    _await_routers(wanted, changed_at, etcd, clock, progress)
+    try:
+        _await_routers(wanted, changed_at, etcd, clock, progress)
+    except (ClusterError, Interrupted) as end:
+        _write(before, etcd, progress)
+        if isinstance(end, Interrupted):
+            raise
+        raise ClusterError(f"{end}\nCertificates are as they were before") from end
     if wanted.sources:
         progress(f"certificates: every router serves with {', '.join(sorted(wanted.sources))}")
 
@@ -91,6 +99,4 @@ def _obstacle(routers: Sequence[Router], index: int, names: Mapping[str, str]) -
         who = "no router has" if len(why) == len(routers) else "not every router has"
         reasons = "; ".join(f"{node}: {reason}" for node, reason in sorted(why.items()))
         missing.append(f"{who} certificate {name} ({reasons})")
-    if not missing:
-        return ""
-    return "\n".join([*missing, "The routers go on trying; their other certificates are in use"])
+    return "\n".join(missing)

@@ -10,5 +10,5 @@ class ClusterError(Exception):
 class Interrupted(BaseException):
     """A signal asked the program to stop (Ctrl-C, a closed connection).
 
-    Not an Exception: nothing but the locks' clean-up may react to it.
+    Not an Exception: nothing may react to it but the locks' clean-up, and what goes back at once.
     """

@@ -9,7 +9,7 @@ import pytest
 
 from cluster import desired
 from cluster.certificates import certificates
-from cluster.errors import ClusterError
+from cluster.errors import ClusterError, Interrupted
 from cluster.router.certificate_keys import read_sources
 from cluster.routers import Router
 from tests.unit.cluster.services import World
@@ -125,7 +125,8 @@ def test_router_that_is_dead_is_not_waited_for(world: World) -> None:
     assert said[-1] == "certificates: every router serves with tok"
 
 
-def test_certificate_that_no_router_can_load_is_named_and_the_others_stay(world: World) -> None:
+def test_certificate_that_no_router_can_load_is_named_and_nothing_has_changed(world: World) -> None:
+    tell(world, tok=OURS)
     for machine in world.cluster.machines:
         world.cluster.weather.left_out[machine] = (
             "/services/x/route: not JSON; it is {; /certificates/docebo: https://docebo…: 403 "
@@ -133,12 +134,25 @@ def test_certificate_that_no_router_can_load_is_named_and_the_others_stay(world:
         )
 
     with pytest.raises(ClusterError) as failure:
-        tell(world, tok=OURS, docebo=BOUGHT)
+        tell(world, docebo=BOUGHT)
 
     assert "no router has certificate docebo (" in str(failure.value)
     assert ": https://docebo…: 403 Forbidden; version 1 is served on" in str(failure.value)
     assert "tok" not in str(failure.value)
-    assert keys(world) == {"tok": OURS, "docebo": BOUGHT}
+    assert str(failure.value).endswith("Certificates are as they were before")
+    assert keys(world) == {"tok": OURS}
+
+
+def test_interrupted_change_is_taken_back(world: World) -> None:
+    tell(world, tok=OURS)
+    for machine in world.cluster.machines:
+        world.cluster.weather.left_out[machine] = "/certificates/tok: is being fetched"
+    world.interrupt_after(20, answered=True)
+
+    with pytest.raises(Interrupted):
+        tell(world, tok={**OURS, "version": "2c3d"})
+
+    assert keys(world) == {"tok": OURS}
 
 
 def test_certificate_that_one_router_can_not_load_is_named_with_its_node(world: World) -> None:
