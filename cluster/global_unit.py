@@ -10,13 +10,13 @@ replacement is finished by the next one.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from cluster.clock import Clock
 from cluster.errors import ClusterError
 from cluster.etcd import Etcd
-from cluster.fleet import DesiredState, Fleet, Option, UnitState
+from cluster.fleet import DesiredState, Fleet, Option, Unit, UnitState
 from cluster.lock import Lock, LockLost
 from cluster.nudge import Nudge
 from cluster.progress import Patience, Progress
@@ -73,32 +73,35 @@ class GlobalRollout:
             if re.fullmatch(rf"{re.escape(self._unit.key)}-[0-9a-f]{{8}}\.service", name)
             and name != self._unit.name
         )
-        # an interrupted replacement has started some that fleet was not told of yet
-        running = {state.name for state in self._fleet.states() if not state.is_dead}
-        serving = [
-            name
-            for name in older
-            if units[name].desired is DesiredState.LAUNCHED or name in running
-        ]
         mine = units.get(self._unit.name)
-        if not older and mine is not None and mine.desired is DesiredState.LAUNCHED:
+        is_launched = mine is not None and mine.desired is DesiredState.LAUNCHED
+        if not older and is_launched:
             self._await_everywhere()
             self._progress(f"{self._unit.key}: unchanged ({self._unit.name})")
             return
-        if not serving:
-            self._progress(f"{self._unit.key}: starting {self._unit.name} on every machine")
-            self._submit(DesiredState.LAUNCHED)
-            self._await_everywhere()
-        else:
+        serving = self._serving(older, units)
+        if serving or is_launched:
             self._progress(
                 f"{self._unit.key}: replacing {', '.join(older)} by {self._unit.name}, "
                 "machine by machine"
             )
             if mine is None or mine.desired is DesiredState.INACTIVE:
                 self._submit(DesiredState.LOADED)
-            self._replace(older, serving[-1])
+            # an interrupted replacement that goes back to what fleet launched has nothing behind it
+            self._replace(older, None if is_launched else serving)
+        else:
+            self._progress(f"{self._unit.key}: starting {self._unit.name} on every machine")
+            self._submit(DesiredState.LAUNCHED)
+            self._await_everywhere()
         self._remove(older)
         self._progress(f"{self._unit.key}: {self._unit.name} runs on every machine")
+
+    def _serving(self, older: list[str], units: Mapping[str, Unit]) -> str | None:
+        """What served until now: what fleet launched, else what an interrupted replacement started
+        before fleet was told."""
+        running = {state.name for state in self._fleet.states() if not state.is_dead}
+        launched = [name for name in older if units[name].desired is DesiredState.LAUNCHED]
+        return next(iter(launched), None) or next((n for n in older if n in running), None)
 
     def _submit(self, desired: DesiredState) -> None:
         self._fleet.create(self._unit.name, self._unit.options, desired)
@@ -108,7 +111,8 @@ class GlobalRollout:
         self._fleet.set_desired(name, desired)
         self._ordered = (name, desired)
 
-    def _replace(self, older: list[str], serving: str) -> None:
+    def _replace(self, older: list[str], serving: str | None) -> None:
+        """`serving` is what a failure goes back to."""
         self._await_all("loaded", lambda state: state.load == "loaded")
         for machine in self._fleet.machines():
             try:
@@ -116,7 +120,9 @@ class GlobalRollout:
             except LockLost:
                 raise
             except ClusterError as error:
-                self._go_back(serving)
+                if serving is None:
+                    raise
+                self._go_back(serving, [self._unit.name, *older])
                 raise ClusterError(f"{error}; {serving} runs again everywhere") from error
         # On a machine that came meanwhile fleet started the old one: it must be gone first.
         for name in older:
@@ -149,17 +155,20 @@ class GlobalRollout:
             ),
         )
 
-    def _go_back(self, serving: str) -> None:
-        """Start the old unit again wherever it was stopped, then forget the new one."""
+    def _go_back(self, serving: str, units: list[str]) -> None:
+        """Start the old unit again wherever it was stopped, alone of `units`, and forget the new
+        one."""
+        others = [name for name in units if name != serving]
         self._progress(f"{self._unit.key}: going back to {serving}")
         for machine in self._fleet.machines():
             if self._runs_on(serving, machine.id):
                 continue
             self._perform(
                 turn_name(self._unit.name, machine.id, back=True),
-                turn_options(machine_id=machine.id, stop=[self._unit.name], start=serving),
+                turn_options(machine_id=machine.id, stop=others, start=serving),
                 where=machine.primary_ip,
             )
+        self._order(serving, DesiredState.LAUNCHED)
         self._remove([self._unit.name])
 
     def _perform(self, name: str, options: tuple[Option, ...], *, where: str) -> None:

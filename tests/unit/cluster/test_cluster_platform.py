@@ -145,3 +145,71 @@ def test_interrupted_replacement_is_taken_back_by_the_old_platform(requests: int
     assert (running(world, "router"), running(world, "registry")) == old
     assert len(world.cluster.units) == 2
     assert max(without_router, default=0) <= 1
+
+
+def interrupted_after_one_machine(world: World) -> None:
+    """A replacement of platform 1 by 2 that ends when the first machine's router is new."""
+    old = running(world, "router")
+    for requests in range(1, 2000):
+        world.interrupt_after(requests, answered=True)
+        with pytest.raises(Interrupted):
+            apply_platform(world, "2")
+        world.no_interrupt()
+        now = running(world, "router")
+        if sum(now[machine] != old[machine] for machine in old) == 1 and all(now.values()):
+            return
+    raise AssertionError("no machine changed alone")
+
+
+def test_failure_after_an_interrupted_replacement_goes_back_to_what_was_there_before(
+    world: World,
+) -> None:
+    apply_platform(world)
+    old = running(world, "router")
+    interrupted_after_one_machine(world)
+    world.cluster.weather.failing["turn-router-"] = 1
+
+    with pytest.raises(ClusterError, match="runs again everywhere"):
+        apply_platform(world, "3")
+
+    assert running(world, "router") == old
+    apply_platform(world)
+    assert running(world, "router") == old
+
+
+def test_failure_in_taking_an_interrupted_replacement_back_leaves_the_others_alone(
+    world: World,
+) -> None:
+    apply_platform(world)
+    old = running(world, "router")
+    interrupted_after_one_machine(world)
+    before = running(world, "router")
+    world.cluster.weather.failing["turn-router-"] = 1
+
+    with pytest.raises(ClusterError, match="could not be started"):
+        apply_platform(world)
+
+    now = running(world, "router")
+    assert sum(now[machine] == before[machine] == old[machine] for machine in old) == len(old) - 1
+    world.cluster.weather.failing.clear()
+    apply_platform(world)
+    assert running(world, "router") == old
+
+
+def test_interruption_between_stop_and_start_of_a_turn_is_taken_back(world: World) -> None:
+    apply_platform(world)
+    old = running(world, "router")
+    machine, (name,) = next(iter(old.items()))
+    for requests in range(1, 2000):
+        world.interrupt_after(requests, answered=True)
+        with pytest.raises(Interrupted):
+            apply_platform(world, "2")
+        world.no_interrupt()
+        if len([unit for unit in world.cluster.units if unit.startswith("router-")]) == 2:
+            break
+    assert running(world, "router") == old
+    world.cluster.jobs[name, machine].active = "inactive"  # its turn had stopped it
+
+    apply_platform(world)
+
+    assert running(world, "router") == old
