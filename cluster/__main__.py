@@ -99,6 +99,7 @@ class Program:
             etcd=self._etcd(),
             clock=self._clock,
             progress=self._progress,
+            holder=self._node.node,
         )
 
     def apply(self) -> None:

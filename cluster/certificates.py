@@ -12,28 +12,36 @@ from collections.abc import Mapping, Sequence
 from cluster.clock import Clock
 from cluster.desired import Certificates
 from cluster.errors import ClusterError, Interrupted
-from cluster.etcd import Etcd, KeyNotFound, Node
+from cluster.etcd import Etcd, EtcdError, KeyNotFound, Node
+from cluster.lock import Lock, LockLost
 from cluster.progress import Patience, Progress
 from cluster.router.certificate_keys import CERTIFICATES
 from cluster.routers import Router, have_applied, laggards, read_routers
 
 _PAUSE = 0.5
+# Seconds; with the wait for routers it stays below what the whole command may take.
+_LOCK_PATIENCE = 30.0
 
 
-def certificates(wanted: Certificates, *, etcd: Etcd, clock: Clock, progress: Progress) -> None:
+def certificates(
+    wanted: Certificates, *, etcd: Etcd, clock: Clock, progress: Progress, holder: str
+) -> None:
     """Bring the keys to what is wanted, then wait until every living router serves with all of
     them. Raises ClusterError with what which router could not load."""
-    before = {name: node.value for name, node in _known(etcd).items()}
-    changed_at = _write(wanted.sources, etcd, progress)
-    if not changed_at and not wanted.sources:
-        return
-    try:
-        _await_routers(wanted, changed_at, etcd, clock, progress)
-    except (ClusterError, Interrupted) as end:
-        _write(before, etcd, progress)
-        if isinstance(end, Interrupted):
+    with Lock(
+        etcd, "certificates", holder=holder, clock=clock, progress=progress, patience=_LOCK_PATIENCE
+    ) as lock:
+        before = {name: node.value for name, node in _known(etcd).items()}
+        try:
+            changed_at = _write(wanted.sources, etcd, progress)
+            if changed_at or wanted.sources:
+                _await_routers(wanted, changed_at, etcd, lock, clock, progress)
+        except LockLost:
             raise
-        raise ClusterError(f"{end}\nCertificates are as they were before") from end
+        except (ClusterError, EtcdError, Interrupted):
+            progress("certificates: going back to what was there before")
+            _write(before, etcd, progress)
+            raise
     if wanted.sources:
         progress(f"certificates: every router serves with {', '.join(sorted(wanted.sources))}")
 
@@ -68,7 +76,7 @@ def _known(etcd: Etcd) -> dict[str, Node]:
 
 
 def _await_routers(
-    wanted: Certificates, index: int, etcd: Etcd, clock: Clock, progress: Progress
+    wanted: Certificates, index: int, etcd: Etcd, lock: Lock, clock: Clock, progress: Progress
 ) -> None:
     deadline = clock.now() + wanted.timeout
     patience = Patience(clock, progress)
@@ -80,7 +88,7 @@ def _await_routers(
         if clock.now() >= deadline:
             raise ClusterError(obstacle)
         patience.waiting_for(obstacle)
-        clock.sleep(_PAUSE)
+        lock.pause(_PAUSE)
 
 
 def _obstacle(routers: Sequence[Router], index: int, names: Mapping[str, str]) -> str:

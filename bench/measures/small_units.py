@@ -50,7 +50,7 @@ def measure(session: Session) -> Iterator[Result]:
             began = time.monotonic()
             _submit(apis.fleet, names)
             submitted = time.monotonic() - began
-            _wait(apis.fleet, DesiredState.LAUNCHED, _all_run)
+            _wait(apis.fleet, names[-1], DesiredState.LAUNCHED, _all_run)
             listed = time.monotonic() - began
             started = _last_start(stack) - began
         finally:
@@ -76,11 +76,17 @@ def _submit(fleet: Fleet, names: Sequence[str]) -> None:
 
 
 def _remove(fleet: Fleet, names: Sequence[str]) -> None:
-    for name in names:
-        if fleet.unit(name) is not None:
-            fleet.set_desired(name, DesiredState.INACTIVE)
-    _wait(fleet, DesiredState.INACTIVE, lambda states: all(one.is_dead for one in states))
-    for name in names:
+    known = [name for name in names if fleet.unit(name) is not None]
+    for name in known:
+        fleet.set_desired(name, DesiredState.INACTIVE)
+    if known:
+        _wait(
+            fleet,
+            known[-1],
+            DesiredState.INACTIVE,
+            lambda states: all(one.is_dead for one in states),
+        )
+    for name in known:
         fleet.destroy(name)
 
 
@@ -89,12 +95,13 @@ def _all_run(states: Sequence[UnitState]) -> bool:
 
 
 def _wait(
-    fleet: Fleet, desired: DesiredState, condition: Callable[[Sequence[UnitState]], bool]
+    fleet: Fleet,
+    last: str,
+    desired: DesiredState,
+    condition: Callable[[Sequence[UnitState]], bool],
 ) -> None:
-    """Until what systemd says about our units, as fleet knows it, is as wanted.
-
-    fleet is woken as rollouts wake it.
-    """
+    """Until what systemd says about our units, as fleet knows it, is as wanted. The `last` one
+    wakes fleet, as in rollouts."""
     nudge = Nudge(fleet, SystemClock())
     deadline = time.monotonic() + PATIENCE
     while not condition([one for one in fleet.states() if one.name.startswith(PREFIX)]):
@@ -104,7 +111,7 @@ def _wait(
                 why=f"not all are {desired} after {PATIENCE:.0f} s",
                 advice="Look at `fleetctl list-units` on a node.",
             )
-        nudge.repeat(f"{PREFIX}{COUNT}.service", desired)
+        nudge.repeat(last, desired)
         time.sleep(0.1)
 
 

@@ -3,8 +3,9 @@
 import random
 import socket
 
-_UNUSED = list(range(12_000, 30_000))
-"""Below Linux's ephemeral ports: nobody's outgoing connection takes one of these meanwhile."""
+_UNUSED = list(range(10_000, 16_384))
+"""Below what Linux gives to connections, and routers to their datagrams (from 16384): nobody takes
+one of these meanwhile."""
 
 random.shuffle(_UNUSED)
 

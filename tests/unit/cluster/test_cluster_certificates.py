@@ -26,6 +26,7 @@ def tell(world: World, **wanted: dict[str, Any]) -> list[str]:
         etcd=world.client,
         clock=world.clock,
         progress=world.lines.append,
+        holder="core-0",
     )
     return world.lines
 
@@ -139,20 +140,30 @@ def test_certificate_that_no_router_can_load_is_named_and_nothing_has_changed(wo
     assert "no router has certificate docebo (" in str(failure.value)
     assert ": https://docebo…: 403 Forbidden; version 1 is served on" in str(failure.value)
     assert "tok" not in str(failure.value)
-    assert str(failure.value).endswith("Certificates are as they were before")
     assert keys(world) == {"tok": OURS}
 
 
-def test_interrupted_change_is_taken_back(world: World) -> None:
+@pytest.mark.parametrize("requests", range(1, 30))
+def test_interrupted_change_is_taken_back(world: World, requests: int) -> None:
     tell(world, tok=OURS)
     for machine in world.cluster.machines:
         world.cluster.weather.left_out[machine] = "/certificates/tok: is being fetched"
-    world.interrupt_after(20, answered=True)
+    world.interrupt_after(requests, answered=requests % 2 == 0)
 
     with pytest.raises(Interrupted):
-        tell(world, tok={**OURS, "version": "2c3d"})
+        tell(world, tok={**OURS, "version": "2c3d"}, another=BOUGHT)
 
     assert keys(world) == {"tok": OURS}
+    assert "/locks/certificates" not in world.etcd.entries
+
+
+def test_one_change_waits_for_the_other(world: World) -> None:
+    world.etcd.put("/locks/certificates", '{"holder": "core-2", "since": "2026-01-01T00:00:00Z"}')
+
+    with pytest.raises(ClusterError, match="certificates is locked by"):
+        tell(world, tok=OURS)
+
+    assert keys(world) == {}
 
 
 def test_certificate_that_one_router_can_not_load_is_named_with_its_node(world: World) -> None:

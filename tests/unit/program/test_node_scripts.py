@@ -211,15 +211,16 @@ class TestFleetCluster:
         with locked(node, "fleet-cluster-1"):
             pass
 
-    def test_a_rollout_whose_client_is_gone_is_stopped(
-        self, node: NodeFolder, tmp_path: Path
+    @pytest.mark.parametrize("verb", ["apply", "remove", "certificates"])
+    def test_a_program_whose_client_is_gone_is_stopped(
+        self, node: NodeFolder, tmp_path: Path, verb: str
     ) -> None:
         node.play("docker", "[[ $1 == run ]] && exec /bin/sleep 20; exit 0")
         # what counts is the name of the process that the script descends from
         server = tmp_path / "sshd-session"
         shutil.copy("/bin/bash", server)
         program = node.file("/opt/bin/fleet-cluster")
-        session = subprocess.Popen([server, "-c", f"{program} apply & wait"], env=node.environment)
+        session = subprocess.Popen([server, "-c", f"{program} {verb} & wait"], env=node.environment)
         eventually(lambda: any("docker run" in call for call in node.calls), what="it runs")
         name = re.search(r"--name (fleet-cluster-\d+)", self.ran(node))
         assert name
