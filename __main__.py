@@ -1,5 +1,10 @@
 """A cluster of Flatcar machines with etcd and fleet on Azure, and the services that run on it."""
 
+import gc
+
+# The SDKs are large and stay: looking for garbage in them at every turn took a sixth of a preview.
+gc.set_threshold(100_000)
+
 import pulumi
 import pulumi_azure_native as azure_native
 from pulumi_azure_native import authorization, resources

@@ -28,10 +28,12 @@ def up(stack_name: str) -> None:
     stack.select()
     recovery.recover(stack, endpoints)
     wanted = stack_config.images(stack_config.read(stack_name))
+    outputs = stack.outputs()
     # an interrupted run may have made the platform and not come to the outputs
-    if not stack.holds(PLATFORM) or not stack.outputs():
+    if not outputs or not stack.holds(PLATFORM):
         _pulumi_up(stack, "--exclude", SERVICES)
-    images.push_missing(client, stack.outputs()["dataAccount"], wanted)
+        outputs = stack.outputs()
+    images.push_missing(client, outputs["dataAccount"], wanted)
     _pulumi_up(stack)
     readiness.await_machines(stack_name, endpoints)
     print(hint(stack_name, stack.outputs(), throwaway.certificates_file(stack_name)))
