@@ -101,7 +101,8 @@ class GlobalRollout:
         before fleet was told."""
         running = {state.name for state in self._fleet.states() if not state.is_dead}
         launched = [name for name in older if units[name].desired is DesiredState.LAUNCHED]
-        return next(iter(launched), None) or next((n for n in older if n in running), None)
+        candidates = launched or [name for name in older if name in running]
+        return candidates[0] if candidates else None
 
     def _submit(self, desired: DesiredState) -> None:
         self._fleet.create(self._unit.name, self._unit.options, desired)
