@@ -79,7 +79,7 @@ storage = Storage(
     StorageArgs(
         resource_group_name=group.name,
         subnet_id=network.subnet_id,
-        admin_cidrs=config.admin_cidrs,
+        public_admin_cidrs=config.public_admin_cidrs,
         artefacts=built,
         protect=config.protect,
         tags=tags,
@@ -97,7 +97,7 @@ key_vault = KeyVault(
         resource_group_name=group.name,
         tenant_id=deployer.tenant_id,
         subnet_id=network.subnet_id,
-        admin_cidrs=config.admin_cidrs,
+        public_admin_cidrs=config.public_admin_cidrs,
         secrets={
             "ssh-host-key": host_key.private_key,
             "tls-key": certificate.private_key,

@@ -16,6 +16,10 @@ BLOB_CONTRIBUTOR = "ba92f5b4-2d11-453d-a403-e96b0029c9fe"
 SECRETS_USER = "4633458b-17de-408a-b874-0445c86b69e6"
 SECRETS_OFFICER = "b86a8fe4-44ce-4948-aee5-eccb2c155cd7"
 
+WHATEVER_IT_IS = pulumi.Output.from_input(None)
+"""A person, a group or a pipeline: Azure knows, if it is not told. Nothing at all would become the
+SDK's default, User (Azure/azure-rest-api-specs#21664)."""
+
 
 @dataclass(kw_only=True, frozen=True)
 class IdentityArgs:
@@ -24,7 +28,7 @@ class IdentityArgs:
     deployer_id: pulumi.Input[str]
     """Object id of whoever runs `pulumi up`."""
     developers: Sequence[str]
-    """Object ids of users who may push images."""
+    """Object ids of those who may push images."""
     nodes_container: pulumi.Input[str]
     registry_container: pulumi.Input[str]
     cluster_container: pulumi.Input[str]
@@ -41,7 +45,7 @@ class Grant:
     scope: pulumi.Input[str]
     role: str
     principal_id: pulumi.Input[str]
-    principal_type: authorization.PrincipalType | None
+    principal_type: pulumi.Input[authorization.PrincipalType | None]
 
 
 class Identity(pulumi.ComponentResource):
@@ -114,8 +118,7 @@ def grants(args: IdentityArgs, nodes: pulumi.Input[str]) -> list[Grant]:
                 scope=args.registry_container,
                 role=BLOB_CONTRIBUTOR,
                 principal_id=developer,
-                # a person, a group or a pipeline: Azure knows
-                principal_type=None,
+                principal_type=WHATEVER_IT_IS,
             )
             for developer in args.developers
         ),
@@ -124,8 +127,7 @@ def grants(args: IdentityArgs, nodes: pulumi.Input[str]) -> list[Grant]:
             scope=args.vault_id,
             role=SECRETS_OFFICER,
             principal_id=args.deployer_id,
-            # a person or a pipeline: Azure knows
-            principal_type=None,
+            principal_type=WHATEVER_IT_IS,
         ),
     ]
 

@@ -11,8 +11,6 @@ from ipaddress import IPv4Network
 import pulumi
 from pulumi_azure_native import keyvault
 
-from components.admin_ranges import routed
-
 SOFT_DELETE_DAYS = 7
 """The least that Azure allows. A deleted vault keeps its name that long, hence auto-naming."""
 
@@ -23,7 +21,7 @@ class KeyVaultArgs:
     tenant_id: pulumi.Input[str]
     subnet_id: pulumi.Input[str]
     """The machines' subnet, which may reach the vault."""
-    admin_cidrs: Sequence[IPv4Network]
+    public_admin_cidrs: Sequence[IPv4Network]
     """From where else it may be reached."""
     secrets: Mapping[str, pulumi.Input[str]]
     """Secret values by the name that nodes ask for when they boot."""
@@ -57,7 +55,6 @@ class KeyVault(pulumi.ComponentResource):
                 enable_rbac_authorization=True,
                 enable_soft_delete=True,
                 soft_delete_retention_in_days=SOFT_DELETE_DAYS,
-                # Azure refuses False: it can only be switched on
                 enable_purge_protection=True if args.protect else None,
                 public_network_access="Enabled",
                 network_acls=keyvault.NetworkRuleSetArgs(
@@ -65,12 +62,17 @@ class KeyVault(pulumi.ComponentResource):
                     bypass=keyvault.NetworkRuleBypassOptions.NONE,
                     virtual_network_rules=[keyvault.VirtualNetworkRuleArgs(id=args.subnet_id)],
                     ip_rules=[
-                        keyvault.IPRuleArgs(value=str(cidr)) for cidr in routed(args.admin_cidrs)
+                        keyvault.IPRuleArgs(value=str(cidr)) for cidr in args.public_admin_cidrs
                     ],
                 ),
             ),
             tags=args.tags,
-            opts=pulumi.ResourceOptions(parent=self, protect=args.protect),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                protect=args.protect,
+                # it can only be switched on: Azure refuses False, and a vault that has it keeps it
+                ignore_changes=[] if args.protect else ["properties.enablePurgeProtection"],
+            ),
         )
         in_vault = functools.partial(
             keyvault.Secret,

@@ -12,7 +12,6 @@ from ipaddress import IPv4Network
 import pulumi
 from pulumi_azure_native import storage
 
-from components.admin_ranges import routed
 from components.artefacts import Artefacts
 
 SOFT_DELETE_DAYS = 7
@@ -25,7 +24,7 @@ class StorageArgs:
     resource_group_name: pulumi.Input[str]
     subnet_id: pulumi.Input[str]
     """The machines' subnet, which may reach the accounts."""
-    admin_cidrs: Sequence[IPv4Network]
+    public_admin_cidrs: Sequence[IPv4Network]
     """From where else the accounts may be reached."""
     artefacts: Artefacts
     protect: bool
@@ -112,7 +111,7 @@ def _account(
             ],
             ip_rules=[
                 storage.IPRuleArgs(i_p_address_or_range=address, action=storage.Action.ALLOW)
-                for address in ip_rules(args.admin_cidrs)
+                for address in ip_rules(args.public_admin_cidrs)
             ],
         ),
         tags=args.tags,
@@ -120,14 +119,10 @@ def _account(
     )
 
 
-def ip_rules(admin_cidrs: Sequence[IPv4Network]) -> list[str]:
-    """Admins' ranges as storage wants them: one address without /32, no private ranges.
-
-    An admin in a private range (a VPN) comes by way of the network, not over the Internet.
-    """
+def ip_rules(cidrs: Sequence[IPv4Network]) -> list[str]:
+    """Ranges as storage wants them: one address without /32."""
     return sorted(
-        str(cidr.network_address) if cidr.prefixlen == 32 else str(cidr)
-        for cidr in routed(admin_cidrs)
+        str(cidr.network_address) if cidr.prefixlen == 32 else str(cidr) for cidr in cidrs
     )
 
 

@@ -34,9 +34,17 @@ def recover(stack: Stack, endpoints: Endpoints) -> None:
     with step("Recovering from an interrupted run"):
         for resource_id in lost:
             print(f"  deleting {resource_id.rsplit('/', 1)[-1]}, which no state knows")
-            call(endpoints, "DELETE", f"/resources?id={quote(resource_id, safe='')}")
+            _delete(endpoints, resource_id)
         if interrupted:
             _refresh(stack)
+
+
+def _delete(endpoints: Endpoints, resource_id: str) -> None:
+    if "/secrets/" in resource_id:
+        # deleted only, it would keep its name, which the next run wants
+        call(endpoints, "POST", "/lab/purge", {"id": resource_id})
+    else:
+        call(endpoints, "DELETE", f"/resources?id={quote(resource_id, safe='')}")
 
 
 def orphans(state: dict[str, Any], cloud_ids: list[str]) -> list[str]:

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator
 
 from settings.problems import NO_VALUE, Problem
 
+TWICE = "must not be given twice"
+
 
 def claimed_twice(
     claims: Iterable[tuple[object, str]], message: str, *, show: bool = True
@@ -21,7 +23,7 @@ def claimed_twice(
             yield Problem(
                 path=other,
                 value=claimed if show else NO_VALUE,
-                message=message.format(claimed, first),
+                message=TWICE if other == first else message.format(claimed, first),
             )
 
 
@@ -29,4 +31,4 @@ def repeated(path: str, values: Iterable[str]) -> Iterator[Problem]:
     """A problem for each value that a list holds more than once."""
     values = list(values)
     for value in sorted({value for value in values if values.count(value) > 1}):
-        yield Problem(path=path, value=value, message="must not be given twice")
+        yield Problem(path=path, value=value, message=TWICE)

@@ -18,7 +18,10 @@ from pydantic.alias_generators import to_camel
 
 DOCKER_BRIDGE = ipaddress.IPv4Network("172.17.0.0/16")
 """docker's default bridge on every node. https://docs.docker.com/engine/network/drivers/bridge/"""
-
+PRIVATE_NETWORKS = tuple(
+    map(ipaddress.IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
+)
+"""Nobody on the Internet has such an address. https://www.rfc-editor.org/rfc/rfc1918"""
 
 MOST_MEGABYTES = 65_536
 MOST_SECRET_BYTES = 25_600
@@ -56,10 +59,17 @@ def _network(value: object) -> ipaddress.IPv4Network:
         raise ValueError("must be an IPv4 range without host bits, like 203.0.113.0/24") from None
 
 
+def is_private(network: ipaddress.IPv4Network) -> bool:
+    return any(network.subnet_of(private) for private in PRIVATE_NETWORKS)
+
+
 def _private_network(value: object) -> ipaddress.IPv4Network:
     network = _network(value)
-    if not network.is_private or not 16 <= network.prefixlen <= 24:
-        raise ValueError("must be a private IPv4 range from /16 to /24, like 10.20.0.0/16")
+    if not is_private(network) or not 16 <= network.prefixlen <= 24:
+        raise ValueError(
+            "must be a private IPv4 range from /16 to /24, like 10.20.0.0/16: inside "
+            f"{', '.join(map(str, PRIVATE_NETWORKS))}"
+        )
     if network.overlaps(DOCKER_BRIDGE):
         raise ValueError(f"must not overlap {DOCKER_BRIDGE}, which docker uses on every node")
     return network
@@ -171,6 +181,9 @@ HealthPath = Annotated[
     _matches(r"/[A-Za-z0-9._~/?=&-]*", "must be a path, like /health"),
 ]
 PortNumber = Annotated[int, Field(ge=1, le=65535)]
+PublicPort = Annotated[int, Field(ge=1, le=65534)]
+"""Azure's load balancer has no front-end port 65535.
+https://learn.microsoft.com/rest/api/load-balancer/load-balancers/create-or-update"""
 EnvName = Annotated[
     str,
     Field(max_length=64),

@@ -48,10 +48,13 @@ def parse(raw: Mapping[str, Any]) -> tuple[Settings | None, list[Problem]]:
 def _raw() -> dict[str, Any]:
     """All keys of our namespace, decoded. Pulumi hands every value over as text."""
     config = pulumi.Config(NAMESPACE)
+    return {name: _decoded(name, config.require(name)) for name in _names()}
+
+
+def _names() -> list[str]:
     prefix = f"{NAMESPACE}:"
     known = {**runtime_config.get_config_env(), **runtime_config.CONFIG.get()}
-    names = sorted(key.removeprefix(prefix) for key in known if key.startswith(prefix))
-    return {name: _decoded(name, config.require(name)) for name in names}
+    return sorted(key.removeprefix(prefix) for key in known if key.startswith(prefix))
 
 
 def _decoded(name: str, text: str) -> object:
@@ -82,15 +85,17 @@ def _cluster_name() -> Iterator[Problem]:
 
 
 def _misplaced_secrets() -> Iterator[Problem]:
-    """What services say stands in units, in etcd and in the state, for everybody to read."""
-    key = f"{NAMESPACE}:services"
-    if runtime_config.is_config_secret(key):
-        yield Problem(
-            path=key,
-            value=NO_VALUE,
-            message="must hold no encrypted value: set it as fleet:secrets.NAME, and let the "
-            "service name it under `secrets`",
-        )
+    """What the other keys say stands in units, in etcd, in the state or in an error, for everybody
+    to read."""
+    for name in _names():
+        key = f"{NAMESPACE}:{name}"
+        if name not in ("secrets", "sshPrivateKey") and runtime_config.is_config_secret(key):
+            yield Problem(
+                path=key,
+                value=NO_VALUE,
+                message="must hold no encrypted value: set it as fleet:secrets.NAME, and write "
+                "NAME where a service or certificate wants a secret",
+            )
 
 
 def _plain_secrets() -> Iterator[Problem]:

@@ -1,6 +1,7 @@
 """Rules that concern more than one value. Each is a generator of the problems it finds."""
 
 import datetime
+import itertools
 import re
 from collections.abc import Iterator
 
@@ -19,12 +20,30 @@ def problems(settings: Settings) -> Iterator[Problem]:
     yield from _machine_size(settings)
     yield from repeated("fleet:zones", settings.zones)
     yield from repeated("fleet:developers", settings.developers)
-    yield from repeated("fleet:adminCidrs", map(str, settings.admin_cidrs))
+    yield from _admin_cidrs(settings)
     yield from _names(settings)
     yield from _instances(settings)
     yield from service_rules.problems(settings)
     yield from port_rules.problems(settings)
     yield from secret_rules.problems(settings, datetime.datetime.now(datetime.UTC))
+
+
+def _admin_cidrs(settings: Settings) -> Iterator[Problem]:
+    for one, other in itertools.combinations(settings.admin_cidrs, 2):
+        if one.overlaps(other):
+            # Azure: OverlappingSubnetsNotPermittedInSecurityRule
+            yield Problem(
+                path="fleet:adminCidrs",
+                value=str(other),
+                message=f"must not overlap {one}: Azure refuses a security rule with both",
+            )
+    if not settings.public_admin_cidrs:
+        yield Problem(
+            path="fleet:adminCidrs",
+            value=", ".join(map(str, settings.admin_cidrs)),
+            message="must hold a public range: `pulumi up` reaches storage and vault over the "
+            "Internet, from the address that your machine has there",
+        )
 
 
 def _machine_size(settings: Settings) -> Iterator[Problem]:
@@ -37,9 +56,11 @@ def _machine_size(settings: Settings) -> Iterator[Problem]:
         path="fleet:vmSize",
         value=settings.vm_size,
         message="must be a size that takes premium disks over SCSI, like Standard_D2s_v5: "
-        "an s after the number of cores, and at most _v5 (later ones attach disks by NVMe only)",
+        "an s after the number of cores, no p (ARM processors), and at most _v5 (later ones attach "
+        "disks by NVMe only)",
     )
-    if match is None or "s" not in match["letters"] or int(match["version"] or 1) > 5:
+    fits = match is not None and "s" in match["letters"] and "p" not in match["letters"]
+    if match is None or not fits or int(match["version"] or 1) > 5:
         yield refused
         return
     cores = int(match["active"] or match["cores"])

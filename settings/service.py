@@ -19,6 +19,7 @@ from settings.fields import (
     Memory,
     Name,
     PortNumber,
+    PublicPort,
     SecretName,
     Section,
     Tmpfs,
@@ -60,7 +61,7 @@ class Http(Section):
 class Port(Section):
     """A port that is published on the public address."""
 
-    port: PortNumber = Field(
+    port: PublicPort = Field(
         description="The public port, on which the container listens, too. Not one of those that "
         "the nodes use themselves, nor 32768 to 60999, which docker gives to instances.",
     )

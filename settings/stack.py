@@ -20,6 +20,7 @@ from settings.fields import (
     SecretValue,
     Section,
     SshPrivateKey,
+    is_private,
 )
 from settings.service import InstanceSet, Service
 
@@ -36,7 +37,8 @@ class Settings(Section):
     )
     admin_cidrs: Annotated[tuple[AdminNetwork, ...], Field(min_length=1)] = Field(
         description="From where SSH, storage and vault may be reached, as a list of IPv4 ranges. "
-        "The machine that runs `pulumi up` must be among them: it deploys over SSH.",
+        "The machine that runs `pulumi up` must be among them, with its public address: it deploys "
+        "over SSH, and uploads to storage and vault. No two may overlap.",
     )
     nodes: Literal[1, 3, 5] = Field(
         default=3,
@@ -47,7 +49,7 @@ class Settings(Section):
     vm_size: str = Field(
         default="Standard_D2s_v5",
         description="The size of a machine. It must take premium disks (an s in the size) over "
-        "SCSI (up to version 5).",
+        "SCSI (up to version 5), and have x86-64 processors.",
     )
     zones: tuple[Literal["1", "2", "3"], ...] = Field(
         default=(),
@@ -65,7 +67,8 @@ class Settings(Section):
     )
     developers: tuple[Guid, ...] = Field(
         default=(),
-        description="Object ids of the users (Entra ID) who may push images to the registry.",
+        description="Object ids (Entra ID) of the users, groups and service principals who may push "
+        "images to the registry.",
     )
     drain_seconds: Annotated[int, Field(ge=0, le=300)] = Field(
         default=10,
@@ -129,6 +132,14 @@ class Settings(Section):
             for name, one in self.certificates.items()
             if one.secret is not None
         }
+
+    @property
+    def public_admin_cidrs(self) -> tuple[IPv4Network, ...]:
+        """Those that a firewall of storage or vault may name: traffic from private ranges never
+        reaches it from outside, and Azure refuses to name them.
+        https://learn.microsoft.com/azure/storage/common/storage-network-security#restrictions
+        """
+        return tuple(sorted(cidr for cidr in self.admin_cidrs if not is_private(cidr)))
 
     @property
     def core_subnet(self) -> IPv4Network:

@@ -17,7 +17,8 @@ def measure(session: Session) -> Iterator[Result]:
     yield from few.values()
     yield from dict(_at(session, MANY, few)).values()
     session.stack.configure()
-    session.make("up", "customers-gone")
+    removed = session.make("up", "customers-gone").seconds
+    yield Figure(title=f"make up that removes {MANY + 1} customers", unit="s", samples=(removed,))
 
 
 def _at(session: Session, count: int, before: dict[str, Figure]) -> Iterator[tuple[str, Figure]]:

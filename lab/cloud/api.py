@@ -19,6 +19,7 @@ from lab.catalogue import (
     SUBSCRIPTION_ID,
     TENANT_ID,
 )
+from lab.cloud.data import secrets
 from lab.cloud.errors import AzureError, not_found, not_modelled
 from lab.cloud.faults import FaultInjection
 from lab.cloud.manager import ResourceManager
@@ -57,6 +58,7 @@ class Api:
                 web.post("/invoke", self._invoke),
                 web.get("/lab/status", self._show_status),
                 web.post("/lab/fault", self._inject_fault),
+                web.post("/lab/purge", self._purge),
             ]
         )
         return application
@@ -110,6 +112,11 @@ class Api:
     async def _inject_fault(self, request: web.Request) -> web.Response:
         body = await _body(request)
         return web.json_response(await self._faults.inject(body))
+
+    async def _purge(self, request: web.Request) -> web.Response:
+        """A secret that nobody knows of: its name is free at once."""
+        secrets.purge(self._store, (await _body(request))["id"])
+        return web.json_response({})
 
 
 def _shown(resource: Resource) -> JsonObject:

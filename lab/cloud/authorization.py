@@ -45,7 +45,8 @@ class RoleAssignmentKind(Kind):
         outputs = {
             "scope": request.inputs["scope"],
             "roleDefinitionId": f"/subscriptions/{SUBSCRIPTION_ID}{_DEFINITION}{role}",
-            "principalType": request.inputs.get("principalType", "User"),
+            "principalType": request.inputs.get("principalType")
+            or self._type_of(request.inputs["principalId"]),
         }
         return Answer(outputs=outputs, private={"createdAt": made})
 
@@ -64,22 +65,25 @@ class RoleAssignmentKind(Kind):
         if principal_type is not None and principal_type not in _PRINCIPAL_TYPES:
             message = f"The principal type '{principal_type}' is not one of {_PRINCIPAL_TYPES}."
             raise AzureError("InvalidPrincipalType", message)
+        actual = self._type_of(principal)
+        if actual != "ServicePrincipal" and principal_type == "ServicePrincipal":
+            message = f"Principal {principal} does not exist in the directory."
+            raise AzureError("PrincipalNotFound", message)
+        if actual == "ServicePrincipal" and principal_type not in (None, actual):
+            message = f"The PrincipalId '{principal}' has type 'ServicePrincipal', which is "
+            message += f"different from the specified '{principal_type}'."
+            raise AzureError("UnmatchedPrincipalType", message)
         identity = self._identity(principal)
-        if identity is None:
-            if principal_type == "ServicePrincipal" and principal.lower() != DEPLOYER_OBJECT_ID:
-                message = f"Principal {principal} does not exist in the directory."
-                raise AzureError("PrincipalNotFound", message)
-            return
-        if principal_type is None:
+        if identity is not None and principal_type is None:
             age = time.time() - float(identity.private["createdAt"])
             if age < REPLICATION_SECONDS:
                 message = f"Principal {principal} does not exist in the directory. It was made "
                 message += "just now; set principalType to ServicePrincipal."
                 raise AzureError("PrincipalNotFound", message)
-        elif principal_type != "ServicePrincipal":
-            message = f"The PrincipalId '{principal}' has type 'ServicePrincipal', which is "
-            message += f"different from the specified '{principal_type}'."
-            raise AzureError("UnmatchedPrincipalType", message)
+
+    def _type_of(self, principal: str) -> str:
+        is_program = principal.lower() == DEPLOYER_OBJECT_ID or self._identity(principal)
+        return "ServicePrincipal" if is_program else "User"
 
     def _identity(self, principal: str) -> Resource | None:
         for identity in self.store.list(IDENTITY):

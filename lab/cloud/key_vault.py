@@ -1,14 +1,19 @@
 """Microsoft.KeyVault: vaults (RBAC only) and the resource manager's way to their secrets.
 
-Reading and deleting a secret is the data plane's business (data/vault.py).
+Reading a secret is the data plane's business (data/vault.py). So is deleting one: azure-native has
+no other way, and comes from the deployer's address with the deployer's roles.
 """
 
 import time
 from dataclasses import asdict
 
-from lab.catalogue import TENANT_ID
+from lab.catalogue import DEPLOYER_OBJECT_ID, TENANT_ID
 from lab.cloud import naming
 from lab.cloud.data import network_rules, secrets
+from lab.cloud.data.callers import DEVELOPER_ADDRESS
+from lab.cloud.data.network_rules import Sender
+from lab.cloud.data.roles import SECRET_DELETE, Roles
+from lab.cloud.data.vault import Forbidden
 from lab.cloud.errors import AzureError, not_modelled
 from lab.cloud.kinds import Answer, Kind, Request
 from lab.cloud.properties import Properties
@@ -168,6 +173,22 @@ class SecretKind(Kind):
             }
         }
         return Answer(outputs=outputs, private=private)
+
+    def check_delete(self, resource: Resource) -> None:
+        vault = self.store.get(_vault_id(resource.id))
+        assert vault is not None, "it goes after its secrets"
+        rules = network_rules.of_vault(vault.inputs["properties"])
+        if not rules.admit(Sender(address=DEVELOPER_ADDRESS), self.store):
+            message = f"Client address is not authorized. Client address: {DEVELOPER_ADDRESS}"
+            raise Forbidden("ForbiddenByFirewall", message)
+        if not Roles(self.store).allows(DEPLOYER_OBJECT_ID, SECRET_DELETE, resource.id):
+            message = f"Caller is not authorized to perform action '{SECRET_DELETE}' on resource "
+            message += f"'{resource.id}'. If role assignments were changed recently, please wait "
+            message += "several minutes for them to become effective."
+            raise Forbidden("ForbiddenByRbac", message)
+
+    async def remove(self, resource: Resource) -> None:
+        secrets.delete(self.store, resource)
 
     def _with_version(self, request: Request) -> JsonObject:
         settings = request.inputs.get("properties") or {}

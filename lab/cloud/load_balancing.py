@@ -171,7 +171,8 @@ def _check_rule(request: Request, rule: JsonObject) -> None:
         message = f"Load balancing rule '{name}' has protocol {rule.get('protocol')!r}."
         raise AzureError("LoadBalancingRuleProtocolInvalid", message)
     for field in ("frontendPort", "backendPort"):
-        _check_port(rule.get(field), f"{field} of load balancing rule '{name}'")
+        last = 65534 if field == "frontendPort" else 65535
+        _check_port(rule.get(field), f"{field} of load balancing rule '{name}'", last)
     if rule.get("loadDistribution", "Default") not in ("Default", "SourceIP", "SourceIPProtocol"):
         message = f"Rule '{name}' has loadDistribution {rule['loadDistribution']!r}."
         raise AzureError("InvalidRequestFormat", message)
@@ -218,6 +219,6 @@ def _check_distinct(rules: Iterable[JsonObject]) -> None:
             raise AzureError("RulesUseSameBackendPortProtocolAndPool", message)
 
 
-def _check_port(port: object, where: str) -> None:
-    if not isinstance(port, int | float) or not 1 <= port <= 65534:
-        raise AzureError("InvalidPort", f"{port!r} is not a port from 1 to 65534 ({where}).")
+def _check_port(port: object, where: str, last: int = 65535) -> None:
+    if not isinstance(port, int | float) or not 1 <= port <= last:
+        raise AzureError("InvalidPort", f"{port!r} is not a port from 1 to {last} ({where}).")

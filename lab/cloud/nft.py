@@ -79,26 +79,23 @@ def _chain(name: str, hook: str, priority: int, elsewhere: str) -> list[str]:
 
 
 def _lines(rule: Rule, space: AddressSpace) -> Iterator[str]:
-    """One line for each combination of terms that a single nft expression can't hold."""
     # `return` lets the next group judge too: every group must agree.
     action = "return" if rule.allow else "drop"
-    for source in _alternatives("saddr", rule.sources, space):
-        for destination in _alternatives("daddr", rule.destinations, space):
-            for transport in _transports(rule):
-                terms = [source, destination, transport, action, f'comment "{rule.name}"']
-                yield " ".join(term for term in terms if term)
+    source = _addresses("saddr", rule.sources, space)
+    destination = _addresses("daddr", rule.destinations, space)
+    for transport in _transports(rule):
+        terms = [source, destination, transport, action, f'comment "{rule.name}"']
+        yield " ".join(term for term in terms if term)
 
 
-def _alternatives(field: str, terms: Sequence[str], space: AddressSpace) -> Iterator[str]:
+def _addresses(field: str, terms: Sequence[str], space: AddressSpace) -> str:
+    """One tag or `*`, or several prefixes: Azure allows no mixture."""
     if ANY in terms:
-        yield ""
-        return
-    positive = {address for term in terms if term != INTERNET for address in _expand(term, space)}
-    if positive:
-        yield f"ip {field} {_set(positive)}"
+        return ""
     if INTERNET in terms:
         inside = {PLATFORM, *space.prefixes, *(str(network) for network in PRIVATE)}
-        yield f"ip {field} != {_set(inside)}"
+        return f"ip {field} != {_set(inside)}"
+    return f"ip {field} {_set(address for term in terms for address in _expand(term, space))}"
 
 
 def _expand(term: str, space: AddressSpace) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ same rules into a packet filter for traffic between machines. A tag or a field t
 is refused when the group is read, so that no rule is ever evaluated as something it doesn't say.
 """
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -237,7 +238,24 @@ def _addresses(rule: str, raw: Mapping[str, Any], field: str) -> tuple[str, ...]
                 "SecurityRuleInvalidAddressPrefix",
                 f"Security rule {rule} has invalid address prefix {term!r} in {field}.",
             )
+    _check_several(rule, tuple(raw.get(f"{field}es") or ()), field)
     return terms
+
+
+def _check_several(rule: str, terms: tuple[str, ...], field: str) -> None:
+    """A list of prefixes holds prefixes only, and each address once."""
+    for term in terms:
+        if not _is_network(term):
+            raise AzureError(
+                "SecurityRuleParameterContainsUnsupportedValue",
+                f"Security rule {rule} names {term!r} in {field}es: tags and '*' go into {field}.",
+            )
+    for one, other in itertools.combinations(terms, 2):
+        if _network(one).overlaps(_network(other)):
+            raise AzureError(
+                "OverlappingSubnetsNotPermittedInSecurityRule",
+                f"Security rule {rule} has overlapping subnets {one} and {other} in {field}es.",
+            )
 
 
 def _ports(rule: str, raw: Mapping[str, Any], field: str) -> tuple[Ports, ...]:

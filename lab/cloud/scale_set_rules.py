@@ -150,6 +150,9 @@ def _check_shape(request: Request) -> None:
     sku = request.inputs.get("sku") or {}
     if not re.fullmatch(r"Standard_[A-Z]+\d+[a-z0-9-]*(_v\d)?", str(sku.get("name"))):
         raise _invalid(request, f"The VM size '{sku.get('name')}' is not valid")
+    if re.match(r"Standard_[A-Z]+\d+[a-z0-9-]*p", sku["name"]):
+        message = f"The VM size '{sku['name']}' is Arm64, which cannot boot the x64 image"
+        raise _invalid(request, message)
     capacity = sku.get("capacity")
     if not isinstance(capacity, int | float) or not 0 <= capacity <= MAX_CAPACITY:
         raise _invalid(request, f"The capacity {capacity!r} is not from 0 to {MAX_CAPACITY}")

@@ -28,6 +28,13 @@ _NAT_GATEWAY = "azure-native:network:NatGateway"
 # Azure keeps the first four addresses of a subnet (network, gateway, two for DNS) and the last.
 RESERVED_AT_START = 4
 SMALLEST_PREFIX = 29
+# https://learn.microsoft.com/azure/virtual-network/virtual-networks-faq
+FORBIDDEN_RANGES = tuple(
+    map(
+        IPv4Network,
+        ("224.0.0.0/4", "255.255.255.255/32", "127.0.0.0/8", "169.254.0.0/16", "168.63.129.16/32"),
+    )
+)
 
 # Azure works for seconds on a subnet and refuses a second operation on the same network meanwhile.
 # This is long enough for a program that doesn't order its subnets to run into it every time.
@@ -253,6 +260,10 @@ def _address_space(request: Request) -> IPv4Network:
     space = _cidr(prefixes[0])
     if not 8 <= space.prefixlen <= SMALLEST_PREFIX:
         message = f"The address space {space} is not between /8 and /{SMALLEST_PREFIX}."
+        raise AzureError("InvalidCIDRNotation", message)
+    if any(space.overlaps(one) for one in FORBIDDEN_RANGES):
+        message = f"The address space {space} overlaps a range that Azure keeps: "
+        message += f"{', '.join(map(str, FORBIDDEN_RANGES))}."
         raise AzureError("InvalidCIDRNotation", message)
     return space
 

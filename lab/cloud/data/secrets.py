@@ -119,6 +119,13 @@ def recover(store: Store, record: Resource) -> Resource:
     return secret
 
 
+def purge(store: Store, secret_id: str) -> None:
+    """It is gone as if it had never been."""
+    vault_id, _, name = secret_id.rpartition("/secrets/")
+    store.delete(secret_id)
+    store.delete(deleted_id(vault_id, name))
+
+
 def forget_vault(store: Store, vault_id: str) -> None:
     """Drops the records of deleted secrets; for the control plane when a vault is deleted."""
     for record in store.list(DELETED_SECRET, f"{vault_id}/"):

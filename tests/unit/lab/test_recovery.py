@@ -18,6 +18,7 @@ DEV = "/subscriptions/1/resourceGroups/fleet-dev"
 KNOWN = f"{DEV}/providers/Microsoft.Network/virtualNetworks/known"
 LOST = f"{DEV}/providers/Microsoft.Network/virtualNetworks/lost"
 LOST_CHILD = f"{LOST}/subnets/core"
+LOST_SECRET = f"{DEV}/providers/Microsoft.KeyVault/vaults/known/secrets/lost"
 OTHER_STACKS = f"{DEV}2/providers/Microsoft.Network/virtualNetworks/known"
 ENDPOINTS = Endpoints(api_url="", api_token="", blob_endpoint="", ca_file="")
 
@@ -53,16 +54,23 @@ class FakeAzure:
 
     def __init__(self, *busy: str, makes: tuple[str, ...] = (LOST, LOST_CHILD)) -> None:
         self.deleted: list[str] = []
+        self.purged: list[str] = []
         self._busy: Iterator[str] = iter(busy)
         self._makes = makes
         self._ids = [DEV, KNOWN, f"{DEV}2", OTHER_STACKS]
 
-    def call(self, _endpoints: Endpoints, method: str, path: str) -> object:
+    def call(
+        self, _endpoints: Endpoints, method: str, path: str, body: dict[str, str] | None = None
+    ) -> object:
         if path == "/lab/status":
             operations = [one.lower() for one in [next(self._busy, "")] if one]
             if not operations:
                 self._ids += self._makes
             return {"operations": operations}
+        if path == "/lab/purge":
+            assert body is not None
+            self.purged.append(body["id"])
+            return {}
         if method == "DELETE":
             self.deleted.append(unquote(path.partition("?id=")[2]))
             return None
@@ -110,6 +118,14 @@ def test_what_no_state_knows_is_deleted_children_first(monkeypatch: pytest.Monke
 
     assert azure.deleted == [LOST_CHILD, LOST]
     assert stack.ran == ["refresh"]
+
+
+def test_a_lost_secret_does_not_keep_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    azure = FakeAzure(makes=(LOST_SECRET,))
+
+    _recover(monkeypatch, azure, FakeStack())
+
+    assert (azure.deleted, azure.purged) == ([], [LOST_SECRET])
 
 
 def test_a_stack_whose_name_begins_alike_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

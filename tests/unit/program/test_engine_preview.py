@@ -101,20 +101,19 @@ def test_the_lab_lends_a_sample_stack_the_secrets_that_it_lacks(
     assert (tmp_path / "project/Pulumi.test.yaml").read_text() == before
 
 
-def test_an_encrypted_value_of_a_service_is_refused_and_not_shown(
-    engine: PulumiStack, tmp_path: Path
+@pytest.mark.parametrize("key", ["services.hello.env.KEY", "certificates.web.secret"])
+def test_an_encrypted_value_in_the_wrong_place_is_refused_and_not_shown(
+    engine: PulumiStack, tmp_path: Path, key: str
 ) -> None:
-    """It would stand in units, in etcd and in the state in plain text."""
+    """It would stand in units, in etcd and in the state in plain text, or in an error."""
     use("dev", tmp_path)
-    done = engine.run(
-        *("config", "set", "--secret", "--path", "fleet:services.hello.env.KEY", "--", "hunter2")
-    )
+    done = engine.run(*("config", "set", "--secret", "--path", f"fleet:{key}", "--", "hunter2"))
     assert done.succeeded, done.text
 
     refused = engine.run("preview", "--non-interactive")
 
     assert not refused.succeeded
-    assert "fleet:services: must hold no encrypted value" in refused.text
+    assert f"fleet:{key.split('.')[0]}: must hold no encrypted value" in refused.text
     assert "hunter2" not in refused.text
 
 

@@ -33,10 +33,10 @@ PROGRAM = """
             resource_group_name="group",
             tenant_id="tenant",
             subnet_id="subnet",
-            admin_cidrs=[IPv4Network("203.0.113.7/32")],
+            public_admin_cidrs=[IPv4Network("203.0.113.7/32")],
             secrets={},
             versioned_secrets=service_secrets.for_vault(config),
-            protect=False,
+            protect=config.protect,
             tags={},
         ),
         pulumi.ResourceOptions(),
@@ -66,12 +66,14 @@ class Vault(FakeCloud):
             made["outputs"]["properties"]["secretUriWithVersion"] = place
         return made
 
+    def all(self, token: str) -> list[dict[str, Any]]:
+        return [one for one in self.resources.values() if one["token"] == token]
+
     def secrets(self) -> dict[str, str]:
         """The values by name."""
         return {
             one["inputs"]["secretName"]: one["inputs"]["properties"]["value"]
-            for one in self.resources.values()
-            if one["token"] == "azure-native:keyvault:Secret"
+            for one in self.all("azure-native:keyvault:Secret")
         }
 
 
@@ -189,6 +191,26 @@ def test_a_secret_that_comes_back_gets_another_name(engine: PulumiStack, vault: 
     # Azure refuses the old one for days
     assert len(before) == len(set(vault.secrets())) == 2
     assert len(before & set(vault.secrets())) == 1
+
+
+def test_protection_can_be_taken_back_and_the_vault_then_destroyed(
+    engine: PulumiStack, vault: Vault
+) -> None:
+    """Azure refuses to switch its protection against purging off again."""
+    set_secret(engine, "0-pin", "1")
+    set_secret(engine, "db", VALUE)
+    run(engine, "config", "set", "fleet:protect", "true")
+    run(engine, "up", "--yes", "--skip-preview")
+    refused = engine.run("destroy", "--yes", "--skip-preview")
+
+    run(engine, "config", "set", "fleet:protect", "false")
+    run(engine, "up", "--yes", "--skip-preview")
+
+    assert not refused.succeeded
+    (made,) = vault.all("azure-native:keyvault:Vault")
+    assert made["inputs"]["properties"]["enablePurgeProtection"] is True
+    run(engine, "destroy", "--yes", "--skip-preview")
+    assert vault.all("azure-native:keyvault:Vault") == []
 
 
 def test_a_secret_in_plain_text_is_refused_and_not_repeated(

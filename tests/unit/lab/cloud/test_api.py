@@ -111,6 +111,16 @@ async def test_who_the_deployer_is(call: Caller) -> None:
     assert body["result"]["objectId"] == DEPLOYER_OBJECT_ID
 
 
+async def test_a_purged_secret_does_not_keep_its_name(azure: Azure, call: Caller) -> None:
+    await azure.create_all("resources:ResourceGroup", "keyvault:Vault")
+    secret = await azure.create("keyvault:Secret")
+
+    status, _ = await call("POST", "/lab/purge", {"id": secret.id})
+
+    assert status == 200
+    await azure.create("keyvault:Secret")
+
+
 async def test_the_keys_of_an_account(azure: Azure, call: Caller) -> None:
     await azure.create_all("resources:ResourceGroup", "storage:StorageAccount")
     args = {"accountName": "fleetdata", "resourceGroupName": "fleet-dev"}

@@ -56,11 +56,26 @@ async def test_what_azure_refuses(
     assert error.code == code
 
 
-async def test_people_of_the_tenant_need_no_type(azure: Azure, principal: str) -> None:
+@pytest.mark.parametrize(
+    ("whose", "type_"), [(SOMEBODY, "User"), (DEPLOYER_OBJECT_ID, "ServicePrincipal")]
+)
+async def test_who_is_known_for_long_needs_no_type(
+    azure: Azure, principal: str, whose: str, type_: str
+) -> None:
     assert principal
-    assignment = await azure.create(ASSIGNMENT, principalId=DEPLOYER_OBJECT_ID)
+    assignment = await azure.create(ASSIGNMENT, principalId=whose)
 
-    assert assignment.outputs["principalType"] == "User"
+    assert assignment.outputs["principalType"] == type_
+
+
+async def test_the_deployer_is_no_person(azure: Azure, principal: str) -> None:
+    """The program's default, User, would be refused for a pipeline's login."""
+    assert principal
+    error = await refusal(
+        azure.create(ASSIGNMENT, principalId=DEPLOYER_OBJECT_ID, principalType="User")
+    )
+
+    assert error.code == "UnmatchedPrincipalType"
 
 
 async def test_the_same_right_twice_is_refused(azure: Azure, principal: str) -> None:

@@ -32,6 +32,7 @@ async def test_parts_come_back_with_their_ids(with_address: Azure) -> None:
         ([rule("a", 80, protocol="All")], "LoadBalancingRuleProtocolInvalid"),
         ([rule("a", 80, loadDistribution="Random")], "InvalidRequestFormat"),
         ([rule("a", 0)], "InvalidPort"),
+        ([rule("a", 65535)], "InvalidPort"),
         ([rule("a", 80), rule("a", 81)], "InvalidRequestFormat"),
         ([rule("a", 80, enableFloatingIP=True)], "NotModelled"),
         ([rule("a", 80, protocol="Udp", enableTcpReset=True)], "LoadBalancingRuleTcpReset"),

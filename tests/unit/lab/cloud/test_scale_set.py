@@ -166,6 +166,7 @@ def _encoded(text: str) -> str:
         ({"upgradePolicy": None}, "upgradePolicy.mode"),
         ({"upgradePolicy": {"mode": "Rolling"}}, "upgradePolicy.mode"),
         ({"sku": {"name": "Huge", "capacity": 1}}, "VM size"),
+        ({"sku": {"name": "Standard_D2ps_v5", "capacity": 1}}, "is Arm64"),
         ({"automaticRepairsPolicy": {"enabled": True}}, "automaticRepairsPolicy"),
         ({"zones": ["9"]}, "zone"),
         (_profile(osProfile__customData="%%%"), "Base64"),

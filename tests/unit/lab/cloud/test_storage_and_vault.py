@@ -1,17 +1,32 @@
 """Storage accounts, containers, vaults and secrets, as the resource manager has them."""
 
+import functools
+import time
 from typing import Any
 
 import pytest
 
-from lab.cloud.data import secrets
+from lab.catalogue import DEPLOYER_OBJECT_ID
+from lab.cloud import key_vault
+from lab.cloud.data import roles, secrets
+from lab.cloud.data.roles import SECRET_DELETE, Roles
 from lab.cloud.storage import account_keys
 from lab.cloud.store import Store
-from tests.unit.lab.cloud.azure import ACCOUNT, CONTAINER, GROUP, Azure
+from tests.unit.lab.cloud.azure import ACCOUNT, CONTAINER, GROUP, ROLES, Azure, inputs_of
 from tests.unit.lab.cloud.conftest import refusal
 
 VAULT = f"{GROUP}/providers/Microsoft.KeyVault/vaults/fleet1234"
 SECRET = f"{VAULT}/secrets/tls-key"
+OFFICER = {
+    "scope": VAULT,
+    "principalId": DEPLOYER_OBJECT_ID,
+    "roleDefinitionId": f"{ROLES}/b86a8fe4-44ce-4948-aee5-eccb2c155cd7",
+}
+
+
+def _roles_act_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    later = time.time() + roles.PROPAGATION
+    monkeypatch.setattr(key_vault, "Roles", functools.partial(Roles, clock=lambda: later + 1))
 
 
 @pytest.fixture
@@ -119,18 +134,54 @@ async def test_a_deleted_vaults_name_stays_taken(group: Azure) -> None:
 
 
 async def test_a_vault_takes_its_deleted_secrets_along(group: Azure) -> None:
-    await group.create("keyvault:Vault")
-    secret = await group.create("keyvault:Secret")
-    secrets.delete(group.store, secret)
+    await group.create_all("keyvault:Vault", "keyvault:Secret")
 
     await group.cloud.manager.delete(VAULT)
 
     assert group.store.list(secrets.DELETED_SECRET) == ()
 
 
-async def test_a_deleted_secrets_name_stays_taken(group: Azure) -> None:
+async def test_deleting_a_secret_needs_a_role_in_the_vault(
+    group: Azure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Making one does not: the resource manager does that, and the data plane deletes."""
     await group.create("keyvault:Vault")
-    secrets.delete(group.store, await group.create("keyvault:Secret"))
+    await group.create("keyvault:Secret")
+    without = await refusal(group.cloud.manager.delete(SECRET))
+    await group.create("authorization:RoleAssignment", **OFFICER)
+    too_early = await refusal(group.cloud.manager.delete(SECRET))
+    _roles_act_at_once(monkeypatch)
+
+    await group.cloud.manager.delete(SECRET)
+
+    assert (without.code, too_early.code) == ("Forbidden", "Forbidden")
+    assert SECRET_DELETE in without.message
+    assert group.store.get(SECRET) is None
+
+
+async def test_deleting_a_secret_is_the_vaults_firewalls_business(
+    group: Azure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _roles_act_at_once(monkeypatch)
+    closed = {"defaultAction": "Deny", "bypass": "None", "ipRules": [{"value": "203.0.113.7/32"}]}
+    properties = inputs_of("keyvault:Vault")["properties"] | {"networkAcls": closed}
+    await group.create("keyvault:Vault", properties=properties)
+    await group.create("keyvault:Secret")
+    await group.create("authorization:RoleAssignment", **OFFICER)
+
+    error = await refusal(group.cloud.manager.delete(SECRET))
+
+    assert error.message == "Client address is not authorized. Client address: 127.0.0.1"
+
+
+async def test_a_deleted_secrets_name_stays_taken(
+    group: Azure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _roles_act_at_once(monkeypatch)
+    await group.create("keyvault:Vault")
+    await group.create("keyvault:Secret")
+    await group.create("authorization:RoleAssignment", **OFFICER)
+    await group.cloud.manager.delete(SECRET)
 
     error = await refusal(group.create("keyvault:Secret"))
 

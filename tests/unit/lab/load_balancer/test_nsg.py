@@ -150,6 +150,14 @@ def test_every_group_must_agree() -> None:
         ([allow("a", 100, "10.0.0.1/8", "80")], "SecurityRuleInvalidAddressPrefix"),
         ([allow("a", 100, "10.0.0.300", "80")], "SecurityRuleInvalidAddressPrefix"),
         ([allow("a", 100, "", "80")], "SecurityRuleParameterContainsNoValue"),
+        (
+            [allow("a", 100, "", "80", sourceAddressPrefixes=["Internet", "10.0.0.4"])],
+            "SecurityRuleParameterContainsUnsupportedValue",
+        ),
+        (
+            [allow("a", 100, "", "80", sourceAddressPrefixes=["10.0.0.0/24", "10.0.0.4"])],
+            "OverlappingSubnetsNotPermittedInSecurityRule",
+        ),
         ([allow("a", 100, "*", "80", protocol="Sctp")], "SecurityRuleInvalidProtocol"),
         ([allow("a", 100, "*", "80", access="Maybe")], "SecurityRuleInvalidAccess"),
         ([allow("a", 100, "GatewayManager", "80")], "NotModelled"),
