@@ -41,9 +41,9 @@ def to_node(stack: ScratchStack, node: str) -> Iterator[Apis]:
         connection = subprocess.Popen([ssh, *forwards, *arguments], start_new_session=True)
         try:
             _wait_for(connection, etcd)
+            client = Etcd(transport=httpx.HTTPTransport(uds=str(etcd)))
             yield Apis(
-                fleet=Fleet(transport=httpx.HTTPTransport(uds=str(fleet))),
-                etcd=Etcd(transport=httpx.HTTPTransport(uds=str(etcd))),
+                fleet=Fleet(client, transport=httpx.HTTPTransport(uds=str(fleet))), etcd=client
             )
         finally:
             connection.terminate()

@@ -73,8 +73,8 @@ class Program:
     def wait(self) -> None:
         wait(
             desired.cluster_size(sys.stdin.read()),
-            etcd=self._etcd(),
-            fleet=Fleet(),
+            etcd=(etcd := self._etcd()),
+            fleet=Fleet(etcd),
             membership=Membership(),
             address=self._node.address,
             mark_formed=partial(mark_formed, self._blob(), self._clock),
@@ -85,8 +85,8 @@ class Program:
     def platform(self) -> None:
         platform(
             desired.platform(sys.stdin.read()),
-            etcd=self._etcd(),
-            fleet=Fleet(),
+            etcd=(etcd := self._etcd()),
+            fleet=Fleet(etcd),
             registry=self._registry(),
             clock=self._clock,
             progress=self._progress,
@@ -105,8 +105,8 @@ class Program:
     def apply(self) -> None:
         apply(
             desired.service(sys.stdin.read()),
-            etcd=self._etcd(),
-            fleet=Fleet(),
+            etcd=(etcd := self._etcd()),
+            fleet=Fleet(etcd),
             registry=self._registry(),
             clock=self._clock,
             progress=self._progress,
@@ -116,8 +116,8 @@ class Program:
     def remove(self) -> None:
         remove(
             desired.removal(sys.stdin.read()),
-            etcd=self._etcd(),
-            fleet=Fleet(),
+            etcd=(etcd := self._etcd()),
+            fleet=Fleet(etcd),
             clock=self._clock,
             progress=self._progress,
             holder=self._node.node,
@@ -125,15 +125,17 @@ class Program:
 
     def settle(self) -> None:
         settle(
-            etcd=self._etcd(),
-            fleet=Fleet(),
+            etcd=(etcd := self._etcd()),
+            fleet=Fleet(etcd),
             clock=self._clock,
             progress=self._progress,
             holder=self._node.node,
         )
 
     def status(self) -> None:
-        print(json.dumps(status(self._etcd(), Fleet(), Membership(), self._node.address), indent=2))
+        etcd = self._etcd()
+        cluster = status(etcd, Fleet(etcd), Membership(), self._node.address)
+        print(json.dumps(cluster, indent=2))
 
     def _etcd(self) -> Etcd:
         return Etcd(

@@ -3,11 +3,16 @@
 fleet answers 500 without a reason, or 503, while it has trouble with etcd: that says nothing about
 whether the request happened. All its writes can be repeated, so they are, with back-off
 (coreos/fleet#1250, #1211). Never call fleetctl: its exit codes say little.
+
+One thing fleet never does: it keeps the text of every unit that there ever was, and reads all of them
+again whenever it looks. So whoever destroys units takes their texts out of etcd.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -18,8 +23,12 @@ import httpx
 
 from cluster.clock import Clock, SystemClock
 from cluster.errors import ClusterError
+from cluster.etcd import Etcd, KeyNotFound
 
 SOCKET = "/var/run/fleet.sock"
+# coreos/fleet v1.0.0: registry/job.go (<name>/object names the text by its hash), registry/unit.go
+_JOBS = "/_coreos.com/fleet/job"
+_TEXTS = "/_coreos.com/fleet/unit"
 _BACK_OFF = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 
 
@@ -112,10 +121,13 @@ class Fleet:
 
     def __init__(
         self,
+        etcd: Etcd,
         *,
         transport: httpx.BaseTransport | None = None,
         clock: Clock | None = None,
     ) -> None:
+        """`etcd` is where fleet keeps its store."""
+        self._etcd = etcd
         self._clock = clock or SystemClock()
         self._client = httpx.Client(
             base_url="http://fleet/fleet/v1",
@@ -182,9 +194,31 @@ class Fleet:
         """Change what fleet shall make of an existing unit. Repeating it wakes fleet's loops."""
         self._request("PUT", _path(name), {"desiredState": desired})
 
-    def destroy(self, name: str) -> None:
-        """Take a unit out of the store. Only for one that is dead; a missing one is fine."""
-        self._request("DELETE", _path(name))
+    def destroy(self, names: Collection[str]) -> None:
+        """Take units out of the store, with texts that only they had (all instances of a release
+        have one). Only for units that are dead; a missing one is fine.
+
+        Hold the lock of whoever makes such units: the same text may not come back meanwhile.
+        """
+        if not names:
+            return
+        texts = self._texts()
+        for name in names:
+            self._request("DELETE", _path(name))
+        kept = {text for name, text in texts.items() if name not in names}
+        for text in sorted({texts[name] for name in names if name in texts} - kept):
+            with suppress(KeyNotFound):
+                self._etcd.delete(f"{_TEXTS}/{text}")
+
+    def _texts(self) -> dict[str, str]:
+        """The hash of each unit's text, by the unit's name."""
+        found = self._etcd.find(_JOBS, recursive=True)
+        jobs = [
+            json.loads(leaf.value)
+            for leaf in (found.node.leaves() if found else ())
+            if leaf.name == "object"
+        ]
+        return {job["Name"]: bytes(job["UnitHash"]).hex() for job in jobs}
 
     def _pages(self, path: str, field_name: str) -> Iterator[Mapping[str, Any]]:
         token = ""

@@ -199,7 +199,7 @@ class GlobalRollout:
             f"waiting for the end of {name}",
             lambda: all(state.name != name for state in self._fleet.states()),
         )
-        self._fleet.destroy(name)
+        self._fleet.destroy([name])
         self._ordered = None
 
     def _remove(self, names: list[str]) -> None:

@@ -19,10 +19,14 @@ def prune(view: View, fleet: Fleet, keys: ServiceKeys, *, keep: int, progress: P
     )
     replaced = [entry.release for entry in newest_first if entry.outcome == "replaced"]
     doomed = stopped - {view.record.current} - set(replaced[:keep])
-    for instance in view.instances.values():
-        if instance.id.release in doomed:
-            for unit in instance.units:
-                fleet.destroy(unit.name)
+    fleet.destroy(
+        [
+            unit.name
+            for instance in view.instances.values()
+            if instance.id.release in doomed
+            for unit in instance.units
+        ]
+    )
     if doomed:
         progress(f"removed the units of older releases: {', '.join(sorted(doomed))}")
     kept = {view.record.current, *replaced[:keep]}

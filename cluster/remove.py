@@ -44,6 +44,8 @@ def remove(
             progress=progress,
             drain=wanted.drain,
         )
+        # first of all: who takes its hosts over is ready by now, and has them from here on
+        rollout.withdraw_route()
         rollout.converge(Target(service=wanted.name))
         rollout.destroy(observer.look().instances)
         keys.delete_all()

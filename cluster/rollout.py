@@ -84,15 +84,18 @@ class Rollout:
             timeout=STOP_MARGIN,
         )
         units = self._fleet.units()
-        for instance in doomed:
-            for name in (instance.announce, instance.app):
-                if name in units:
-                    self._fleet.destroy(name)
+        names = [name for one in doomed for name in (one.announce, one.app)]
+        self._fleet.destroy([name for name in names if name in units])
 
     def _write_route(self, route: str) -> None:
         index = self._keys.write_route(route)
         self._progress("route written")
         self._await_routers(index)
+
+    def withdraw_route(self) -> None:
+        """Nobody new comes to the service; open requests and connections go on."""
+        self._keys.delete_route()
+        self._await_routers(self._keys.touch(), somebody=False)
 
     def _submit(self, view: View, target: Target, release: Release | None) -> None:
         """Put every unit of the target into fleet, before the first of them is started."""

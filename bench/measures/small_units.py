@@ -86,8 +86,7 @@ def _remove(fleet: Fleet, names: Sequence[str]) -> None:
             DesiredState.INACTIVE,
             lambda states: all(one.is_dead for one in states),
         )
-    for name in known:
-        fleet.destroy(name)
+    fleet.destroy(known)
 
 
 def _all_run(states: Sequence[UnitState]) -> bool:

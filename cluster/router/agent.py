@@ -108,7 +108,7 @@ class Agent:
         confd.render(
             self._settings,
             etcd=self._etcd.url,
-            skip=[problem.key for problem in found.problems],
+            skip=[problem.skip for problem in found.problems],
             waiting=found.waiting,
         )
         self._load(found, certificates)

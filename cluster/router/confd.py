@@ -24,8 +24,8 @@ def render(
     skip: Iterable[str],
     waiting: Iterable[str],
 ) -> None:
-    """Bring the configuration up to date with the etcd at this URL, without the keys in `skip`;
-    those in `waiting` get no TCP and UDP.
+    """Bring the configuration up to date with the etcd at this URL, without the keys (and parts of
+    routes) in `skip`; those in `waiting` get no TCP and UDP.
 
     Raises RenderError when etcd doesn't answer, the template fails or nginx refuses the result.
     """
@@ -38,7 +38,7 @@ def render(
         env=dict(os.environ)
         | _variables(settings)
         | {
-            # the templates look for " <key> "
+            # the templates look for " <key> " and " <key>#<part> "
             "ROUTER_SKIP": f" {' '.join(skip)} ",
             "ROUTER_WAITING": f" {' '.join(waiting)} ",
         },

@@ -6,7 +6,7 @@ router, so all of them leave out the same entries.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -26,10 +26,16 @@ Listener = tuple[Literal["tcp", "udp"], int]
 
 @dataclass(kw_only=True, frozen=True)
 class Problem:
-    """A key that the router must leave out, and why."""
+    """A key that the router must leave out, or a part of a route, and why."""
 
     key: str
     reason: str
+    part: str = ""  # a host, a listener as tcp/7000, or / for the default site
+
+    @property
+    def skip(self) -> str:
+        """What the templates know it by."""
+        return f"{self.key}#{self.part}" if self.part else self.key
 
     def __str__(self) -> str:
         return f"{self.key}: {self.reason}"
@@ -65,30 +71,34 @@ class _Announced:
 
 
 class _Claims:
-    """Who owns the default site, the host names and the ports; the first by name wins."""
+    """Who owns the default site, the host names and the ports: whoever claimed them first.
+
+    Services change at the same time and in any order, so one may claim what another is about to let
+    go of. The one that serves it keeps it until then, and everybody keeps the rest of their route.
+    """
 
     def __init__(self, taken: Mapping[Listener, str]) -> None:
         self.listeners: dict[Listener, str] = {}
         self.hosts: dict[str, str] = {}
         self._taken = taken
 
-    def claim(self, service: str, route: Route) -> None:
-        """Raises Malformed if this route can't be served beside the ones before it."""
+    def claim(self, service: str, key: str, route: Route) -> Iterator[Problem]:
+        """The parts of a route that belong to those before it. Raises Malformed."""
         listeners: list[Listener] = [("tcp", port) for port in route.tcp]
         listeners += [("udp", port) for port in route.udp]
         if len(set(listeners)) < len(listeners):
             raise Malformed("it names the same port twice")
         for protocol, port in listeners:
             listener = (protocol, port)
-            if owner := self._taken.get(listener) or self.listeners.get(listener):
-                raise Malformed(f"{protocol} port {port} belongs to {owner}")
-        hosts = ("",) if route.is_default_site else route.hosts if route.http else ()
-        for host in hosts:
-            if owner := self.hosts.get(host):
-                what = f"host {host}" if host else "the default site (no hosts)"
-                raise Malformed(f"{what} belongs to {owner}")
-        self.listeners.update(dict.fromkeys(listeners, service))
-        self.hosts.update(dict.fromkeys(hosts, service))
+            owner = self._taken.get(listener) or self.listeners.setdefault(listener, service)
+            if owner != service:
+                reason = f"{protocol} port {port} belongs to {owner}"
+                yield Problem(key=key, reason=reason, part=f"{protocol}/{port}")
+        for host in ("/",) if route.is_default_site else route.hosts if route.http else ():
+            owner = self.hosts.setdefault(host, service)
+            if owner != service:
+                what = "the default site (no hosts)" if host == "/" else f"host {host}"
+                yield Problem(key=key, reason=f"{what} belongs to {owner}", part=host)
 
 
 def survey(services: Node, taken: Mapping[Listener, str]) -> Survey:
@@ -97,30 +107,37 @@ def survey(services: Node, taken: Mapping[Listener, str]) -> Survey:
     backends: dict[str, int] = {}
     waiting: list[str] = []
     announced, problems = _usable(services)
-    for service in sorted(services.nodes, key=lambda node: node.name):
-        children = {child.name: child for child in service.nodes}
-        route_node = children.get("route")
-        if route_node is None:
-            continue  # being made or removed: without a route nobody asks for it
+    for name, node in _routes_by_age(services):
         try:
-            route = parse_route(route_node.value)
-            if not NAME.fullmatch(service.name):
+            route = parse_route(node.value)
+            if not NAME.fullmatch(name):
                 raise Malformed("a service's name is made of a-z, 0-9 and -")
-            claims.claim(service.name, route)
+            problems += claims.claim(name, node.key, route)
         except Malformed as error:
-            problems.append(Problem(key=route_node.key, reason=str(error)))
+            problems.append(Problem(key=node.key, reason=str(error)))
         else:
-            ours = announced.get(service.name, [])
-            backends[service.name] = sum(one.instance.serves(route) for one in ours)
+            ours = announced.get(name, [])
+            backends[name] = sum(one.instance.serves(route) for one in ours)
             if route.tcp or route.udp:
                 waiting += _waiting(ours)
     return Survey(
         backends=backends,
-        hosts=frozenset(claims.hosts) - {""},
+        hosts=frozenset(claims.hosts) - {"/"},
         listeners=frozenset(claims.listeners),
         waiting=tuple(waiting),
         problems=tuple(problems),
     )
+
+
+def _routes_by_age(services: Node) -> list[tuple[str, Node]]:
+    """The services' names and routes. One being made or removed has none: nobody asks for it."""
+    routes = [
+        (service.name, child)
+        for service in services.nodes
+        for child in service.nodes
+        if child.name == "route"
+    ]
+    return sorted(routes, key=lambda one: (one[1].created_index, one[0]))
 
 
 def _instances(service: Node) -> tuple[Node, ...]:

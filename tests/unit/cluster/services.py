@@ -95,7 +95,9 @@ class World:
         self.client = Etcd(
             transport=self._fused(self.etcd.transport), patience=25, clock=self.clock
         )
-        self.fleet = Fleet(transport=self._fused(self.cluster.transport), clock=self.clock)
+        self.fleet = Fleet(
+            self.client, transport=self._fused(self.cluster.transport), clock=self.clock
+        )
         self.let_pass(2)  # the routers' first beat
 
     def interrupt_after(self, requests: int, *, answered: bool) -> None:

@@ -7,6 +7,7 @@ needs time to become healthy, a sidekick drains when it is stopped, a router fol
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from tests.unit.cluster.simulated_clock import SimulatedClock
 from tests.unit.cluster.simulated_etcd import SimulatedEtcd
 from tests.unit.cluster.simulated_fleet import Job, Loop, SimulatedFleet
 
+# coreos/fleet v1.0.0, registry/job.go and registry/unit.go
+JOBS, TEXTS = "/_coreos.com/fleet/job", "/_coreos.com/fleet/unit"
 _INSTANCE = re.compile(
     r"(?P<service>.+)-(?P<release>[0-9a-f]{8})(?P<announce>-announce)?@(?P<n>\d+)\.service"
 )
@@ -53,6 +56,20 @@ class SimulatedCluster(SimulatedFleet):
             etcd.put(self._machine_key(machine), json.dumps({"PublicIP": address}))
         clock.listeners.append(self.tick)
         self.tick()
+
+    def store(self, name: str, text: str) -> None:
+        digest = hashlib.sha1(text.encode())
+        self.etcd.put(f"{TEXTS}/{digest.hexdigest()}", json.dumps({"Raw": text}))
+        job = {"Name": name, "UnitHash": list(digest.digest())}
+        self.etcd.put(f"{JOBS}/{name}/object", json.dumps(job))
+
+    def forget(self, name: str) -> None:
+        self.etcd.delete(f"{JOBS}/{name}")
+
+    @property
+    def texts(self) -> list[str]:
+        """The hashes of the units' texts in etcd."""
+        return list(self.etcd.children(TEXTS))
 
     def tick(self) -> None:
         now = self.clock.now()

@@ -135,7 +135,10 @@ class SimulatedFleet:
                 return self._put(name, json.loads(request.content))
             case "DELETE":
                 self.writes.append(f"destroy {name}")
-                return httpx.Response(204 if self.units.pop(name, None) else 404)
+                if self.units.pop(name, None) is None:
+                    return httpx.Response(404)
+                self.forget(name)
+                return httpx.Response(204)
         raise NotImplementedError(request.method)
 
     def _page(self, request: httpx.Request, field_name: str, items: list[Any]) -> httpx.Response:
@@ -152,6 +155,7 @@ class SimulatedFleet:
             if not options:
                 return httpx.Response(409)
             self.units[name] = SimulatedUnit(name, options, body["desiredState"])
+            self.store(name, json.dumps(options))
             self._write("object")
             self._write("target-state")
             return httpx.Response(201)
@@ -159,6 +163,12 @@ class SimulatedFleet:
         self.units[name].desired = body["desiredState"]
         self._write("target-state")
         return httpx.Response(204)
+
+    def store(self, name: str, text: str) -> None:
+        """Keep a unit in etcd."""
+
+    def forget(self, name: str) -> None:
+        """Take a unit out of etcd."""
 
     def _write(self, key: str) -> None:
         """A key below fleet's /job, which its loops watch."""

@@ -86,6 +86,15 @@ def test_scaling_down_drains_the_highest_numbers(world: World) -> None:
     assert world.cluster.lost_requests == []
 
 
+def test_texts_of_units_that_are_gone_do_not_pile_up(world: World) -> None:
+    for version in ("1.0", "1.1", "1.2", "1.3", "1.4"):
+        world.apply(V1.but(version=version))
+
+    assert len(world.cluster.texts) == 2 * 3, "of instances and sidekicks of three releases"
+    world.remove()
+    assert world.cluster.texts == []
+
+
 def test_missing_image_is_reported_before_anything_is_started(world: World) -> None:
     with pytest.raises(ClusterError, match=r"toktv/api:9 is not in the registry.*docker push"):
         world.apply(V1.but(version="9"))

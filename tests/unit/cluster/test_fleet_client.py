@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import httpx
 import pytest
 
+from cluster.etcd import Etcd
 from cluster.fleet import DesiredState, Fleet, FleetError, FleetUnavailable, Option
 from tests.unit.cluster.services import World
 from tests.unit.cluster.simulated_clock import SimulatedClock
+from tests.unit.cluster.simulated_etcd import SimulatedEtcd
 
 OPTIONS = (
     Option(section="Unit", name="Description", value="x"),
     Option(section="Service", name="ExecStart", value="/bin/x"),
 )
+
+
+def fleet_of(answer: Callable[[httpx.Request], httpx.Response]) -> Fleet:
+    clock = SimulatedClock()
+    etcd = Etcd(transport=SimulatedEtcd(clock).transport, clock=clock)
+    return Fleet(etcd, transport=httpx.MockTransport(answer), clock=clock)
 
 
 def test_pages_are_read_to_the_end(world: World) -> None:
@@ -43,9 +52,23 @@ def test_unit_with_other_content_is_never_replaced(world: World) -> None:
 
 
 def test_destroying_what_is_not_there_is_fine(world: World) -> None:
-    world.fleet.destroy("nobody.service")
+    world.fleet.destroy(["nobody.service"])
 
     assert world.fleet.unit("nobody.service") is None
+
+
+def test_a_text_goes_with_the_last_unit_that_has_it(world: World) -> None:
+    """fleet keeps it for ever, and reads all texts whenever it looks."""
+    for name, options in (("a", OPTIONS), ("b", OPTIONS), ("c", OPTIONS[:1])):
+        world.fleet.create(f"{name}.service", options, DesiredState.INACTIVE)
+
+    world.fleet.destroy(["a.service"])
+    after_one = world.cluster.texts
+    world.fleet.destroy(["b.service"])
+
+    assert len(after_one) == 2
+    assert len(world.cluster.texts) == 1
+    assert world.fleet.units().keys() == {"c.service"}
 
 
 def test_silence_ends_in_an_error_that_says_where_to_look(world: World) -> None:
@@ -64,7 +87,7 @@ def test_refusal_is_not_repeated() -> None:
             return httpx.Response(404)
         return httpx.Response(400, json={"error": {"code": 400, "message": "bad unit"}})
 
-    fleet = Fleet(transport=httpx.MockTransport(refuse), clock=SimulatedClock())
+    fleet = fleet_of(refuse)
 
     with pytest.raises(FleetError, match="bad unit"):
         fleet.create("u.service", OPTIONS, DesiredState.LAUNCHED)
@@ -82,7 +105,7 @@ def test_body_is_what_fleet_expects() -> None:
         bodies.append(json.loads(request.content))
         return httpx.Response(201)
 
-    fleet = Fleet(transport=httpx.MockTransport(answer), clock=SimulatedClock())
+    fleet = fleet_of(answer)
     fleet.create("api-12345678@1.service", OPTIONS[:1], DesiredState.LAUNCHED)
 
     given = {"section": "Unit", "name": "Description", "value": "x"}

@@ -302,24 +302,45 @@ def test_broken_route_costs_only_its_own_service(
     assert "/services/api/instances/r0-1: not a JSON object" in error
 
 
-def test_host_belongs_to_one_service_only(
-    etcd: EtcdServer, router: Router, backends: Backends
+@pytest.mark.parametrize("name", ["aaa", "zzz"])
+def test_host_stays_with_who_has_it_until_that_one_lets_go(
+    etcd: EtcdServer, router: Router, backends: Backends, name: str
 ) -> None:
     one, two = backends
     serve_api(etcd, router, one)
 
     index = publish(
         etcd,
-        "thief",
-        route={"hosts": ["api.test"], "http": True},
+        name,
+        route={"hosts": ["api.test", "other.test"], "http": True},
         instances={"r1-1": {"http": two.address}},
     )
 
     router.wait_until_applied(index)
     assert {router.get("api.test").json()["instance"] for _ in range(4)} == {"one"}
+    assert router.get("other.test").json()["instance"] == "two"
     state = router.announced()
     assert state is not None
-    assert state["error"] == "/services/thief/route: host api.test belongs to api"
+    assert state["error"] == f"/services/{name}/route: host api.test belongs to api"
+
+    etcd.client.delete("/services/api/route")
+    router.wait_until_applied(etcd.client.set(f"/services/{name}/barrier", "1").node.created_index)
+    assert {router.get("api.test").json()["instance"] for _ in range(4)} == {"two"}
+
+
+def test_default_site_stays_with_who_has_it(
+    etcd: EtcdServer, router: Router, backends: Backends
+) -> None:
+    for name, backend in zip(("old", "new"), backends, strict=True):
+        index = publish(
+            etcd,
+            name,
+            route={"hosts": [], "http": True},
+            instances={"r1-1": {"http": backend.address}},
+        )
+
+    router.wait_until_applied(index)
+    assert {router.get("any.test").json()["instance"] for _ in range(4)} == {"one"}
 
 
 def test_port_that_another_program_uses_costs_only_its_own_service(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -18,10 +19,12 @@ HTTP = {"http": "10.0.0.4:32768"}
 
 
 def tree(services: Mapping[str, Mapping[str, Any]]) -> Node:
-    """/services as etcd answers it. Values that are no strings are written as JSON."""
+    """/services as etcd answers it, written in this order. Values that are no strings are JSON."""
+    indices = itertools.count(1)
 
     def leaf(key: str, value: Any) -> Node:
-        return Node(key=key, value=value if isinstance(value, str) else json.dumps(value))
+        text = value if isinstance(value, str) else json.dumps(value)
+        return Node(key=key, value=text, created_index=next(indices))
 
     nodes = []
     for name, content in services.items():
@@ -111,6 +114,22 @@ def test_claims_of_another_are_refused(route: dict[str, Any], reason: str) -> No
     first = {"hosts": ["a.b"], "http": True, "tcp": [{"port": 7000}]}
 
     assert problems({"a": {"route": first}, "b": {"route": route}}) == {"/services/b/route": reason}
+
+
+def test_who_claimed_first_keeps_it_and_the_other_one_the_rest_of_its_route() -> None:
+    """A host moves to a service that comes first by name, and is still served where it was."""
+    old = {"hosts": ["moves.x"], "http": True, "tcp": [{"port": 7000}]}
+    new = {"hosts": ["stays.x", "moves.x"], "http": True, "tcp": [{"port": 7000}, {"port": 7001}]}
+
+    found = look({"web": {"route": old}, "api": {"route": new}})
+
+    assert {problem.skip for problem in found.problems} == {
+        "/services/api/route#moves.x",
+        "/services/api/route#tcp/7000",
+    }
+    assert found.hosts == {"moves.x", "stays.x"}
+    assert found.listeners == {("tcp", 7000), ("tcp", 7001)}
+    assert found.backends.keys() == {"web", "api"}
 
 
 def test_same_port_may_be_used_for_tcp_and_udp() -> None:
