@@ -4,8 +4,8 @@ fleet answers 500 without a reason, or 503, while it has trouble with etcd: that
 whether the request happened. All its writes can be repeated, so they are, with back-off
 (coreos/fleet#1250, #1211). Never call fleetctl: its exit codes say little.
 
-One thing fleet never does: it keeps the text of every unit that there ever was, and reads all of them
-again whenever it looks. So whoever destroys units takes their texts out of etcd.
+fleet keeps the text of every unit that there ever was, and reads all of them again whenever it
+looks. So destroying units here takes their texts out of etcd, too.
 """
 
 from __future__ import annotations

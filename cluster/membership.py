@@ -78,7 +78,7 @@ class Membership:
         for address in dict.fromkeys(addresses):
             if not self.is_healthy(address):
                 continue
-            listed = self._list(address)
+            listed = self.listed(address)
             if listed:
                 return Members(
                     members=tuple(
@@ -131,7 +131,9 @@ class Membership:
         except httpx.TransportError as error:
             raise MembershipError(f"etcd at {through} went away: {error}") from error
 
-    def _list(self, address: str) -> tuple[Member, ...]:
+    def listed(self, address: str) -> tuple[Member, ...]:
+        """The members as the one at `address` knows them, which needs no quorum. Nobody's health
+        is asked for. Empty if nobody answers there."""
         try:
             answer = self._client.get(client_url(address) + "/v2/members")
         except httpx.TransportError:

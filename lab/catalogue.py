@@ -15,8 +15,8 @@ from enum import Enum
 
 PACKAGE_VERSION = "3.29.0"  # of pulumi-azure-native, whose types the plugin checks against
 
-# The lab's one tenant, its one subscription, and who runs `pulumi up`: a pipeline's service principal,
-# since a program that takes everybody for a person is refused then.
+# The lab's one tenant, its one subscription, and who runs `pulumi up`: a pipeline's service
+# principal, so that a program which takes everybody for a person is refused.
 TENANT_ID = "7e4a0000-1ab0-4000-8000-000000000001"
 SUBSCRIPTION_ID = "5ab50000-1ab0-4000-8000-000000000002"
 DEPLOYER_OBJECT_ID = "de910000-1ab0-4000-8000-000000000003"

@@ -12,7 +12,10 @@ from settings.stack import Settings
 
 FLEET_UNITS = 500
 """fleet grows slow past about 500 units in a cluster (its own README and users' reports)."""
-RESERVED_NAMES = frozenset({"cluster", "etcd", "fleet", "registry", "router"})
+RESERVED_NAMES = frozenset(
+    {"certificates", "cluster", "etcd", "fleet", "platform", "registry", "router"}
+)
+"""What runs on nodes already, and whose locks the cluster program takes."""
 
 
 def problems(settings: Settings) -> Iterator[Problem]:

@@ -67,8 +67,8 @@ class Settings(Section):
     )
     developers: tuple[Guid, ...] = Field(
         default=(),
-        description="Object ids (Entra ID) of the users, groups and service principals who may push "
-        "images to the registry.",
+        description="Object ids (Entra ID) of the users, groups and service principals who may "
+        "push images to the registry.",
     )
     drain_seconds: Annotated[int, Field(ge=0, le=300)] = Field(
         default=10,

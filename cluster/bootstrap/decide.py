@@ -39,6 +39,7 @@ class Sight:
     alive_in_fleet: frozenset[str] = frozenset()  # addresses that beat in fleet, as etcd says
     clock_skew: float = 0.0
     registered_now: bool = False  # this very run registered: this node has never started etcd
+    listed: tuple[Member, ...] = ()  # without a quorum: whom one that answers has as members
 
 
 @dataclass(kw_only=True, frozen=True)
@@ -83,7 +84,14 @@ class Join:
     instead_of: tuple[Member, ...] = ()
 
 
-Decision = Wait | Refuse | CreateRecord | Register | StartNew | Join
+@dataclass(kw_only=True, frozen=True)
+class StartAdded:
+    """Start as the member that an earlier attempt has added."""
+
+    members: Mapping[str, str]
+
+
+Decision = Wait | Refuse | CreateRecord | Register | StartNew | Join | StartAdded
 
 
 def must_ask_members(record: Record, *, registered_now: bool) -> bool:
@@ -106,6 +114,8 @@ def decide(me: Me, sight: Sight) -> Decision:
     if sight.members is not None:
         return _enter(me, sight, sight.members)
     if sight.record.formed:
+        if (only := _only_member_waiting_for(me, sight.listed)) is not None:
+            return StartAdded(members={only.name: only.address, me.name: me.address})
         return Refuse(
             reason=(
                 "the cluster was formed, but no quorum of its members answers "
@@ -114,6 +124,16 @@ def decide(me: Me, sight: Sight) -> Decision:
             )
         )
     return _form(me, sight.record)
+
+
+def _only_member_waiting_for(me: Me, listed: tuple[Member, ...]) -> Member | None:
+    """Adding a second member takes the quorum from the first until the second has started. If it
+    failed to, nobody else can help. (With more members, one that is added takes no quorum away.)"""
+    if len(listed) != 2:
+        return None
+    mine = [one for one in listed if one.address == me.address and not one.has_started]
+    other = [one for one in listed if one.address != me.address and one.has_started]
+    return other[0] if mine and other else None
 
 
 def _form(me: Me, record: Record) -> Decision:

@@ -19,6 +19,7 @@ from cluster.bootstrap.decide import (
     Refuse,
     Register,
     Sight,
+    StartAdded,
     StartNew,
     Wait,
     decide,
@@ -90,6 +91,9 @@ class Bootstrap:
             case StartNew(members=members):
                 assert sight.record is not None
                 return Start(members=members, state="new", token=sight.record.token)
+            case StartAdded(members=members):
+                assert sight.record is not None
+                return Start(members=members, state="existing", token=sight.record.token)
             case CreateRecord() | Register() | Join():
                 return self._act(decision)
 
@@ -119,14 +123,20 @@ class Bootstrap:
                     self._progress(f"registered as one of the first {record.size} members")
                 case Join():
                     assert sight.record is not None
-                    start = self._join(decision, sight.record)
-                    lease.renew()
-                    now = replace(sight.record, formed=True, members=start.members)
-                    lease.write(now.to_json(), content.etag)
-                    return start
+                    members = self._members_with_me(decision)
+                    record = replace(sight.record, formed=True, members=members)
+                    lease.write(record.to_json(), content.etag)
+                    # last: a member that was added must start, whatever else fails
+                    self._join(decision)
+                    return Start(members=members, state="existing", token=record.token)
         return None
 
-    def _join(self, decision: Join, record: Record) -> Start:
+    def _members_with_me(self, decision: Join) -> Mapping[str, str]:
+        staying = [m for m in decision.members.members if m not in decision.instead_of]
+        listed = {m.name or f"unstarted-{m.id}": m.address for m in staying}
+        return {**listed, self._me.name: self._me.address}
+
+    def _join(self, decision: Join) -> None:
         members = decision.members
         through = next(m.address for m in members.healthy if m not in decision.instead_of)
         for lost in decision.instead_of:
@@ -134,21 +144,17 @@ class Bootstrap:
             self._membership.remove(through, lost)
         self._progress(f"adding {self._me.name} ({self._me.address}) to the cluster")
         self._membership.add(through, self._me.address)
-        staying = [m for m in members.members if m not in decision.instead_of]
-        listed = {m.name or f"unstarted-{m.id}": m.address for m in staying}
-        return Start(
-            members={**listed, self._me.name: self._me.address},
-            state="existing",
-            token=record.token,
-        )
 
     def _look(self) -> tuple[Content | None, Sight]:
         content = self._blob.read()
         record = from_json(content.text) if content is not None else None
-        members = None
+        members, listed = None, ()
         if record is not None and must_ask_members(record, registered_now=self._registered):
             others = [a for a in record.members.values() if a != self._me.address]
             members = self._membership.survey(others)
+            if members is None:
+                answers = map(self._membership.listed, others)
+                listed = next(filter(None, answers), ())
         return content, Sight(
             record=record,
             members=members,
@@ -156,6 +162,7 @@ class Bootstrap:
             alive_in_fleet=self._alive(members),
             clock_skew=self._blob.clock_skew,
             registered_now=self._registered,
+            listed=listed,
         )
 
     def _alive(self, members: Members | None) -> frozenset[str]:

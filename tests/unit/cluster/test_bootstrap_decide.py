@@ -15,6 +15,7 @@ from cluster.bootstrap.decide import (
     Refuse,
     Register,
     Sight,
+    StartAdded,
     StartNew,
     Wait,
     decide,
@@ -207,3 +208,31 @@ def test_wrong_clock_is_waited_for() -> None:
 def test_node_without_an_address_does_not_start() -> None:
     with pytest.raises(ValueError, match="without an address"):
         decide(replace(CORE_2, address=""), sight(RECORD))
+
+
+ONLY = Member(id="1", name="core-0", address=ADDRESSES["core-0"])
+ADDED = Member(id="2", name="", address=CORE_2.address)
+
+
+def test_member_that_was_added_and_never_started_starts_though_there_is_no_quorum() -> None:
+    """The only member lost its quorum by adding it."""
+    listed = (ONLY, ADDED)
+
+    decision = decide(CORE_2, Sight(record=FORMED, members=None, silent={}, listed=listed))
+
+    assert decision == StartAdded(members={"core-0": "10.0.0.4", "core-2": "10.0.0.6"})
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        (),
+        (ONLY, replace(ADDED, name="core-2")),  # it has started, and its data is gone
+        (ONLY, replace(ADDED, address="10.0.0.99")),
+        (ONLY, ADDED, replace(ONLY, id="3", name="core-1", address="10.0.0.5")),
+    ],
+)
+def test_without_a_quorum_nobody_else_starts(listed: tuple[Member, ...]) -> None:
+    decision = decide(CORE_2, Sight(record=FORMED, members=None, silent={}, listed=listed))
+
+    assert isinstance(decision, Refuse)

@@ -169,6 +169,27 @@ def test_cluster_of_one(make_node: MakeNode) -> None:
     eventually(lambda: node.is_healthy, "the only member")
 
 
+def test_growth_from_one_goes_on_where_it_was_interrupted(
+    make_node: MakeNode, blob: SimulatedBlob
+) -> None:
+    """The second member was added, and its machine died before etcd started there: the first one
+    has no quorum without it."""
+    first, second, third = (make_node(0, size=1), make_node(1), make_node(2))
+    first.boot()
+    eventually(lambda: first.is_healthy, "the only member")
+    mark_formed(blob.client(), SystemClock())
+    _etcd(first).set("/precious", "yes")
+    Membership().add(first.me.address, second.me.address)
+    eventually(lambda: not first.is_healthy, "a member without a quorum")
+
+    for node in (second, third):
+        node.boot()
+
+    eventually(lambda: third.is_healthy, "three members")
+    assert _member_names(third) == ["core-0", "core-1", "core-2"]
+    assert _etcd(third).get("/precious").node.value == "yes"
+
+
 def test_bootstrap_outlasts_role_assignments_that_spread_slowly(
     make_node: MakeNode, blob: SimulatedBlob
 ) -> None:

@@ -57,13 +57,16 @@ class TestEtcdDisk:
 
         assert not [call for call in node.calls if call.startswith("mkfs")]
 
-    def test_a_disk_that_does_not_come_is_told(self, node: NodeFolder) -> None:
+    def test_a_disk_that_comes_late_is_waited_for(self, node: NodeFolder) -> None:
+        node.play("blkid", "exit 2")
         node.file(self.DISK).unlink()
+        node.play("sleep", f"touch {node.file(self.DISK)}")
 
         done = node.run("etcd-disk")
 
-        assert done.returncode != 0
-        assert "no data disk" in done.stderr
+        assert done.returncode == 0
+        assert "waiting for the data disk" in done.stderr
+        assert f"mkfs.ext4 -q -L etcd {self.DISK}" in node.calls
 
 
 class TestEtcdPrepare:
@@ -78,7 +81,7 @@ class TestEtcdPrepare:
         )
 
     def test_a_node_with_data_starts_with_it_and_asks_nobody(self, node: NodeFolder) -> None:
-        node.file("/var/lib/etcd/member").mkdir()
+        node.file("/var/lib/etcd/member/wal").mkdir(parents=True)
 
         assert node.run("etcd-prepare").returncode == 0
 
@@ -87,6 +90,17 @@ class TestEtcdPrepare:
         assert "http://10.20.0.4:2380" in environment
         assert "INITIAL_CLUSTER=" not in environment
         assert not [call for call in node.calls if "bootstrap" in call]
+
+    def test_an_etcd_that_was_stopped_before_it_had_data_founds_no_cluster(
+        self, node: NodeFolder
+    ) -> None:
+        """It makes its folder, asks the others, and only then its log."""
+        node.file("/var/lib/etcd/member/snap").mkdir(parents=True)
+
+        assert node.run("etcd-prepare").returncode == 0
+
+        assert "fleet-cluster bootstrap" in node.calls
+        assert not node.file("/var/lib/etcd/member").exists()
 
     def test_without_data_the_cluster_decides(self, node: NodeFolder) -> None:
         assert node.run("etcd-prepare").returncode == 0
@@ -332,16 +346,16 @@ class TestNodePrune:
     ) -> None:
         node.play(
             "docker",
-            'case "$1 $2" in "image ls") echo used; echo unused; echo unused ;;'
-            ' "image rm") [[ $3 != used ]] ;; esac',
+            'case "$1 $2" in "image ls") echo fleet/router@sha256:0;'
+            " echo localhost:5000/used@sha256:1; echo localhost:5000/a/b/c@sha256:2 ;;"
+            ' "image rm") [[ $3 != *used* ]] ;; esac',
         )
 
         done = node.run("node-prune")
 
         assert done.returncode == 0, done.stderr
-        assert done.stdout == "removed unused\n"
-        (listing,) = (call for call in node.calls if call.startswith("docker image ls"))
-        assert "fleet/" not in listing
+        assert done.stdout == "removed localhost:5000/a/b/c@sha256:2\n"
+        assert not [call for call in node.calls if "image rm fleet/" in call]
 
     def test_without_images_there_is_nothing_to_do(self, node: NodeFolder) -> None:
         node.play("docker")

@@ -7,6 +7,8 @@ import socket
 from collections import Counter
 from typing import Any
 
+import pytest
+
 from tests.unit.ports import free_port
 from tests.unit.router.backends import Backend, TcpEcho, UdpEcho, serving
 from tests.unit.router.harness import (
