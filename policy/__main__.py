@@ -6,6 +6,9 @@ It looks at resources as they would be sent to Azure and knows nothing of how th
 """
 
 import base64
+import io
+import ipaddress
+import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
@@ -32,7 +35,9 @@ class Rule(Protocol):
 ARTEFACTS_ACCOUNT = "fleetartefact"
 """The one account with keys: azure-native uploads blobs with them. Nothing secret is in it."""
 REQUIRED_TAGS = frozenset({"project", "stack", "owner"})
-EVERYBODY = frozenset({"*", "0.0.0.0/0", "Internet", "Any"})
+EVERYBODY = frozenset({"*", "any", "internet"})
+WIDEST = {4: 8, 6: 16}
+"""Whoever may come from a range with a shorter prefix is everybody."""
 SSH = 22
 PLATFORM_PORTS = (2379, 2380, 5000, 5001, 8089)
 """Of etcd, the registry and the routers' health: whoever reaches etcd can start units."""
@@ -143,19 +148,22 @@ def tags(type_: str, _name: str, props: Props) -> Iterator[str]:
 
 def closed_subnets(type_: str, _name: str, props: Props) -> Iterator[str]:
     """Every subnet says who may come in, and how its machines go out."""
-    if type_ == "network:Subnet":
-        if not props.get("networkSecurityGroup"):
+    subnets = [props] if type_ == "network:Subnet" else []
+    if type_ == "network:VirtualNetwork":
+        subnets = props.get("subnets") or []
+    for subnet in subnets:
+        if not subnet.get("networkSecurityGroup"):
             yield "networkSecurityGroup is missing"
-        if not props.get("natGateway"):
+        if not subnet.get("natGateway"):
             yield "natGateway is missing"
-        if props.get("defaultOutboundAccess") is not False:
+        if subnet.get("defaultOutboundAccess") is not False:
             yield "defaultOutboundAccess must be false"
 
 
 def no_passwords(type_: str, _name: str, props: Props) -> Iterator[str]:
     """Passwords can be guessed; keys can't."""
-    if type_ == "compute:VirtualMachineScaleSet":
-        profile = (props.get("virtualMachineProfile") or {}).get("osProfile") or {}
+    if type_ in ("compute:VirtualMachine", "compute:VirtualMachineScaleSet"):
+        profile = (props.get("virtualMachineProfile") or props).get("osProfile") or {}
         linux = profile.get("linuxConfiguration") or {}
         if linux.get("disablePasswordAuthentication") is not True:
             yield "disablePasswordAuthentication must be true"
@@ -179,17 +187,26 @@ RULES: tuple[Rule, ...] = (
 
 
 def _open_to_everybody(type_: str, props: Props) -> Iterator[Props]:
-    """The rules of a security group that let anybody in by TCP."""
+    """The security rules that let anybody in by TCP. Azure takes their words in any case."""
+    rules = [props] if type_ == "network:SecurityRule" else []
     if type_ == "network:NetworkSecurityGroup":
-        for rule in props.get("securityRules", ()):
-            incoming = rule.get("direction") == "Inbound" and rule.get("access") == "Allow"
-            if incoming and rule.get("protocol") in ("Tcp", "*") and _from_everybody(rule):
+        rules = props.get("securityRules") or []
+    for rule in rules:
+        words = [str(rule.get(key)).lower() for key in ("direction", "access", "protocol")]
+        if words in (["inbound", "allow", "tcp"], ["inbound", "allow", "*"]):
+            sources = [rule.get("sourceAddressPrefix"), *(rule.get("sourceAddressPrefixes") or ())]
+            if any(_is_everybody(str(source)) for source in sources if source):
                 yield rule
 
 
-def _from_everybody(rule: Props) -> bool:
-    sources = {rule.get("sourceAddressPrefix"), *(rule.get("sourceAddressPrefixes") or ())}
-    return bool(sources & EVERYBODY)
+def _is_everybody(source: str) -> bool:
+    if source.lower() in EVERYBODY:
+        return True
+    try:
+        network = ipaddress.ip_network(source, strict=False)
+    except ValueError:
+        return False  # a tag of some service
+    return network.prefixlen < WIDEST[network.version]
 
 
 def _has_port(rule: Props, port: int) -> bool:
@@ -226,6 +243,8 @@ def _policy(rule: Rule) -> ResourceValidationPolicy:
 
 def pack() -> PolicyPack:
     """Starts the pack: it serves the engine until the update is over."""
+    # The engine waits for the port, which the SDK writes into a buffer and never flushes.
+    sys.stdout = io.TextIOWrapper(io.FileIO(1, "w", closefd=False), write_through=True)
     return PolicyPack(
         name="fleet-azure",
         enforcement_level=EnforcementLevel.MANDATORY,

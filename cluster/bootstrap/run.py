@@ -29,7 +29,7 @@ from cluster.bootstrap.members import Record, from_json
 from cluster.clock import Clock
 from cluster.etcd import Etcd, EtcdError
 from cluster.fleet_machines import alive_addresses
-from cluster.membership import Members, Membership, MembershipError, client_url, peer_url
+from cluster.membership import Member, Members, Membership, MembershipError, client_url, peer_url
 from cluster.progress import Patience, Progress
 
 _PAUSE = 1.0
@@ -148,7 +148,8 @@ class Bootstrap:
     def _look(self) -> tuple[Content | None, Sight]:
         content = self._blob.read()
         record = from_json(content.text) if content is not None else None
-        members, listed = None, ()
+        members = None
+        listed: tuple[Member, ...] = ()
         if record is not None and must_ask_members(record, registered_now=self._registered):
             others = [a for a in record.members.values() if a != self._me.address]
             members = self._membership.survey(others)

@@ -135,3 +135,46 @@ def test_bad_input_is_told_all_at_once_with_path_and_value(
         'fleet:services.Bad.volumes = ["/data"]: must be left out: a unit may move',
     ):
         assert expected in refused.text
+
+
+def test_the_policy_pack_lets_the_program_pass_and_nothing_open(
+    engine: PulumiStack, tmp_path: Path
+) -> None:
+    use("dev", tmp_path)
+    preview = ("preview", "--non-interactive", "--policy-pack", str(PROJECT / "policy"))
+    passed = engine.run(*preview)
+    engine.program(
+        f"""
+        import runpy
+
+        import pulumi
+        from pulumi_azure_native import network
+
+        program = runpy.run_path("{PROJECT}/__main__.py", run_name="__main__")
+        network.NetworkSecurityGroup(
+            "open",
+            resource_group_name="group",
+            security_rules=[
+                network.SecurityRuleArgs(
+                    name="everybody",
+                    priority=100,
+                    direction="Inbound",
+                    access="Allow",
+                    protocol="Tcp",
+                    source_address_prefix="*",
+                    source_port_range="*",
+                    destination_address_prefix="*",
+                    destination_port_range="22",
+                )
+            ],
+            opts=pulumi.ResourceOptions(provider=program["azure"]),
+        )
+        """
+    )
+    refused = engine.run(*preview)
+
+    assert passed.succeeded, passed.text
+    assert "fleet-azure" in passed.text
+    assert not refused.succeeded
+    assert "the rule everybody opens SSH to everybody" in refused.text
+    assert "the tags owner, project, stack are missing" in refused.text

@@ -15,35 +15,35 @@ from tests.unit.program.recorded_stack import Recorded
 Change = Callable[[dict[str, Any]], object]
 KEY = new_certificate(["a.example"], [], datetime.datetime.now(datetime.UTC))[0]
 
+TAGS = {"project": "fleet", "stack": "dev", "owner": "team"}
+SUBNET = {
+    "networkSecurityGroup": {"id": "x"},
+    "natGateway": {"id": "y"},
+    "defaultOutboundAccess": False,
+}
+SSH_RULE = {
+    "name": "ssh",
+    "direction": "Inbound",
+    "access": "Allow",
+    "protocol": "Tcp",
+    "sourceAddressPrefix": "203.0.113.7/32",
+    "destinationPortRange": "22",
+}
 GOOD: dict[str, dict[str, Any]] = {
     "storage:StorageAccount": {
         "allowBlobPublicAccess": False,
         "allowSharedKeyAccess": False,
         "enableHttpsTrafficOnly": True,
         "minimumTlsVersion": "TLS1_2",
-        "tags": {"project": "fleet", "stack": "dev", "owner": "team"},
+        "tags": TAGS,
     },
     "storage:BlobContainer": {"publicAccess": "None"},
-    "network:Subnet": {
-        "networkSecurityGroup": {"id": "x"},
-        "natGateway": {"id": "y"},
-        "defaultOutboundAccess": False,
-    },
-    "network:NetworkSecurityGroup": {
-        "tags": {"project": "fleet", "stack": "dev", "owner": "team"},
-        "securityRules": [
-            {
-                "name": "ssh",
-                "direction": "Inbound",
-                "access": "Allow",
-                "protocol": "Tcp",
-                "sourceAddressPrefix": "203.0.113.7/32",
-                "destinationPortRange": "22",
-            }
-        ],
-    },
+    "network:Subnet": SUBNET,
+    "network:VirtualNetwork": {"tags": TAGS, "subnets": [SUBNET]},
+    "network:NetworkSecurityGroup": {"tags": TAGS, "securityRules": [SSH_RULE]},
+    "network:SecurityRule": SSH_RULE,
     "network:LoadBalancer": {
-        "tags": {"project": "fleet", "stack": "dev", "owner": "team"},
+        "tags": TAGS,
         "loadBalancingRules": [
             {
                 "name": protocol,
@@ -56,14 +56,17 @@ GOOD: dict[str, dict[str, Any]] = {
         ],
     },
     "keyvault:Vault": {
-        "tags": {"project": "fleet", "stack": "dev", "owner": "team"},
+        "tags": TAGS,
         "properties": {
             "enableRbacAuthorization": True,
             "networkAcls": {"defaultAction": "Deny"},
         },
     },
+    "compute:VirtualMachine": {
+        "osProfile": {"linuxConfiguration": {"disablePasswordAuthentication": True}}
+    },
     "compute:VirtualMachineScaleSet": {
-        "tags": {"project": "fleet", "stack": "dev", "owner": "team"},
+        "tags": TAGS,
         "virtualMachineProfile": {
             "osProfile": {"linuxConfiguration": {"disablePasswordAuthentication": True}}
         },
@@ -122,6 +125,21 @@ def test_what_is_as_it_should_be_passes(type_: str) -> None:
         ("network:Subnet", lambda p: p.pop("defaultOutboundAccess"), "closed_subnets"),
         ("network:NetworkSecurityGroup", rule_of(sourceAddressPrefix="*"), "no_open_ssh"),
         ("network:NetworkSecurityGroup", rule_of(sourceAddressPrefix="Internet"), "no_open_ssh"),
+        ("network:NetworkSecurityGroup", rule_of(sourceAddressPrefix="internet"), "no_open_ssh"),
+        ("network:NetworkSecurityGroup", rule_of(sourceAddressPrefix="128.0.0.0/1"), "no_open_ssh"),
+        ("network:NetworkSecurityGroup", rule_of(sourceAddressPrefix="::/0"), "no_open_ssh"),
+        (
+            "network:NetworkSecurityGroup",
+            rule_of(sourceAddressPrefix="*", protocol="tcp", access="allow", direction="inbound"),
+            "no_open_ssh",
+        ),
+        ("network:SecurityRule", lambda p: p.update(sourceAddressPrefix="*"), "no_open_ssh"),
+        ("network:VirtualNetwork", lambda p: p["subnets"][0].pop("natGateway"), "closed_subnets"),
+        (
+            "compute:VirtualMachine",
+            lambda p: p["osProfile"].update(adminPassword="secret"),
+            "no_passwords",
+        ),
         (
             "network:NetworkSecurityGroup",
             rule_of(sourceAddressPrefix=None, sourceAddressPrefixes=["1.2.3.4", "0.0.0.0/0"]),
