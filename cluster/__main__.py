@@ -16,7 +16,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from types import FrameType
 
@@ -73,8 +73,8 @@ class Program:
     def wait(self) -> None:
         wait(
             desired.cluster_size(sys.stdin.read()),
-            etcd=(etcd := self._etcd()),
-            fleet=Fleet(etcd),
+            etcd=self._etcd,
+            fleet=self._fleet,
             membership=Membership(),
             address=self._node.address,
             mark_formed=partial(mark_formed, self._blob(), self._clock),
@@ -85,8 +85,8 @@ class Program:
     def platform(self) -> None:
         platform(
             desired.platform(sys.stdin.read()),
-            etcd=(etcd := self._etcd()),
-            fleet=Fleet(etcd),
+            etcd=self._etcd,
+            fleet=self._fleet,
             registry=self._registry(),
             clock=self._clock,
             progress=self._progress,
@@ -96,7 +96,7 @@ class Program:
     def certificates(self) -> None:
         certificates(
             desired.certificates(sys.stdin.read()),
-            etcd=self._etcd(),
+            etcd=self._etcd,
             clock=self._clock,
             progress=self._progress,
             holder=self._node.node,
@@ -105,8 +105,8 @@ class Program:
     def apply(self) -> None:
         apply(
             desired.service(sys.stdin.read()),
-            etcd=(etcd := self._etcd()),
-            fleet=Fleet(etcd),
+            etcd=self._etcd,
+            fleet=self._fleet,
             registry=self._registry(),
             clock=self._clock,
             progress=self._progress,
@@ -116,8 +116,8 @@ class Program:
     def remove(self) -> None:
         remove(
             desired.removal(sys.stdin.read()),
-            etcd=(etcd := self._etcd()),
-            fleet=Fleet(etcd),
+            etcd=self._etcd,
+            fleet=self._fleet,
             clock=self._clock,
             progress=self._progress,
             holder=self._node.node,
@@ -125,18 +125,22 @@ class Program:
 
     def settle(self) -> None:
         settle(
-            etcd=(etcd := self._etcd()),
-            fleet=Fleet(etcd),
+            etcd=self._etcd,
+            fleet=self._fleet,
             clock=self._clock,
             progress=self._progress,
             holder=self._node.node,
         )
 
     def status(self) -> None:
-        etcd = self._etcd()
-        cluster = status(etcd, Fleet(etcd), Membership(), self._node.address)
+        cluster = status(self._etcd, self._fleet, Membership(), self._node.address)
         print(json.dumps(cluster, indent=2))
 
+    @cached_property
+    def _fleet(self) -> Fleet:
+        return Fleet(self._etcd)
+
+    @cached_property
     def _etcd(self) -> Etcd:
         return Etcd(
             [client_url("127.0.0.1"), client_url(self._node.address)],
