@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -32,7 +33,10 @@ class Router:
         text = self.error or ""
         if not _PROBLEM.match(text):
             return {}
-        return {match["key"][:-2]: match["reason"] for match in _PROBLEM.finditer(text)}
+        reasons = defaultdict(list)  # a route may have several hosts and ports that are others'
+        for match in _PROBLEM.finditer(text):
+            reasons[match["key"][:-2]].append(match["reason"])
+        return {key: "; ".join(several) for key, several in reasons.items()}
 
     @property
     def trouble(self) -> str | None:

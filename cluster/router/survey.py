@@ -74,7 +74,8 @@ class _Claims:
     """Who owns the default site, the host names and the ports: whoever claimed them first.
 
     Services change at the same time and in any order, so one may claim what another is about to let
-    go of. The one that serves it keeps it until then, and everybody keeps the rest of their route.
+    go of. The one that claimed it first keeps it until then, and everybody has the rest of their
+    route.
     """
 
     def __init__(self, taken: Mapping[Listener, str]) -> None:

@@ -138,17 +138,19 @@ def test_what_routers_leave_out_is_shown_with_its_service_and_certificate(world:
     source = {"secret": "certificate-tok", "version": "0a1b", "hosts": ["api.tok.tv"]}
     world.etcd.put("/certificates/tok", json.dumps(source))
     one, other, _ = world.cluster.machines
-    world.cluster.weather.left_out = {
-        one: "/services/api/route: host api.tok.tv belongs to aaa; /certificates/tok: 403",
-        other: "/services/api/route: host api.tok.tv belongs to aaa",
-    }
+    hosts = (
+        "/services/api/route: host api.tok.tv belongs to aaa; "
+        "/services/api/route: tcp port 7000 belongs to bbb"
+    )
+    world.cluster.weather.left_out = {one: f"{hosts}; /certificates/tok: 403", other: hosts}
     world.let_pass(2)
 
     found = picture(world)
 
     (service,) = found["services"]
     assert service["trouble"] == [
-        f"left out by the router on {one[:4]}, {other[:4]}: route: host api.tok.tv belongs to aaa"
+        f"left out by the router on {one[:4]}, {other[:4]}: route: host api.tok.tv belongs to aaa; "
+        "tcp port 7000 belongs to bbb"
     ]
     assert found["certificates"] == [
         {

@@ -347,15 +347,18 @@ class TestNodePrune:
         node.play(
             "docker",
             'case "$1 $2" in "image ls") echo fleet/router@sha256:0;'
-            " echo localhost:5000/used@sha256:1; echo localhost:5000/a/b/c@sha256:2 ;;"
-            ' "image rm") [[ $3 != *used* ]] ;; esac',
+            " echo localhost:5000/used@sha256:1; echo localhost:5000/a/b/c@sha256:2;"
+            " echo localhost:5000/using/no/name@sha256:3 ;;"
+            ' "container ls") echo fleet/router:sha-0; echo localhost:5000/used@sha256:1 ;;'
+            ' "image rm") [[ $3 != *no/name* ]] ;; esac',
         )
 
         done = node.run("node-prune")
 
         assert done.returncode == 0, done.stderr
         assert done.stdout == "removed localhost:5000/a/b/c@sha256:2\n"
-        assert not [call for call in node.calls if "image rm fleet/" in call]
+        removals = [call for call in node.calls if "image rm" in call]
+        assert not [call for call in removals if "fleet/" in call or "/used@" in call]
 
     def test_without_images_there_is_nothing_to_do(self, node: NodeFolder) -> None:
         node.play("docker")
