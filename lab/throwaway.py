@@ -176,10 +176,13 @@ def _encryption(stack_name: str, salt: object, passphrase: str) -> _Encryption:
 
 
 def _write_private(path: Path, text: str) -> None:
+    """At once: somebody may just be reading it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    staged = path.with_suffix(".new")
+    descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(text)
+    staged.replace(path)
 
 
 def _values_file(stack_name: str) -> Path:
