@@ -62,8 +62,8 @@ def _machine_size(settings: Settings) -> Iterator[Problem]:
         "an s after the number of cores, no p (ARM processors), and at most _v5 (later ones attach "
         "disks by NVMe only)",
     )
-    fits = match is not None and "s" in match["letters"] and "p" not in match["letters"]
-    if match is None or not fits or int(match["version"] or 1) > 5:
+    letters = match["letters"] if match else ""
+    if match is None or "s" not in letters or "p" in letters or int(match["version"] or 1) > 5:
         yield refused
         return
     cores = int(match["active"] or match["cores"])

@@ -95,6 +95,21 @@ def test_texts_of_units_that_are_gone_do_not_pile_up(world: World) -> None:
     assert world.cluster.texts == []
 
 
+def test_removal_withdraws_the_route_before_it_stops_anything(world: World) -> None:
+    """Who takes the hosts over has them before the instances drain."""
+    world.apply(V1)
+    world.cluster.writes.clear()
+    moments = []
+    world.clock.listeners.append(
+        lambda: moments.append((world.etcd.value("/services/api/route"), len(world.cluster.writes)))
+    )
+
+    world.remove()
+
+    routes_while_stopping = {route for route, stopped in moments if stopped}
+    assert routes_while_stopping == {None}
+
+
 def test_missing_image_is_reported_before_anything_is_started(world: World) -> None:
     with pytest.raises(ClusterError, match=r"toktv/api:9 is not in the registry.*docker push"):
         world.apply(V1.but(version="9"))
