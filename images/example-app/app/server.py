@@ -58,6 +58,10 @@ class Handler(BaseHTTPRequestHandler):
     sys_version = ""
     # A client that says nothing for this long is cut off. Longer than the router keeps idle ones.
     timeout = 60
+    # Headers and body leave in one write. A second one would wait until the client has acknowledged
+    # the first, which it puts off for 40 ms.
+    wbufsize = -1
+    disable_nagle_algorithm = True  # a long answer still is several writes
     server: Server
 
     def do_GET(self) -> None:
@@ -87,7 +91,6 @@ class Handler(BaseHTTPRequestHandler):
                 return
             text = f"{self.server.identity.instance} is going down\n"
             self._answer(HTTPStatus.ACCEPTED, _TEXT, text, Connection="close")
-            self.wfile.flush()
             os._exit(1)
 
     def log_message(self, format: str, *args: Any) -> None:
@@ -107,6 +110,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+        self.wfile.flush()  # while the request still counts as open
 
 
 def page(identity: Identity) -> str:

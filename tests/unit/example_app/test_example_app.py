@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -18,13 +19,13 @@ from tests.unit.router.harness import PROJECT, eventually
 
 class App:
     def __init__(self, **environment: str) -> None:
-        self._port = free_port()
+        self.port = free_port()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "app"],
             cwd=PROJECT / "images" / "example-app",
-            env={"PATH": os.environ["PATH"], "PORT": str(self._port), **environment},
+            env={"PATH": os.environ["PATH"], "PORT": str(self.port), **environment},
         )
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self._port}", trust_env=False)
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", trust_env=False)
         eventually(self._answers, what="the app answers")
 
     def _answers(self) -> bool:
@@ -77,6 +78,19 @@ def test_head_has_no_body(app: App) -> None:
     assert answer.status_code == 200
     assert int(answer.headers["Content-Length"]) > 0
     assert answer.content == b""
+
+
+def test_an_answer_comes_whole_on_a_kept_alive_connection(app: App) -> None:
+    """Sent in pieces, the second one waits for the acknowledgement of the first: 40 ms."""
+    with socket.create_connection(("127.0.0.1", app.port), timeout=5) as connection:
+        for _ in range(30):
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: app\r\n\r\n")
+            first = connection.recv(65536)
+
+            head, _, body = first.partition(b"\r\n\r\n")
+            length = re.search(rb"Content-Length: (\d+)", head)
+            assert length is not None
+            assert len(body) == int(length[1])
 
 
 def test_unknown_path_is_not_found(app: App) -> None:
