@@ -4,7 +4,6 @@ import json
 import re
 import shlex
 import subprocess
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +18,6 @@ from tests.unit.program.snapshot import assert_matches
 from tools import build
 
 SCRIPTS = PROJECT / "cloud-config" / "bin"
-# Everything that Flatcar's coreos-cloudinit knows and we use (its config/config.go).
-KNOWN_KEYS = {
-    (): {"write_files", "coreos"},
-    ("write_files",): {"path", "permissions", "content"},
-    ("coreos",): {"update", "units"},
-    ("coreos", "update"): {"reboot_strategy"},
-    ("coreos", "units"): {"name", "command", "content", "drop_ins"},
-    ("coreos", "units", "drop_ins"): {"name", "content"},
-}
 
 
 @pytest.fixture(scope="module")
@@ -64,21 +54,9 @@ def test_the_real_coreos_cloudinit_accepts_it(text: str, tmp_path: Path) -> None
     assert checked.returncode == 0, checked.stderr
 
 
-def test_no_key_is_one_that_flatcar_would_drop_without_a_word(document: dict[str, Any]) -> None:
-    for place, keys in _keys(document):
-        assert keys <= KNOWN_KEYS[place], place
-
-
 def test_it_fits_into_custom_data_with_room_to_grow(text: str) -> None:
     assert text.startswith("#cloud-config\n")
     assert len(encoded(text)) < 32_000
-
-
-def test_too_much_custom_data_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(node_config, "MAX_BYTES", 1000)
-
-    with pytest.raises(ValueError, match="Azure takes at most 1000"):
-        rendered.cloud_config()
 
 
 def test_a_value_that_nobody_gives_is_an_error() -> None:
@@ -122,11 +100,6 @@ def test_what_boots_before_the_bundle_needs_nothing_of_it() -> None:
         assert called <= set(node_config.BOOT_SCRIPTS), name
 
 
-def test_nothing_is_written_where_flatcar_is_read_only(document: dict[str, Any]) -> None:
-    for file in document["write_files"]:
-        assert file["path"].startswith(("/etc/", "/opt/"))
-
-
 def test_the_docker_configuration_is_json_that_keeps_containers_over_a_restart(
     document: dict[str, Any],
 ) -> None:
@@ -155,14 +128,3 @@ def test_a_restart_of_etcd_or_docker_leaves_fleet_and_its_units_alone(
     assert required
 
     assert not {"etcd.service", "docker.service"} & set(required[1].split())
-
-
-def _keys(value: object, place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], set[str]]]:
-    """Every map of the document, with where it stands."""
-    if isinstance(value, list):
-        for item in value:
-            yield from _keys(item, place)
-    elif isinstance(value, Mapping):
-        yield place, set(value)
-        for key, inner in value.items():
-            yield from _keys(inner, (*place, key))
