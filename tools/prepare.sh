@@ -76,6 +76,8 @@ make_virtualenv() {
   wanted=$(cat requirements.txt requirements-dev.txt | sha256sum | cut -d' ' -f1)
   if [[ -x .venv/bin/python && $(cat .venv/.requirements 2>/dev/null) == "$wanted" ]]; then return; fi
   echo "Making the virtual environment .venv"
+  # a link leads to another clone's, which is in use there
+  if [[ -L .venv ]]; then rm .venv; fi
   # always anew: one that was left half made may lack pip, or hold half a package
   run_quietly python3 -m venv --clear .venv
   run_quietly .venv/bin/python -m pip install --disable-pip-version-check -r requirements-dev.txt
