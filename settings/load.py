@@ -10,7 +10,7 @@ import pulumi
 from pulumi.runtime import config as runtime_config
 from pydantic import ValidationError
 
-from settings import rules, secret_rules
+from settings import dates, rules, secret_rules
 from settings.problems import NO_VALUE, Problem, SettingsError, from_pydantic
 from settings.stack import Settings
 
@@ -37,12 +37,15 @@ def parse(raw: Mapping[str, Any]) -> tuple[Settings | None, list[Problem]]:
 
     Rules that compare values are only asked once every value by itself is right.
     """
+    changed = list(dates.problems(raw))
+    places = {problem.path for problem in changed}
     try:
         # by way of JSON, where lists become tuples and texts become networks, yet "3" no number
         settings = Settings.model_validate_json(json.dumps(raw))
     except ValidationError as error:
-        return None, from_pydantic(error, Settings)
-    return settings, list(rules.problems(settings))
+        others = from_pydantic(error, Settings)
+        return None, [*changed, *(problem for problem in others if problem.path not in places)]
+    return settings, changed or list(rules.problems(settings))
 
 
 def _raw() -> dict[str, Any]:

@@ -72,15 +72,15 @@ def from_pydantic(error: ValidationError, model: type[BaseModel]) -> list[Proble
 def _problem(details: ErrorDetails, model: type[BaseModel]) -> Problem:
     # a bad key of a map is reported at (…, key, "[key]")
     location = tuple(part for part in details["loc"] if part != "[key]")
-    path = _path(location)
+    where = path(location)
     match details["type"]:
         case "missing":
-            return Problem(path=path, message="is missing")
+            return Problem(path=where, message="is missing")
         case "extra_forbidden" if reason := _impossible(model, location):
             message = reason
         case "extra_forbidden":
             allowed = _keys_of(model, location[:-1])
-            return Problem(path=path, message=f"unknown key; allowed are {', '.join(allowed)}")
+            return Problem(path=where, message=f"unknown key; allowed are {', '.join(allowed)}")
         case "value_error":
             message = str(details["ctx"]["error"])
         case known if known in WORDS:
@@ -89,11 +89,11 @@ def _problem(details: ErrorDetails, model: type[BaseModel]) -> Problem:
             message = details["msg"].replace("Input should", "must")
             message = message[0].lower() + message[1:]
     if _is_secret(model, location):
-        return Problem(path=path, message=message)
-    return Problem(path=path, value=details["input"], message=message)
+        return Problem(path=where, message=message)
+    return Problem(path=where, value=details["input"], message=message)
 
 
-def _path(location: tuple[int | str, ...]) -> str:
+def path(location: tuple[int | str, ...]) -> str:
     """`fleet:services.api.tcp[0].port`"""
     steps = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
     return "fleet:" + "".join(steps).removeprefix(".")

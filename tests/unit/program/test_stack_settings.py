@@ -235,3 +235,76 @@ def test_the_machines_subnet_is_the_first_part_of_the_network(config: Config) ->
 
     config["vnetCidr"] = "10.30.0.0/24"
     assert accepted(config).core_subnet == ipaddress.IPv4Network("10.30.0.0/25")
+
+
+DATE = "2024-11-05 00:00:00 +0000 UTC"
+"""What Pulumi makes of 2024-11-05 without quotes."""
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "ownerTag",
+        "location",
+        "services.hello.image",
+        "services.hello.env.CUTOFF",
+        "services.hello.customers.acme.env.CUTOFF",
+        "services.hello.health.command",
+        "services.hello.limits.memory",
+        "certificates.web.secret",
+        "bogus",
+    ],
+)
+def test_a_date_without_quotes_is_refused_wherever_it_stands(config: Config, path: str) -> None:
+    config["services"]["hello"]["customers"] = {"acme": {"hosts": ["a.example"]}}
+
+    (problem,) = refused(with_value(config, path, DATE))
+
+    assert problem == (
+        f'fleet:{path} = "{DATE}": is a date that YAML has turned into another text: put it in '
+        'quotes, as it shall arrive, like "2024-11-05"'
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "place"),
+    [
+        ("services.hello.http.hosts", ["a.example", DATE], "services.hello.http.hosts[1]"),
+        ("services.hello.env", {DATE: "x"}, f"services.hello.env.{DATE}"),
+        ("zones", [DATE], "zones[0]"),
+    ],
+)
+def test_so_is_one_in_a_list_or_as_a_name(
+    config: Config, path: str, value: object, place: str
+) -> None:
+    (problem,) = refused(with_value(config, path, value))
+
+    assert problem.startswith(f'fleet:{place} = "{DATE}": is a date')
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("2024-11-05 10:00:00 +0000 UTC", "2024-11-05T10:00:00Z"),
+        ("2001-12-14 21:59:43.1 -0500 -0500", "2001-12-14T21:59:43.1-05:00"),
+        ("2024-06-05 10:00:00 +0200 CEST", "2024-06-05T10:00:00+02:00"),
+        ("2024-06-05 10:00:00 +0530 +0530", "2024-06-05T10:00:00+05:30"),
+    ],
+)
+def test_a_time_is_refused_with_how_to_write_it(config: Config, text: str, advice: str) -> None:
+    (problem,) = refused(with_value(config, "services.hello.env.CUTOFF", text))
+
+    assert f'like "{advice}"' in problem
+
+
+@pytest.mark.parametrize(
+    "text", ["2024-11-05", "2024-11-05T10:00:00Z", "2024-11-05 10:00:00", f"from {DATE}", "12:30"]
+)
+def test_a_date_in_quotes_is_text(config: Config, text: str) -> None:
+    settings = accepted(with_value(config, "services.hello.env.CUTOFF", text))
+
+    assert settings.instance_sets[0].env["CUTOFF"] == text
+
+
+def test_a_secret_is_never_taken_for_a_date_and_shown(config: Config) -> None:
+    accepted(config | {"secrets": {"born": DATE}})
