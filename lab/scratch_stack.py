@@ -32,7 +32,7 @@ class ScratchStack:
     def __init__(self, name: str, *changes: Change, vnet: str, sample: str = "dev") -> None:
         """The stack's base config is the sample's with these changes."""
         self.name = name
-        self.base = stack_config.read(sample)
+        self.base: Config = yaml.safe_load(stack_config.path(sample).read_text())
         for change in (*changes, setting(vnetCidr=vnet)):
             change(self.base["config"])
         self._logins: dict[str, list[str]] = {}

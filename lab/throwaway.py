@@ -18,7 +18,6 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import yaml
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from components.credentials import RENEWAL, new_certificate
@@ -33,7 +32,8 @@ _KEY_ITERATIONS = 1_000_000
 
 def config_file(stack_name: str, passphrase: str) -> Path | None:
     """The stack's config with values for the secrets that it lacks; None when it lacks none."""
-    document = stack_config.read(stack_name)
+    text = stack_config.path(stack_name).read_text()
+    document = stack_config.parse(text)
     given = stack_config.setting(document, "secrets") or {}
     if not isinstance(given, dict):
         return None  # the program will refuse it
@@ -41,10 +41,9 @@ def config_file(stack_name: str, passphrase: str) -> Path | None:
     if not values:
         return None
     encrypt = _encryption(stack_name, document.get("encryptionsalt"), passphrase)
-    made = {name: {"secure": encrypt(value)} for name, value in values.items()}
-    document["config"]["fleet:secrets"] = {**given, **made}
+    made = {name: encrypt(value) for name, value in values.items()}
     path = _folder(stack_name) / f"Pulumi.{stack_name}.yaml"
-    _write_private(path, yaml.safe_dump(document))
+    _write_private(path, stack_config.with_secrets(text, made))
     return path
 
 

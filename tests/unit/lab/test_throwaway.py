@@ -135,6 +135,46 @@ def test_a_stack_with_another_kind_of_encryption_is_refused_by_name() -> None:
         throwaway.config_file("s", "lab")
 
 
+AS_WRITTEN = """\
+# a comment
+config:
+  fleet:ownerTag: 007
+  fleet:services:
+    lms:
+      env: {COUNTRY: NO, SLOT: 12:30, CODE: '1e3', DAY: "2024-11-05", N: 1_000, O: 0o17}
+      customers:
+        no: {secrets: {A: no}}
+"""
+SECRETS = [
+    "",
+    "  fleet:secrets:\n",
+    "  fleet:secrets:   # none yet\n",
+    "  fleet:secrets: {}\n",
+    "  fleet:secrets: {own: {secure: v1:own}}\n",
+    "  fleet:secrets:\n    own: {secure: v1:own}\n    1e3: {secure: v1:own}\n",
+    "  fleet:secrets:\n      own:\n        secure: v1:own\n",
+    "  fleet:secrets: &all\n    own: {secure: v1:own}\n",
+]
+
+
+@pytest.mark.parametrize("held", SECRETS)
+def test_pulumi_gets_what_was_written_and_the_secrets(held: str) -> None:
+    text = f"{AS_WRITTEN}{held}encryptionsalt: {SALT}\n"
+    stack_config.path("s").write_text(text)
+
+    file = throwaway.config_file("s", "lab")
+
+    assert file
+    copy = file.read_text()
+    assert throwaway.made_up("s").keys() == {"no"}
+    both = stack_config.parse(text)["config"], stack_config.parse(copy)["config"]
+    before, after = (config.pop("fleet:secrets", None) or {} for config in both)
+    assert after.keys() == {*before, "no"}
+    assert all(after[name] == value for name, value in before.items())
+    kept = [line for line in text.splitlines() if "fleet:secrets" not in line]
+    assert [line for line in copy.splitlines() if line in kept] == kept
+
+
 @pytest.mark.parametrize("services", [None, [], "x", {"a": 1}, {"a": {"secrets": ["x"]}}])
 def test_nonsense_is_the_programs_to_refuse(services: object) -> None:
     write(services=services)

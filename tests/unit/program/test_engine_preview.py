@@ -101,6 +101,66 @@ def test_the_lab_lends_a_sample_stack_the_secrets_that_it_lacks(
     assert (tmp_path / "project/Pulumi.test.yaml").read_text() == before
 
 
+ODD = """\
+config:
+  fleet:location: westeurope
+  fleet:ownerTag: dev
+  fleet:adminCidrs: [127.0.0.1/32]
+  fleet:services:
+    lms:
+      image: lms:1
+      http: {}
+      secrets: {KEY: key}
+      customers:
+        no: {hosts: [no.example]}
+    odd:
+      image: odd:1
+      http: {}
+      env: {COUNTRY: NO, SLOT: 12:30, CODE: '1e3', DAY: "2024-11-05", ZERO: "007"}
+"""
+
+
+def test_values_that_yaml_readers_take_differently_arrive_as_written_in_the_lab_too(
+    engine: PulumiStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "project/Pulumi.test.yaml"
+    file.write_text(ODD + file.read_text())
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "lab"))
+    monkeypatch.setattr(stack_config, "PROJECT", tmp_path / "project")
+
+    engine.environment["PULUMI_OPTION_CONFIG_FILE"] = str(throwaway.config_file("test", PASSPHRASE))
+    engine.program("import pulumi; print(pulumi.Config('fleet').require('services'))")
+    outcome = engine.run("preview", "--non-interactive")
+
+    printed = re.search(r'{"lms".*}', outcome.text)
+    assert printed, outcome.text
+    services = json.loads(printed[0])
+    assert services["odd"]["env"] == {
+        "COUNTRY": "NO",
+        "SLOT": "12:30",
+        "CODE": "1e3",
+        "DAY": "2024-11-05",
+        "ZERO": "007",
+    }
+    assert services["lms"]["customers"].keys() == {"no"}
+
+
+def test_a_date_without_quotes_is_refused_by_the_text_that_pulumi_made_of_it(
+    engine: PulumiStack, tmp_path: Path
+) -> None:
+    use("dev", tmp_path)
+    file = tmp_path / "project/Pulumi.test.yaml"
+    dates = "{A: 2024-11-05, B: 2024-1-5, C: 2001-12-14t21:59:43.10-05:00, D: '2024-11-05'}"
+    file.write_text(file.read_text().replace("      http:", f"      env: {dates}\n      http:"))
+    engine.environment["TZ"] = "America/New_York"
+
+    refused = engine.run("preview", "--non-interactive")
+
+    assert "configuration has 3 problems" in refused.text
+    for name, advice in (("A", "2024-11-05"), ("B", "2024-01-05"), ("C", "2001-12-14T21:59:43.1-")):
+        assert re.search(rf'env.{name} = "[^"]*": is a date .* like "{advice}', refused.text)
+
+
 @pytest.mark.parametrize("key", ["services.hello.env.KEY", "certificates.web.secret"])
 def test_an_encrypted_value_in_the_wrong_place_is_refused_and_not_shown(
     engine: PulumiStack, tmp_path: Path, key: str
