@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import (
@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.types import (
 )
 from pydantic import Field, model_validator
 
-from settings.fields import SecretName, Section, VaultSecretId
+from settings.fields import SecretName, Section, VaultSecretId, is_host
 
 WARNING = datetime.timedelta(days=30)
 """A certificate with less than this left is warned about at every preview."""
@@ -53,9 +53,12 @@ class Contents:
     """What a PEM file is good for."""
 
     hosts: tuple[str, ...]
-    """Its DNS names, with wildcards for one label."""
+    """Its DNS names that routers can serve, with wildcards for one label."""
     not_before: datetime.datetime
     not_after: datetime.datetime
+    """When the first one ends of those that clients need."""
+    unknown_issuer: str | None
+    """Who signed it, if the file does not hold that one's certificate and may have to."""
 
     def covers(self, host: str) -> bool:
         """Whether clients accept it for a host."""
@@ -81,17 +84,54 @@ def read(pem: str) -> Contents:
             "passphrase, all in PEM"
         ) from None
     _check_key(key)
+    _check_chain(chain, _public(key.public_key()))
     leaf = chain[0]
-    if _public(leaf.public_key()) != _public(key.public_key()):
-        raise ValueError("has a private key that is not that of its first certificate")
-    for lower, upper in itertools.pairwise(chain):
-        if lower.issuer != upper.subject:
-            raise ValueError("must hold the chain in order: each certificate before its issuer's")
+    own = [one for one in chain if one is leaf or one.issuer != one.subject]
+    alone = len(chain) == 1 and leaf.issuer != leaf.subject
     return Contents(
-        hosts=_dns_names(leaf),
-        not_before=leaf.not_valid_before_utc,
-        not_after=leaf.not_valid_after_utc,
+        hosts=_hosts(leaf),
+        not_before=max(one.not_valid_before_utc for one in own),
+        not_after=min(one.not_valid_after_utc for one in own),
+        unknown_issuer=leaf.issuer.rfc4514_string() if alone else None,
     )
+
+
+def _check_chain(chain: list[x509.Certificate], key: bytes) -> None:
+    """Whether clients that know only the root can get from the first certificate to it."""
+    keys = [_public(one.public_key()) for one in chain]
+    if keys[0] != key:
+        place = f", but of number {keys.index(key) + 1}: it must stand first" if key in keys else ""
+        raise ValueError(f"has a private key that is not that of its first certificate{place}")
+    for number, (lower, upper) in enumerate(itertools.pairwise(chain), start=1):
+        if lower.issuer != upper.subject:
+            raise ValueError(
+                "must hold the chain in order, each certificate before its issuer's: number "
+                f"{number} is issued by {lower.issuer.rfc4514_string()}, and number {number + 1} "
+                f"is that of {upper.subject.rfc4514_string()}"
+            )
+        try:
+            lower.verify_directly_issued_by(upper)
+        except (InvalidSignature, ValueError, TypeError):
+            raise ValueError(
+                f"has a certificate, number {number}, that the next one did not sign, though it "
+                "has the issuer's name: an old or another version of it"
+            ) from None
+    # Public authorities never sign with their root, and name the certificate that did.
+    leaf = chain[0]
+    if len(chain) == 1 and leaf.issuer != leaf.subject and (place := _where_issuer_lies(leaf)):
+        raise ValueError(
+            f"lacks the certificate of its issuer, {leaf.issuer.rfc4514_string()}, without which "
+            f"many clients refuse it: add it after the first one ({place} has it)"
+        )
+
+
+def _where_issuer_lies(leaf: x509.Certificate) -> str:
+    try:
+        found = leaf.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
+    except x509.ExtensionNotFound:
+        return ""
+    kind = x509.oid.AuthorityInformationAccessOID.CA_ISSUERS
+    return next((str(one.access_location.value) for one in found if one.access_method == kind), "")
 
 
 def _check_key(key: PrivateKeyTypes) -> None:
@@ -104,17 +144,20 @@ def _check_key(key: PrivateKeyTypes) -> None:
         raise ValueError("must have an RSA key from 2,048 bits, or one on P-256 or P-384")
 
 
-def _dns_names(leaf: x509.Certificate) -> tuple[str, ...]:
-    """Clients look at these names only, never at the subject."""
+def _hosts(leaf: x509.Certificate) -> tuple[str, ...]:
+    """Clients look at these names only, never at the subject. Names for something else than web
+    hosts (with _, or a * inside a label) are passed over."""
     try:
         extension = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     except x509.ExtensionNotFound:
-        names = []
+        names = set()
     else:
-        names = extension.value.get_values_for_type(x509.DNSName)
-    if not names:
-        raise ValueError("must name hosts: subject alternative names of the type DNS")
-    return tuple(sorted({name.lower() for name in names}))
+        names = {name.lower() for name in extension.value.get_values_for_type(x509.DNSName)}
+    hosts = {name for name in names if is_host(name.removeprefix("*."))}
+    if not hosts:
+        others = f"; {', '.join(sorted(names))} can't be routed" if names else ""
+        raise ValueError(f"must name hosts: subject alternative names of the type DNS{others}")
+    return tuple(sorted(hosts))
 
 
 def _public(key: CertificatePublicKeyTypes | PublicKeyTypes) -> bytes:

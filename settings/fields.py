@@ -155,10 +155,50 @@ def _secret_value(value: SecretStr) -> SecretStr:
     """https://learn.microsoft.com/azure/key-vault/secrets/about-secrets: 25 KB at most."""
     if not 1 <= len(value.get_secret_value().encode()) <= MOST_SECRET_BYTES:
         raise ValueError("must not be empty, and at most 25,600 bytes: a vault takes no more")
+    if "\ufffd" in value.get_secret_value():
+        raise ValueError(
+            "must be text: bytes that are not UTF-8 were lost when it was set. Set the output of "
+            "base64, and decode that in the container"
+        )
     return value
 
 
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+
+
+def is_host(name: str) -> bool:
+    """Whether routers can serve a name. RFC 1123, in lower case."""
+    return len(name) <= 253 and re.fullmatch(rf"{_LABEL}(\.{_LABEL})*", name) is not None
+
+
+def _host(value: str) -> str:
+    if is_host(value):
+        return value
+    hint = ""
+    if "*" in value:
+        hint = (
+            ". Wildcards can't be routed: name each host, or leave out hosts, and the service "
+            "answers for all that no other service names"
+        )
+    elif is_host(value.lower()):
+        hint = f": write {value.lower()}"
+    elif not value.isascii():
+        hint = f": write {_punycode(value) or 'its form in ASCII, which starts with xn--'}"
+    elif "_" in value:
+        hint = ": host names have no _"
+    raise ValueError(f"must be a DNS name in lower case, like api.tok.tv{hint}")
+
+
+def _punycode(name: str) -> str:
+    """The form of a name that clients ask for; nothing where Python's IDNA 2003 might be wrong."""
+    if any(character in name for character in "ßς\u200c\u200d"):
+        return ""
+    try:
+        ascii_form = name.lower().encode("idna").decode()
+    except UnicodeError:
+        return ""
+    return ascii_form if is_host(ascii_form) else ""
+
 
 Name = Annotated[
     str,
@@ -170,11 +210,7 @@ Name = Annotated[
 """Of a service or customer: becomes part of unit, container and etcd key names."""
 Image = Annotated[str, AfterValidator(_image)]
 Memory = Annotated[str, AfterValidator(_memory)]
-Host = Annotated[
-    str,
-    Field(max_length=253),
-    _matches(rf"{_LABEL}(\.{_LABEL})*", "must be a DNS name in lower case, like api.tok.tv"),
-]
+Host = Annotated[str, AfterValidator(_host)]
 HealthPath = Annotated[
     str,
     Field(max_length=200),

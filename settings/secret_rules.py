@@ -1,6 +1,7 @@
 """Rules about secrets and certificates. No value of a secret is ever part of a problem."""
 
 import datetime
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
@@ -31,11 +32,22 @@ def problems(settings: Settings, now: datetime.datetime) -> Iterator[Problem]:
 def warnings(settings: Settings, now: datetime.datetime) -> Iterator[str]:
     """What is still right, yet not for long, or not what browsers like."""
     for name, contents in settings.certificate_contents.items():
-        if contents.not_after - now < WARNING:
+        if now >= contents.not_after:
+            yield (
+                f"fleet:certificates.{name} EXPIRED on {contents.not_after:%Y-%m-%d}: browsers "
+                f"refuse {', '.join(contents.hosts)}. All else is deployed. Set a new one now"
+            )
+        elif contents.not_after - now < WARNING:
             yield (
                 f"fleet:certificates.{name} expires on {contents.not_after:%Y-%m-%d}: set a new "
                 "one soon"
             )
+        if contents.unknown_issuer:
+            yield (
+                f"fleet:certificates.{name} holds no certificate of its issuer, "
+                f"{contents.unknown_issuer}: only clients that know that one themselves trust it"
+            )
+    yield from _cut_keys(settings)
     if any(certificate.secret is None for certificate in settings.certificates.values()):
         return  # it may be for any host
     for one in settings.instance_sets:
@@ -45,6 +57,17 @@ def warnings(settings: Settings, now: datetime.datetime) -> Iterator[str]:
                     f"{one.path}: {host} redirects to HTTPS, and no certificate in "
                     "fleet:certificates is for it; browsers do not trust the stack's own"
                 )
+
+
+def _cut_keys(settings: Settings) -> Iterator[str]:
+    """`pulumi config set` takes the last line's end away, without which OpenSSH reads no key."""
+    for secret in settings.service_secrets:
+        if re.search(r"-----END [A-Z0-9 ]+-----\Z", settings.secrets[secret].get_secret_value()):
+            yield (
+                f"fleet:secrets.{secret} ends without a newline, as some programs (ssh) take no "
+                "key or certificate; keep it with `pulumi config set --secret --raw --path "
+                f"fleet:secrets.{secret} < FILE`"
+            )
 
 
 def wanted(settings: Settings) -> Mapping[str, tuple[str, ...]]:
@@ -75,9 +98,6 @@ def _missing(settings: Settings) -> Iterator[Problem]:
 def _validity(
     name: str, secret: str, contents: Contents, now: datetime.datetime
 ) -> Iterator[Problem]:
-    if now >= contents.not_after:
-        message = f"expired on {contents.not_after:%Y-%m-%d}; set one that is valid"
-        yield Problem(path=_secret(name), value=secret, message=message)
     if now < contents.not_before:
         message = f"is not valid before {contents.not_before:%Y-%m-%d}; set one that is"
         yield Problem(path=_secret(name), value=secret, message=message)

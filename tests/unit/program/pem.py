@@ -19,15 +19,22 @@ def chain(
     key: PrivateKey | None = None,
     shown_key: PrivateKey | None = None,
     reverse: bool = False,
+    alone: bool = False,
+    issuer_at: str = "",
 ) -> str:
-    """A certificate for hosts, its authority's, and the private key, as one PEM text."""
+    """A certificate for hosts, its authority's, and the private key, as one PEM text.
+
+    `alone`: without its authority's. `issuer_at`: where it says that one can be had.
+    """
     authority, own = new_key(), key or new_key()
     certificates = [
-        _certificate("leaf", own, "authority", authority, hosts, starts, ends),
+        _certificate("leaf", own, "authority", authority, hosts, starts, ends, issuer_at),
         _certificate("authority", authority, "authority", authority, (), starts, ends),
     ]
     if reverse:
         certificates.reverse()
+    if alone:
+        certificates.pop()
     return "".join(map(_text, certificates)) + key_text(shown_key or own)
 
 
@@ -51,6 +58,7 @@ def _certificate(
     hosts: Sequence[str],
     starts: datetime.datetime,
     ends: datetime.datetime,
+    issuer_at: str = "",
 ) -> x509.Certificate:
     builder = (
         x509.CertificateBuilder()
@@ -64,6 +72,12 @@ def _certificate(
     if hosts:
         names = x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts])
         builder = builder.add_extension(names, critical=False)
+    if issuer_at:
+        place = x509.AccessDescription(
+            x509.oid.AuthorityInformationAccessOID.CA_ISSUERS,
+            x509.UniformResourceIdentifier(issuer_at),
+        )
+        builder = builder.add_extension(x509.AuthorityInformationAccess([place]), critical=False)
     return builder.sign(issuer_key, hashes.SHA256())
 
 
@@ -73,3 +87,17 @@ def _name(text: str) -> x509.Name:
 
 def _text(certificate: x509.Certificate) -> str:
     return certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def three(*hosts: str, middle_ends: datetime.datetime = NOW + 90 * DAY, omit: int = -1) -> str:
+    """A chain of three with an intermediate authority, and the key; `omit` leaves one out."""
+    root, middle, own = new_key(), new_key(), new_key()
+    starts, ends = NOW - DAY, NOW + 90 * DAY
+    certificates = [
+        _certificate("leaf", own, "middle", middle, hosts, starts, ends),
+        _certificate("middle", middle, "root", root, (), starts, middle_ends),
+        _certificate("root", root, "root", root, (), starts, ends),
+    ]
+    return "".join(
+        _text(one) for number, one in enumerate(certificates) if number != omit
+    ) + key_text(own)

@@ -7,6 +7,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from cluster.router.entries import parse_hosts
 from settings import Settings
 from settings.certificates import matches
 from settings.secret_rules import wanted, warnings
@@ -58,6 +59,13 @@ class TestSecrets:
     def test_an_empty_one_is_refused(self, config: Config) -> None:
         assert refused(config | {"secrets": {"name": ""}}) == [
             "fleet:secrets.name: must not be empty, and at most 25,600 bytes: a vault takes no more"
+        ]
+
+    def test_a_file_that_is_no_text_is_refused(self, config: Config) -> None:
+        """Pulumi puts U+FFFD for what is not UTF-8."""
+        assert refused(config | {"secrets": {"keystore": "\ufffd\ufffd\0\x01" + VALUE}}) == [
+            "fleet:secrets.keystore: must be text: bytes that are not UTF-8 were lost when it was "
+            "set. Set the output of base64, and decode that in the container"
         ]
 
     def test_they_are_not_shown_by_accident(self, config: Config) -> None:
@@ -126,7 +134,20 @@ class TestCertificates:
                 "must have an RSA key from 2,048 bits, or one on P-256 or P-384",
             ),
             (pem.chain(), "must name hosts: subject alternative names"),
-            (pem.chain("shop.example", ends=pem.NOW - pem.DAY / 2), "expired on "),
+            (
+                pem.chain("shop.example", alone=True, issuer_at="http://ca.example/middle.crt"),
+                "lacks the certificate of its issuer, CN=authority, without which many clients "
+                "refuse it: add it after the first one (http://ca.example/middle.crt has it)",
+            ),
+            (
+                pem.three("shop.example", omit=1),
+                "number 1 is issued by CN=middle, and number 2 is that of CN=root",
+            ),
+            (
+                pem.chain("_acme.shop.example", "w*.shop.example"),
+                "must name hosts: subject alternative names of the type DNS; _acme.shop.example, "
+                "w*.shop.example can't be routed",
+            ),
             (pem.chain("shop.example", starts=pem.NOW + pem.DAY), "is not valid before "),
             (
                 pem.chain("a.example", "*.b.example"),
@@ -149,7 +170,35 @@ class TestCertificates:
 
         (problem,) = refused(with_certificates(web, shop=authority_first))
 
-        assert "a private key that is not that of its first certificate" in problem
+        assert (
+            "a private key that is not that of its first certificate, but of number 2: it must "
+            "stand first"
+        ) in problem
+
+    def test_an_issuer_of_the_right_name_that_did_not_sign_it_is_refused(self, web: Config) -> None:
+        leaf = pem.chain("shop.example", key=(key := pem.new_key()), alone=True)
+        other = pem.chain("x.example").split("-----BEGIN")[2]
+        text = f"{leaf.partition('-----BEGIN PRIVATE')[0]}-----BEGIN{other}{pem.key_text(key)}"
+
+        (problem,) = refused(with_certificates(web, shop=text))
+
+        assert "number 1, that the next one did not sign" in problem
+
+    def test_a_chain_may_end_with_the_root_or_before_it(self, web: Config) -> None:
+        for omit in (-1, 2):
+            settings = accepted(with_certificates(web, shop=pem.three("shop.example", omit=omit)))
+
+            assert list(warnings(settings, pem.NOW)) == []
+
+    def test_names_for_something_else_than_hosts_cost_nothing(self, web: Config) -> None:
+        """Nodes take host names only."""
+        text = pem.chain("Shop.example", "*.shop.example", "_x.shop.example", "a*.shop.example")
+
+        settings = accepted(with_certificates(web, shop=text))
+
+        hosts = settings.certificate_contents["shop"].hosts
+        assert hosts == ("*.shop.example", "shop.example")
+        assert parse_hosts({"hosts": list(hosts)}) == hosts
 
     def test_a_certificate_of_another_authority_is_out_of_order(self, web: Config) -> None:
         leaf, *_ = pem.chain("shop.example", key=(key := pem.new_key())).split("-----BEGIN", 2)[1:]
@@ -214,6 +263,47 @@ class TestWarnings:
         (warning,) = self.of(accepted(with_certificates(web, shop=soon)))
         assert warning.startswith("fleet:certificates.shop expires on ")
         assert self.of(accepted(with_certificates(web, shop=later))) == []
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            pem.chain("shop.example", ends=pem.NOW - pem.DAY / 2),
+            pem.three("shop.example", middle_ends=pem.NOW - pem.DAY / 2),
+        ],
+        ids=["itself", "its issuer"],
+    )
+    def test_one_that_has_expired_is_warned_about_loudly_and_stops_nothing(
+        self, web: Config, text: str
+    ) -> None:
+        (warning,) = self.of(accepted(with_certificates(web, shop=text)))
+
+        assert warning.startswith("fleet:certificates.shop EXPIRED on ")
+        assert "browsers refuse shop.example. All else is deployed. Set a new one now" in warning
+
+    def test_an_issuer_that_the_file_does_not_hold_is_told(self, web: Config) -> None:
+        """A private authority may sign with its root, which clients then know."""
+        text = pem.chain("shop.example", alone=True)
+
+        (warning,) = self.of(accepted(with_certificates(web, shop=text)))
+
+        assert "fleet:certificates.shop holds no certificate of its issuer, CN=auth" in warning
+
+    @pytest.mark.parametrize("kind", ["OPENSSH PRIVATE KEY", "CERTIFICATE"])
+    def test_a_key_whose_last_newline_is_gone_is_warned_about(
+        self, config: Config, kind: str
+    ) -> None:
+        text = f"-----BEGIN {kind}-----\nAAAA\n-----END {kind}-----"
+        config["services"]["hello"]["secrets"] = {"DEPLOY_KEY": "deploy-key"}
+
+        (warning,) = self.of(accepted(config | {"secrets": {"deploy-key": text}}))
+
+        assert warning.startswith("fleet:secrets.deploy-key ends without a newline")
+        assert "--raw --path fleet:secrets.deploy-key < FILE`" in warning
+        assert "AAAA" not in warning
+        for fine in (f"{text}\n", "correct-horse", f"{text} and more"):
+            assert self.of(accepted(config | {"secrets": {"deploy-key": fine}})) == []
+        del config["services"]["hello"]["secrets"]
+        assert self.of(accepted(config | {"secrets": {"deploy-key": text}})) == []
 
     @pytest.mark.parametrize(
         ("certificates", "hosts"),
