@@ -31,7 +31,8 @@ class Certificate(Section):
     secret: SecretName | None = Field(
         default=None,
         description="The name in `fleet:secrets` of a PEM text: the certificate, the rest of its "
-        "chain, and the private key without passphrase.",
+        "chain up to one that clients know, and the private key without passphrase. One that has "
+        "expired is warned about and served on.",
     )
     key_vault_secret_id: VaultSecretId | None = Field(
         default=None,

@@ -18,7 +18,7 @@ from settings.health import Health
 from settings.port_rules import MOST_PORTS, RESERVED_PORTS
 from settings.problems import bare
 from settings.rules import FLEET_UNITS, RESERVED_NAMES
-from settings.service import NO_VOLUMES, Customer, CustomerLimits, Http, Limits, Port, Service
+from settings.service import Customer, CustomerLimits, Http, Limits, Port, Service
 from settings.stack import Settings
 
 SECTIONS: tuple[tuple[str, type[BaseModel], str], ...] = (
@@ -153,13 +153,23 @@ def _kind(annotation: object) -> str:
     raise TypeError(f"no words for {annotation}")
 
 
+def _impossible() -> dict[str, list[str]]:
+    """Keys that one could expect in a service, by the reason why there is none."""
+    found: dict[str, list[str]] = {}
+    for place, model in (("", Service), ("http.", Http)):
+        for key, reason in model.impossible.items():
+            found.setdefault(reason, []).append(f"`{place}{key}`")
+    return found
+
+
 def _limits() -> Iterator[str]:
     yield (
         f"- One cluster carries about {FLEET_UNITS} units, that is two for each instance and two "
         "for each machine. Past that, put services or customers into another stack (a cell)."
     )
     yield f"- One cluster can publish {MOST_PORTS} TCP and UDP ports."
-    yield f"- `volumes` {NO_VOLUMES['volumes']}."
+    for reason, keys in _impossible().items():
+        yield f"- {', '.join(keys)} {reason}."
     yield f"- Services can't be called {', '.join(f'`{name}`' for name in sorted(RESERVED_NAMES))}."
     for protocol, ports in RESERVED_PORTS.items():
         taken = ", ".join(f"{port} ({owner})" for port, owner in ports.items())

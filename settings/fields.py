@@ -25,6 +25,7 @@ PRIVATE_NETWORKS = tuple(
 
 MOST_MEGABYTES = 65_536
 MOST_SECRET_BYTES = 25_600
+MOST_LINE_BYTES = 900
 TAKEN_FOLDERS = ("/dev", "/proc", "/run/secrets", "/sys")
 """Folders of a container that docker, or we, put something into."""
 
@@ -95,8 +96,13 @@ def _image(value: str) -> str:
             "must not name a registry: images come from the stack's own, push it there and write "
             "only repository:tag"
         )
-    if match is None or "@" in value:
-        raise ValueError("must be repository:tag in lower case, like toktv/api:1.4.2")
+    if match is None:
+        hint = (
+            ", without a digest: the one of the tag is looked up at the rollout"
+            if "@" in value
+            else ""
+        )
+        raise ValueError(f"must be repository:tag in lower case, like toktv/api:1.4.2{hint}")
     if match[2] is None:
         raise ValueError("must have a tag, like toktv/api:1.4.2")
     if match[2] == "latest":
@@ -124,18 +130,31 @@ def _tmpfs(value: str) -> str:
         raise ValueError("must be an absolute path and a size in m or g, like /tmp:64m")
     if {".", ".."} & set(path.split("/")):
         raise ValueError("must not have . or .. in its path")
+    if path == "/dev/shm":
+        raise ValueError(
+            "must not lie in /dev. /dev/shm has docker's 64 MB, and no other size is possible: let "
+            "the program use another folder (Chromium: --disable-dev-shm-usage)"
+        )
     if any(f"{path}/".startswith(f"{taken}/") for taken in TAKEN_FOLDERS):
         raise ValueError(f"must not lie in {', '.join(TAKEN_FOLDERS)}: others put files there")
     return value
 
 
-def _one_line(value: str) -> str:
+def _one_line(instead: str) -> AfterValidator:
     """A line of a unit is at most 2,048 bytes (fleet), and escaping can double a value."""
-    if any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in value):
-        raise ValueError("must be one line without control characters: units cannot hold them")
-    if len(value.encode()) > 900:
-        raise ValueError("must be at most 900 bytes")
-    return value
+
+    def check(value: str) -> str:
+        if any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in value):
+            raise ValueError(
+                "must be one line without control characters: units cannot hold them"
+                + (", not even a newline at the end" if value[:-1].isprintable() else "")
+                + f". {instead}"
+            )
+        if (size := len(value.encode())) > MOST_LINE_BYTES:
+            raise ValueError(f"must be at most {MOST_LINE_BYTES} bytes, not {size}. {instead}")
+        return value
+
+    return AfterValidator(check)
 
 
 def _ssh_private_key(value: SecretStr) -> SecretStr:
@@ -225,8 +244,10 @@ EnvName = Annotated[
     Field(max_length=64),
     _matches("[A-Za-z_][A-Za-z0-9_]*", "must be letters, digits and _, not starting with a digit"),
 ]
-EnvValue = Annotated[str, AfterValidator(_one_line)]
-Command = Annotated[str, Field(min_length=1), AfterValidator(_one_line)]
+EnvValue = Annotated[str, _one_line("Longer text goes into fleet:secrets, of which files are made")]
+Command = Annotated[
+    str, Field(min_length=1), _one_line("Longer commands go into a script in the image")
+]
 Tmpfs = Annotated[str, AfterValidator(_tmpfs)]
 SecretName = Annotated[
     str, _matches("[a-z0-9-]{1,60}", "must be 1 to 60 lower-case letters, digits and hyphens")

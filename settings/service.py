@@ -31,11 +31,33 @@ NO_VOLUMES = {
     "volumes": "must be left out: a unit may move to another machine, and its volume would not; "
     "use tmpfs for scratch files, and keep what must last outside the cluster"
 }
+NO_COMMAND = (
+    "must be left out: a container runs what its image says. For a worker beside a web application "
+    "build a second image, with FROM the first and another CMD"
+)
+NO_STOP_TIME = (
+    "must be left out: a container has 10 seconds between SIGTERM and SIGKILL. fleet:drainSeconds "
+    "is the time before SIGTERM, for open requests"
+)
+NO_PATHS = (
+    "must be left out: a host leads to one service as a whole. Give the other one a host of its "
+    "own, or let this one pass requests on"
+)
+NOT_IN_A_SERVICE = {
+    **NO_VOLUMES,
+    **dict.fromkeys(("command", "entrypoint", "args"), NO_COMMAND),
+    **dict.fromkeys(("stopTimeout", "stopGracePeriod", "stopSeconds"), NO_STOP_TIME),
+    "shmSize": "must be left out: /dev/shm has docker's 64 MB; let the program use another folder "
+    "(Chromium: --disable-dev-shm-usage)",
+    "user": "must be left out: a container runs as its image's USER says",
+}
 Cpus = Annotated[float, Field(ge=0.05, le=64)]
 
 
 class Http(Section):
     """How the routers reach a web service."""
+
+    impossible: ClassVar[Mapping[str, str]] = dict.fromkeys(("path", "paths"), NO_PATHS)
 
     port: PortNumber = Field(default=80, description="The port that the container listens on.")
     hosts: tuple[Host, ...] = Field(
@@ -92,7 +114,7 @@ class CustomerLimits(Section):
 class Customer(Section):
     """One customer organisation's own instances of a service."""
 
-    impossible: ClassVar[Mapping[str, str]] = NO_VOLUMES
+    impossible: ClassVar[Mapping[str, str]] = NOT_IN_A_SERVICE
 
     hosts: tuple[Host, ...] = Field(
         min_length=1, description="The host names that lead to this customer's instances."
@@ -115,11 +137,12 @@ class Customer(Section):
 class Service(Section):
     """A service, as the user writes it."""
 
-    impossible: ClassVar[Mapping[str, str]] = NO_VOLUMES
+    impossible: ClassVar[Mapping[str, str]] = NOT_IN_A_SERVICE
 
     image: Image = Field(
         description="The image in the stack's own registry, as repository:tag. Deploying a new "
-        "version is changing the tag; tags that move (latest) are refused."
+        "version is changing the tag: another image under the same tag rolls nothing out, and "
+        "`latest` is refused."
     )
     instances: Instances = Field(default=1, description="How many containers run.")
     spread: bool = Field(
@@ -136,7 +159,9 @@ class Service(Section):
     udp: tuple[Port, ...] = Field(
         default=(),
         description="UDP ports that are published as they are. All TCP and UDP traffic of one "
-        "client reaches the same instance, for as long as that lives.",
+        "client reaches the same instance, for as long as that lives. Instances see the address of "
+        "a router instead of the client's, over TCP as over UDP: switch off limits and bans by "
+        "address (Mumble: `autobanAttempts=0`).",
     )
     health: Health | None = Field(
         default=None,
@@ -146,7 +171,8 @@ class Service(Section):
     )
     env: Mapping[EnvName, EnvValue] = Field(
         default={},
-        description="Environment variables. Everybody on the cluster can read them: no secrets.",
+        description="Environment variables, one line and at most 900 bytes each. Everybody on the "
+        "cluster can read them: no secrets.",
     )
     secrets: Mapping[EnvName, SecretName] = Field(
         default={},
@@ -157,7 +183,8 @@ class Service(Section):
     tmpfs: tuple[Tmpfs, ...] = Field(
         default=(),
         description="Folders in memory, as path:size, like /tmp:64m. What is in them counts as "
-        "the instance's memory and is gone with it.",
+        "the instance's memory and is gone with it. Every user of the container may write there, "
+        "and no program can be started from there. /dev/shm stays at docker's 64 MB.",
     )
     limits: Limits = Field(
         default=Limits(), description="What one instance may use of its machine."

@@ -23,7 +23,12 @@ def _services(settings: Settings) -> Iterator[Problem]:
     for name, service in settings.services.items():
         path = f"fleet:services.{name}"
         if service.http is None and not service.tcp and not service.udp:
-            yield Problem(path=path, message="must have http, tcp or udp: it could not be reached")
+            yield Problem(
+                path=path,
+                message="must have http, tcp or udp: it could not be reached. For a worker without "
+                f"a port, say http: {{hosts: [{name}.invalid]}}, a name that nobody can ask for, "
+                "and how to check it with health: {command: …}",
+            )
         if service.customers is not None:
             if service.http is None:
                 yield Problem(path=f"{path}.http", message="is missing; customers need it")

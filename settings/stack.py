@@ -73,7 +73,7 @@ class Settings(Section):
     drain_seconds: Annotated[int, Field(ge=0, le=300)] = Field(
         default=10,
         description="How long an instance keeps running after it has been taken out of routing, "
-        "for its open requests to end.",
+        "for its open requests to end. Then it gets SIGTERM, and after 10 more seconds SIGKILL.",
     )
     protect: bool = Field(
         default=False,
@@ -96,9 +96,10 @@ class Settings(Section):
     secrets: Mapping[SecretName, SecretValue] = Field(
         default={},
         description="Secrets by name, each set by `pulumi config set --secret --path "
-        "fleet:secrets.NAME VALUE`. Those that a service or certificate uses are kept in the "
-        "stack's Key Vault. Plain text is refused, but one plain value beside encrypted ones "
-        "can't be told from them.",
+        "fleet:secrets.NAME VALUE`, or for a file by `… --raw --path fleet:secrets.NAME < FILE`: "
+        "without --raw it loses its last newline. Binary files as base64. Those that a service or "
+        "certificate uses are kept in the stack's Key Vault. Plain text is refused, but one plain "
+        "value beside encrypted ones can't be told from them.",
     )
     certificates: Mapping[Name, Certificate] = Field(
         default={},

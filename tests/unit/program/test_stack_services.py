@@ -50,9 +50,21 @@ def test_the_platforms_own_names_are_taken(config: Config) -> None:
 def test_a_service_that_nobody_could_reach_is_refused(config: Config) -> None:
     del config["services"]["hello"]["http"]
 
-    assert refused(config) == [
-        "fleet:services.hello: must have http, tcp or udp: it could not be reached"
-    ]
+    (problem,) = refused(config)
+
+    assert problem.startswith(
+        "fleet:services.hello: must have http, tcp or udp: it could not be reached. For a worker"
+    )
+
+
+def test_the_way_round_for_a_worker_without_a_port_is_accepted(config: Config) -> None:
+    config["services"]["jobs"] = {
+        "image": "jobs:1",
+        "http": {"hosts": ["jobs.invalid"]},
+        "health": {"command": "pgrep worker"},
+    }
+
+    accepted(config)
 
 
 def test_a_host_is_claimed_once(config: Config) -> None:

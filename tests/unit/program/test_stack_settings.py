@@ -9,15 +9,17 @@ import pytest
 from tests.unit.program.conftest import Config
 from tests.unit.program.judging import accepted, refused
 
+MISSING = object()
+
 
 def with_value(config: Config, path: str, value: object) -> Config:
-    """A copy in which the dotted path has another value; `None` takes the key away."""
+    """A copy in which the dotted path has another value; `MISSING` takes the key away."""
     changed = copy.deepcopy(config)
     *parents, last = path.split(".")
     place: Any = changed
     for parent in parents:
         place = place[int(parent)] if isinstance(place, list) else place.setdefault(parent, {})
-    if value is None:
+    if value is MISSING:
         del place[last]
     else:
         place[last] = value
@@ -58,7 +60,11 @@ REFUSALS = [
     ("services.hello.image", "docker.io/x/app:1", "must not name a registry"),
     ("services.hello.image", "localhost:5000/app:1", "must not name a registry"),
     ("services.hello.image", "Example/App:1", "must be repository:tag in lower case"),
-    ("services.hello.image", "app:1@sha256:00", "must be repository:tag in lower case"),
+    (
+        "services.hello.image",
+        "app:1@sha256:00",
+        "must be repository:tag in lower case, like toktv/api:1.4.2, without a digest",
+    ),
     ("services.hello.instances", 0, "must be greater than or equal to 1"),
     ("services.hello.instances", -1, "must be greater than or equal to 1"),
     ("services.hello.instances", "2", "must be a whole number"),
@@ -81,7 +87,18 @@ REFUSALS = [
     ("services.hello.env.DEBUG", True, "must be text"),
     ("services.hello.env.TEXT", "two\nlines", "must be one line without control characters"),
     ("services.hello.env.TEXT", "two\u2028lines", "must be one line without control characters"),
-    ("services.hello.env.TEXT", "x" * 901, "must be at most 900 bytes"),
+    ("services.hello.env.TEXT", "x" * 901, "must be at most 900 bytes, not 901. Longer text goes"),
+    ("services.hello.env.TEXT", "ü" * 451, "must be at most 900 bytes, not 902"),
+    ("services.hello.env.TEXT", "a\tb", "units cannot hold them. Longer text goes into fleet:sec"),
+    ("services.hello.env.TEXT", "line\n", "cannot hold them, not even a newline at the end"),
+    ("services.hello.env.TEXT", None, "must be text"),
+    ("services.hello.health.command", "x" * 901, "Longer commands go into a script in the image"),
+    ("services.hello.command", ["worker"], "must be left out: a container runs what its image s"),
+    ("services.hello.entrypoint", "x", "build a second image, with FROM the first and another CMD"),
+    ("services.hello.stopTimeout", 30, "a container has 10 seconds between SIGTERM and SIGKILL"),
+    ("services.hello.shmSize", "1g", "must be left out: /dev/shm has docker's 64 MB"),
+    ("services.hello.user", "1000", "must be left out: a container runs as its image's USER says"),
+    ("services.hello.http.path", "/api", "must be left out: a host leads to one service as a wh"),
     ("services.hello.volumes", ["/data"], "must be left out: a unit may move to another machine"),
     ("services.hello.http.sticky", "yes", "must be true or false"),
     ("services.hello.http.httpsRedirect", 1, "must be true or false"),
@@ -178,6 +195,7 @@ def test_a_bad_value_is_refused_with_its_path_and_what_is_allowed(
         ("services.hello.tmpfs", ["/a,exec:1m"], "services.hello.tmpfs[0]", "like /tmp:64m"),
         ("services.hello.tmpfs", ["/a/../etc:1m"], "services.hello.tmpfs[0]", "must not have . or"),
         ("services.hello.tmpfs", ["/proc/x:1m"], "services.hello.tmpfs[0]", "must not lie in"),
+        ("services.hello.tmpfs", ["/dev/shm:256m"], "services.hello.tmpfs[0]", "Chromium: --dis"),
         ("services.hello.tmpfs", ["/run/secrets:1m"], "services.hello.tmpfs[0]", "not lie in"),
         ("services.hello.tmpfs", ["/a:1m", "/a:2m"], "services.hello.tmpfs", "not be given twice"),
         (
@@ -185,6 +203,12 @@ def test_a_bad_value_is_refused_with_its_path_and_what_is_allowed(
             {"acme": {"hosts": ["a.b"], "volumes": ["/data"]}},
             "services.hello.customers.acme.volumes",
             "must be left out: a unit may move to another machine",
+        ),
+        (
+            "services.hello.customers",
+            {"acme": {"hosts": ["a.b"], "env": {"KEY": "two\nlines"}}},
+            "services.hello.customers.acme.env.KEY",
+            "Longer text goes into fleet:secrets, of which files are made",
         ),
         ("services.hello.secrets", {"1X": "a"}, "services.hello.secrets.1X", "with a digit"),
     ],
@@ -219,7 +243,7 @@ def test_an_unknown_key_is_refused_with_those_that_are_known(
 
 @pytest.mark.parametrize("path", ["location", "ownerTag", "adminCidrs", "services.hello.image"])
 def test_a_required_key_that_is_missing_is_named(config: Config, path: str) -> None:
-    assert refused(with_value(config, path, None)) == [f"fleet:{path}: is missing"]
+    assert refused(with_value(config, path, MISSING)) == [f"fleet:{path}: is missing"]
 
 
 def test_all_problems_are_reported_at_once(config: Config) -> None:
@@ -308,3 +332,31 @@ def test_a_date_in_quotes_is_text(config: Config, text: str) -> None:
 
 def test_a_secret_is_never_taken_for_a_date_and_shown(config: Config) -> None:
     accepted(config | {"secrets": {"born": DATE}})
+
+
+@pytest.mark.parametrize(
+    ("host", "advice"),
+    [
+        ("Shop.example", ": write shop.example"),
+        ("bücher.example", ": write xn--bcher-kva.example"),
+        ("BÜCHER.example", ": write xn--bcher-kva.example"),
+        ("магазин.example", ": write xn--80aairftm.example"),
+        # IDNA 2003 and 2008 differ
+        ("straße.example", ": write its form in ASCII, which starts with xn--"),
+        ("*.shop.example", ". Wildcards can't be routed: name each host, or leave out hosts"),
+        ("my_app.example", ": host names have no _"),
+        ("http://shop.example", ""),
+        ("shop.example:80", ""),
+        ("shop.example.", ""),
+        ("x" * 64 + ".example", ""),
+        ("", ""),
+    ],
+)
+def test_a_host_that_can_not_be_routed_is_refused_with_how_to_write_it(
+    config: Config, host: str, advice: str
+) -> None:
+    (problem,) = refused(with_value(config, "services.hello.http.hosts", [host]))
+
+    words = "must be a DNS name in lower case, like api.tok.tv"
+    assert f'fleet:services.hello.http.hosts[0] = "{host}": {words}{advice}' in problem
+    assert problem.endswith("like api.tok.tv") == (not advice)
