@@ -117,6 +117,7 @@ identity = Identity(
         resource_group_name=group.name,
         subscription_id=deployer.subscription_id,
         deployer_id=deployer.object_id,
+        deployers=config.deployers,
         developers=config.developers,
         nodes_container=storage.nodes_container,
         registry_container=storage.registry_container,

@@ -3,6 +3,7 @@
 A role assignment takes effect after minutes: whoever relies on one retries on 403.
 """
 
+import functools
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +27,9 @@ class IdentityArgs:
     resource_group_name: pulumi.Input[str]
     subscription_id: pulumi.Input[str]
     deployer_id: pulumi.Input[str]
-    """Object id of whoever runs `pulumi up`."""
+    """Object id of whoever runs `pulumi up` now."""
+    deployers: Sequence[str]
+    """Object ids of all who do; none: the one who does now."""
     developers: Sequence[str]
     """Object ids of those who may push images."""
     nodes_container: pulumi.Input[str]
@@ -46,6 +49,10 @@ class Grant:
     role: str
     principal_id: pulumi.Input[str]
     principal_type: pulumi.Input[authorization.PrincipalType | None]
+    formerly: str | None = None
+    """Another name that it may have in the state."""
+    after: str | None = None
+    """The grant that has to be made before."""
 
 
 class Identity(pulumi.ComponentResource):
@@ -67,8 +74,9 @@ class Identity(pulumi.ComponentResource):
             tags=args.tags,
             opts=child,
         )
+        assignments: dict[str, pulumi.Resource] = {}
         for grant in grants(args, nodes.principal_id):
-            authorization.RoleAssignment(
+            assignments[grant.name] = authorization.RoleAssignment(
                 f"{name}-{grant.name}",
                 role_assignment_name=assignment_name(grant),
                 scope=grant.scope,
@@ -80,7 +88,12 @@ class Identity(pulumi.ComponentResource):
                 ),
                 principal_id=grant.principal_id,
                 principal_type=grant.principal_type,
-                opts=child,
+                opts=pulumi.ResourceOptions(
+                    parent=self,
+                    aliases=grant.formerly and [pulumi.Alias(name=f"{name}-{grant.formerly}")],
+                    delete_before_replace=grant.formerly is not None,
+                    depends_on=[assignments[grant.after]] if grant.after else None,
+                ),
             )
 
         self.identity_id = nodes.id
@@ -122,12 +135,30 @@ def grants(args: IdentityArgs, nodes: pulumi.Input[str]) -> list[Grant]:
             )
             for developer in args.developers
         ),
-        Grant(
-            name="deployer-manage-secrets",
-            scope=args.vault_id,
-            role=SECRETS_OFFICER,
-            principal_id=args.deployer_id,
-            principal_type=WHATEVER_IT_IS,
+        *_of_deployers(args),
+    ]
+
+
+def _of_deployers(args: IdentityArgs) -> list[Grant]:
+    """Who may delete secrets, which goes through the vault's data plane.
+
+    Without a list it is whoever runs the program, and the assignment is replaced when another one
+    does. With a list nothing depends on who does. The first one takes over that assignment. If it
+    was another one's, it is deleted before that one gets their own: Azure refuses a second one.
+    """
+    role = functools.partial(
+        Grant, scope=args.vault_id, role=SECRETS_OFFICER, principal_type=WHATEVER_IT_IS
+    )
+    former = "deployer-manage-secrets"
+    if not args.deployers:
+        return [role(name=former, principal_id=args.deployer_id)]
+    first, *others = args.deployers
+    name_of_first = f"deployer-{first}-manage-secrets"
+    return [
+        role(name=name_of_first, principal_id=first, formerly=former),
+        *(
+            role(name=f"deployer-{one}-manage-secrets", principal_id=one, after=name_of_first)
+            for one in others
         ),
     ]
 

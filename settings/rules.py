@@ -22,6 +22,7 @@ def problems(settings: Settings) -> Iterator[Problem]:
     """Everything that is wrong with values which, each for itself, are right."""
     yield from _machine_size(settings)
     yield from repeated("fleet:zones", settings.zones)
+    yield from repeated("fleet:deployers", settings.deployers)
     yield from repeated("fleet:developers", settings.developers)
     yield from _admin_cidrs(settings)
     yield from _names(settings)

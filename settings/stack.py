@@ -65,6 +65,13 @@ class Settings(Section):
         default="4593.2.5",
         description="The pinned version of Flatcar Container Linux, channel stable.",
     )
+    deployers: tuple[Guid, ...] = Field(
+        default=(),
+        description="Object ids (Entra ID) of all who run `pulumi up`: users, pipelines, or best a "
+        "group that has them all. They may delete secrets. Without a list that is whoever ran it "
+        "last, and the role moves with each change of person, which takes Azure minutes. Once "
+        "given, keep a list.",
+    )
     developers: tuple[Guid, ...] = Field(
         default=(),
         description="Object ids (Entra ID) of the users, groups and service principals who may "

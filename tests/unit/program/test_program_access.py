@@ -248,6 +248,22 @@ class TestIdentity:
         # whose ids they are, Azure knows
         assert "principalType" not in assignment.inputs
 
+    def test_with_a_list_of_deployers_nothing_depends_on_who_runs_it(
+        self, run: Run, config: Config
+    ) -> None:
+        first, second = (f"{digit * 8}-2222-3333-4444-555555555555" for digit in "12")
+
+        recorded = run(config | {"deployers": [first, second]})
+
+        assert {
+            one.name: one.inputs["principalId"]
+            for one in recorded.all("azure-native:authorization:RoleAssignment")
+            if "deployer" in one.name
+        } == {
+            f"identity-deployer-{first}-manage-secrets": first,
+            f"identity-deployer-{second}-manage-secrets": second,
+        }
+
     def test_assignments_have_the_same_distinct_names_each_time(
         self, run: Run, config: Config
     ) -> None:
