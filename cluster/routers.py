@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cluster.errors import ClusterError
-from cluster.etcd import Etcd
+from cluster.etcd import Etcd, Node
 
 ROUTERS = "/routers"
 # What a router leaves out: "/services/x/route: why; /certificates/y: why".
@@ -25,6 +25,16 @@ class Router:
     node: str
     applied: int  # its running nginx reflects /services up to this index
     error: str | None
+    boot: str = ""  # which start of its node, and of its docker, this is; empty: not told
+    docker: str = ""
+    kept: tuple[str, ...] = ()  # keys of instances that it serves although they are gone
+    heard: int = 0  # etcd's index of its last sign of life
+
+    @property
+    def value(self) -> str:
+        """What its key holds."""
+        told = ("node", "applied", "error", "boot", "docker", "kept")
+        return json.dumps({name: getattr(self, name) for name in told})
 
     @property
     def problems(self) -> Mapping[str, str]:
@@ -49,21 +59,27 @@ def read_routers(etcd: Etcd) -> tuple[Router, ...]:
     found = etcd.find(ROUTERS, recursive=True)
     if found is None:
         return ()
-    routers = []
-    for leaf in found.node.leaves():
-        try:
-            raw = json.loads(leaf.value)
-            routers.append(
-                Router(
-                    machine_id=leaf.name,
-                    node=str(raw["node"]),
-                    applied=int(raw["applied"]),
-                    error=raw.get("error"),
-                )
-            )
-        except (ValueError, KeyError, TypeError) as error:
-            raise ClusterError(f"{leaf.key} in etcd can't be understood: {error!r}") from error
+    routers = map(parse_router, found.node.leaves())
     return tuple(sorted(routers, key=lambda router: router.node))
+
+
+def parse_router(leaf: Node) -> Router:
+    """The report in one key below /routers. Raises ClusterError."""
+    try:
+        raw = json.loads(leaf.value)
+        return Router(
+            machine_id=leaf.name,
+            node=str(raw["node"]),
+            applied=int(raw["applied"]),
+            error=raw.get("error"),
+            # routers of earlier releases say less
+            boot=str(raw.get("boot") or ""),
+            docker=str(raw.get("docker") or ""),
+            kept=tuple(map(str, raw.get("kept") or ())),
+            heard=leaf.modified_index,
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ClusterError(f"{leaf.key} in etcd can't be understood: {error!r}") from error
 
 
 def have_applied(routers: Sequence[Router], index: int) -> bool:

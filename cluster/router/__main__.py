@@ -34,7 +34,12 @@ def serve(settings: Settings) -> None:
     settings.run_dir.mkdir(parents=True, exist_ok=True)
     settings.ready_file.unlink(missing_ok=True)
     members = Members(settings.etcd, own_address=settings.node_ip)
-    announcement = Announcement(Access(members), machine_id=settings.machine_id, node=settings.node)
+    announcement = Announcement(
+        Access(members),
+        machine_id=settings.machine_id,
+        node=settings.node,
+        node_life=settings.node_life,
+    )
     sites = Nginx(
         "http",
         run_dir=settings.run_dir,

@@ -9,19 +9,22 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+from cluster.errors import ClusterError
 from cluster.etcd import EtcdError, KeyNotFound, Node
 from cluster.router import certificate_files, confd, ports
 from cluster.router.announcement import Announcement
 from cluster.router.certificate_keys import CERTIFICATES, Source, read_sources
 from cluster.router.certificates import Certificates
+from cluster.router.lives import Life, Sighting
 from cluster.router.members import Access, Members
 from cluster.router.nginx import Nginx, NginxError
 from cluster.router.settings import Settings
 from cluster.router.survey import Listener, Survey, survey
 from cluster.router.vault import Secret
 from cluster.router.watcher import Watcher
+from cluster.routers import ROUTERS, parse_router
 
 SERVICES = "/services"
 
@@ -71,7 +74,7 @@ class Agent:
             settings.certificates, fetch, self._changed, poll=settings.certificate_poll
         )
         self._stops = 0
-        self._survey: Survey | None = None  # what nginx runs
+        self._survey = Survey()  # what nginx runs
         self._index = 0
         self._reloaded_at = 0.0
         self._etcd_failed_at = float("-inf")
@@ -102,20 +105,16 @@ class Agent:
         Raises NotApplied, EtcdError, confd.RenderError or NginxError; nginx then runs what it ran.
         """
         index, found = self._read()
-        self._refuse_to_empty(found)
         problems = [*map(str, found.problems), *self._want_certificates(index)]
         certificates = self._lay_out_certificates(found)
-        confd.render(
-            self._settings,
-            etcd=self._etcd.url,
-            skip=[problem.skip for problem in found.problems],
-            waiting=found.waiting,
-        )
+        confd.render(self._settings, found.services)
         self._load(found, certificates)
         self._certificates.drop_old()
+        if found.kept and found.kept != self._survey.kept:
+            log.info("etcd was away: kept until they are announced again: %s", found.kept)
         self._survey = found
         self._index = index
-        self._announcement.applied(index, "; ".join(problems) or None)
+        self._announcement.applied(index, "; ".join(problems) or None, found.kept)
 
     def _pass(self) -> float:
         """One reconciliation. Returns the seconds after which to try again without a change."""
@@ -130,9 +129,10 @@ class Agent:
             log.exception("this pass failed unexpectedly")
             self._announcement.failed(repr(error))
             return _INTERVAL_AFTER_FAILURE
-        return _INTERVAL
+        return min(_INTERVAL, self._patience_left()) if self._survey.kept else _INTERVAL
 
     def _read(self) -> tuple[int, Survey]:
+        asked = time.monotonic()
         try:
             answer = self._etcd.ask(lambda etcd: etcd.get(SERVICES, recursive=True))
         except KeyNotFound as error:
@@ -147,7 +147,7 @@ class Agent:
             self._index = answer.index
         self._services.read_up_to(answer.index)
         self._learn_members()
-        return answer.index, self._survey_of(answer.node)
+        return answer.index, self._survey_of(answer.node, asked)
 
     def _learn_members(self) -> None:
         if time.monotonic() < self._learned_at + _LEARN_MEMBERS_EVERY:
@@ -156,31 +156,41 @@ class Agent:
         self._etcd.ask(self._members.learn)
         self._etcd.prefer_own()
 
-    def _survey_of(self, services: Node) -> Survey:
+    def _survey_of(self, services: Node, asked: float) -> Survey:
+        reports = self._reports()
+        before = self._survey if self._patience_left() > 0 else None
+
+        def look(taken: Mapping[Listener, str]) -> Survey:
+            return survey(services, taken, reports=reports, before=before, asked=asked)
+
         taken: dict[Listener, str] = {
             ("tcp", port): "the router" for port in self._settings.own_ports
         }
-        found = survey(services, taken)
-        running = self._survey.listeners if self._survey else frozenset()
-        if busy := ports.in_use(found.listeners - running):
-            found = survey(services, taken | dict.fromkeys(busy, "another program on this node"))
+        found = look(taken)
+        if busy := ports.in_use(found.open_listeners - self._survey.open_listeners):
+            found = look(taken | dict.fromkeys(busy, "another program on this node"))
         return found
 
-    def _refuse_to_empty(self, found: Survey) -> None:
-        """Announcements expire while etcd is away, although the instances are fine.
+    def _patience_left(self) -> float:
+        """Keys expire while etcd is away, although their instances are fine. So long, in seconds,
+        they have still time to come back."""
+        return self._etcd_failed_at + self._settings.patience - time.monotonic()
 
-        So a service that seems to have lost all of them just after an outage keeps them until
-        they had the time to come back.
-        """
-        if self._survey is None:
-            return
-        left = self._etcd_failed_at + self._settings.patience - time.monotonic()
-        emptied = found.emptied_since(self._survey)
-        if emptied and left > 0:
-            raise NotApplied(
-                f"etcd was away: all instances of {', '.join(emptied)} are kept for {left:.0f} s "
-                "more, until they can be announced again"
+    def _reports(self) -> list[Sighting]:
+        """Which start of its node each router tells."""
+        answer = self._etcd.ask(lambda etcd: etcd.find(ROUTERS, recursive=True))
+        sightings = []
+        for leaf in answer.node.leaves() if answer else ():
+            try:
+                router = parse_router(leaf)
+            except ClusterError as error:
+                log.warning("%s", error)
+                continue
+            life = Life(boot=router.boot, docker=router.docker)
+            sightings.append(
+                Sighting(node=router.node, life=life, heard=router.heard, is_report=True)
             )
+        return sightings
 
     def _load(self, found: Survey, certificates: str) -> None:
         reloaded = self._sites.bring_up_to_date(certificates)

@@ -7,12 +7,15 @@ agent is busy: hence a thread of its own.
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
+from dataclasses import replace
+from pathlib import Path
 
 from cluster.etcd import Etcd, EtcdError, KeyNotFound
+from cluster.router.lives import read_life
 from cluster.router.members import Access
+from cluster.routers import ROUTERS, Router
 
 TTL = 15
 _BEAT = 4.0
@@ -23,24 +26,26 @@ log = logging.getLogger(__name__)
 class Announcement(threading.Thread):
     """Keeps the key alive and its value current until `withdraw`."""
 
-    def __init__(self, etcd: Access, *, machine_id: str, node: str) -> None:
+    def __init__(self, etcd: Access, *, machine_id: str, node: str, node_life: Path) -> None:
+        """`node_life`: the folder in which the node says which start of it this is."""
         super().__init__(name="announcement", daemon=True)
         self._etcd = etcd
-        self._key = f"/routers/{machine_id}"
-        self._node = node
-        self._state: tuple[int, str | None] = (0, "starting")
+        self._key = f"{ROUTERS}/{machine_id}"
+        self._node_life = node_life
+        self._state = Router(machine_id=machine_id, node=node, applied=0, error="starting")
         self._news = threading.Event()
         self._withdrawn = False
         self._written: str | None = None
 
-    def applied(self, index: int, problem: str | None) -> None:
-        """nginx runs what etcd held at `index`, except for what `problem` names."""
-        self._state = (index, problem)
+    def applied(self, index: int, problem: str | None, kept: tuple[str, ...] = ()) -> None:
+        """nginx runs what etcd held at `index`, except for what `problem` names, and serves the
+        instances of the keys in `kept`, too."""
+        self._state = replace(self._state, applied=index, error=problem, kept=kept)
         self._news.set()
 
     def failed(self, problem: str) -> None:
         """nginx still runs what it ran before."""
-        self._state = (self._state[0], problem)
+        self._state = replace(self._state, error=problem)
         self._news.set()
 
     def withdraw(self) -> None:
@@ -70,8 +75,8 @@ class Announcement(threading.Thread):
             self._news.clear()
 
     def _beat(self, etcd: Etcd) -> None:
-        applied, error = self._state
-        value = json.dumps({"node": self._node, "applied": applied, "error": error})
+        life = read_life(self._node_life)  # docker may have been started again
+        value = replace(self._state, boot=life.boot, docker=life.docker).value
         if value == self._written:
             try:
                 etcd.refresh(self._key, TTL)

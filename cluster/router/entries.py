@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from cluster.router.lives import Life
+
 # RFC 1123, with an optional wildcard as nginx takes it in server_name.
 _HOST = re.compile(
     r"(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
@@ -32,13 +34,11 @@ class Route:
 
     hosts: tuple[str, ...] = ()
     http: bool = False
+    is_default_site: bool = False  # it takes the requests for hosts that no service names
+    sticky: bool = False
+    https_redirect: bool = False
     tcp: tuple[int, ...] = ()
     udp: tuple[int, ...] = ()
-
-    @property
-    def is_default_site(self) -> bool:
-        """It takes the requests for hosts that no service names."""
-        return self.http and not self.hosts
 
 
 @dataclass(kw_only=True, frozen=True)
@@ -48,14 +48,8 @@ class Instance:
     http: str | None = None
     tcp: Mapping[int, str] = field(default_factory=dict)
     udp: Mapping[int, str] = field(default_factory=dict)
-
-    def serves(self, route: Route) -> bool:
-        """Whether any listener of the route could use this instance."""
-        return bool(
-            (route.http and self.http)
-            or self.tcp.keys() & set(route.tcp)
-            or self.udp.keys() & set(route.udp)
-        )
+    node: str = ""
+    life: Life = field(default_factory=Life)  # of that node, when the instance was announced
 
     @property
     def endpoints(self) -> frozenset[tuple[str, str]]:
@@ -71,11 +65,14 @@ def parse_route(text: str) -> Route:
         if not isinstance(value.get(flag, False), bool):
             raise Malformed(f"{flag} must be true or false")
     for word in ("health", "customer"):
-        if not isinstance(value.get(word), str | None):
-            raise Malformed(f"{word} must be text or null")
+        _text(word, value)
+    hosts, http = parse_hosts(value), value.get("http", False)
     return Route(
-        hosts=parse_hosts(value),
-        http=value.get("http", False),
+        hosts=hosts,
+        http=http,
+        is_default_site=http and not hosts,
+        sticky=value.get("sticky", False),
+        https_redirect=value.get("https_redirect", False),
         tcp=_ports("tcp", value.get("tcp")),
         udp=_ports("udp", value.get("udp")),
     )
@@ -108,7 +105,16 @@ def parse_instance(text: str) -> Instance:
         http=None if http is None else _address("http", http),
         tcp=_addresses("tcp", value.get("tcp")),
         udp=_addresses("udp", value.get("udp")),
+        node=_text("node", value),
+        life=Life(boot=_text("boot", value), docker=_text("docker", value)),
     )
+
+
+def _text(name: str, value: Mapping[str, Any]) -> str:
+    text = value.get(name)
+    if not isinstance(text, str | None):
+        raise Malformed(f"{name} must be text or null")
+    return text or ""
 
 
 def _object(text: str) -> dict[str, Any]:

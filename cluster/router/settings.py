@@ -28,6 +28,7 @@ class Settings:
     vault: str = ""  # the stack's vault, https://NAME.vault.azure.net
     identity: str = ""  # client id of the node's managed identity
     metadata: str = METADATA
+    node_life: Path = Path("/run/node-life")  # which start of the node and of docker this is
     http_port: int = 80
     https_port: int = 443
     health_port: int = 8089
@@ -41,7 +42,7 @@ class Settings:
     retiring_memory: float = 192
 
     # After etcd was away, announcements (TTL 15 s) that expired meanwhile come back within one beat
-    # of their sidekicks. For so long a service that lost all instances keeps them.
+    # of their sidekicks. Until then such instances are kept.
     patience: float = 20
     # So often a certificate of another vault is looked at for a new version.
     certificate_poll: float = 600
@@ -57,6 +58,11 @@ class Settings:
     def certificates(self) -> Path:
         """The folder of the certificates, with their private keys: on the node a tmpfs."""
         return self.run_dir / "certificates"
+
+    @property
+    def served_file(self) -> Path:
+        """What is to be served, for confd."""
+        return self.run_dir / "served.json"
 
     @property
     def ready_file(self) -> Path:
@@ -91,6 +97,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         vault=environment.get("VAULT_URL", ""),
         identity=environment.get("IDENTITY_CLIENT_ID", ""),
         metadata=environment.get("ROUTER_METADATA") or default.metadata,
+        node_life=Path(environment.get("ROUTER_NODE_LIFE") or default.node_life),
         http_port=int(number("ROUTER_HTTP_PORT", default.http_port)),
         https_port=int(number("ROUTER_HTTPS_PORT", default.https_port)),
         health_port=int(number("ROUTER_HEALTH_PORT", default.health_port)),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -58,9 +59,31 @@ def test_router_announces_its_node_and_how_far_it_is(etcd: EtcdServer, api: Rout
     assert state["node"] == "core-0"
     assert state["applied"] >= index
     assert state["error"] is None
+    assert state["kept"] == []
     ttl = etcd.client.get(f"/routers/{api.machine_id}").node.ttl
     assert ttl is not None
     assert 0 < ttl <= 15
+
+
+def test_router_tells_which_start_of_its_node_and_of_docker_this_is(
+    etcd: EtcdServer, folder: Path
+) -> None:
+    life = folder / "node-life"
+    life.mkdir()
+    (life / "boot").write_text("b00t\n")
+    (life / "docker").write_text("one\n")
+    environment = {"ROUTER_NODE_LIFE": str(life)}
+    with running(Router(etcd=etcd, folder=folder, environment=environment)) as router:
+
+        def told() -> tuple[str, str]:
+            state = router.announced() or {}
+            return state["boot"], state["docker"]
+
+        eventually(lambda: told() == ("b00t", "one"), what="it tells both")
+
+        (life / "docker").write_text("two\n")
+
+        eventually(lambda: told() == ("b00t", "two"), what="it tells that docker has started again")
 
 
 def test_applied_change_holds_for_every_new_connection(
@@ -195,27 +218,93 @@ def test_router_asks_another_member_while_etcd_is_away_on_its_own_node(
             assert router.get("api.test").json()["instance"] == "two"
 
 
-def test_announcements_that_expired_while_etcd_was_away_are_not_believed_at_once(
-    unsteady_etcd: EtcdServer, folder: Path, backends: tuple[Backend, Backend]
+@contextmanager
+def outage(etcd: EtcdServer, router: Router, *keys: str) -> Iterator[None]:
+    """Announce the instances of acme with these keys, with values that tell of core-1; then take
+    etcd away for as long as they last. Inside the block etcd is back, without them."""
+    for n, (key, address) in enumerate(zip(keys[::2], keys[1::2], strict=True), 1):
+        value = {"http": address, "node": f"core-{n}", "boot": "first", "docker": "one"}
+        etcd.client.set(key, json.dumps(value), ttl=4)
+    expire = time.monotonic() + 4
+    eventually(lambda: router.get("acme.test").status_code == 200, what="acme is served")
+    etcd.stop()
+    time.sleep(max(0.0, expire - time.monotonic()))
+    etcd.start()
+    etcd.wait_until_ready()
+    eventually(lambda: all(etcd.client.find(key) is None for key in keys[::2]), what="they expire")
+    yield
+
+
+ACME = {"hosts": ["acme.test"], "http": True}
+ACME_1 = "/services/acme/instances/r1-1"
+
+
+@pytest.fixture
+def patient(unsteady_etcd: EtcdServer, folder: Path) -> Iterator[Router]:
+    """A router whose etcd may be stopped, and that keeps what expired meanwhile for 5 s."""
+    publish(unsteady_etcd, "acme", route=ACME)
+    environment = {"ROUTER_PATIENCE": "5"}
+    with running(Router(etcd=unsteady_etcd, folder=folder, environment=environment)) as router:
+        yield router
+
+
+def test_instances_that_expired_while_etcd_was_away_are_kept_and_hold_up_nothing(
+    unsteady_etcd: EtcdServer, patient: Router, backends: tuple[Backend, Backend]
 ) -> None:
-    publish(unsteady_etcd, "api", route=API)
-    key, value = "/services/api/instances/r1-1", f'{{"http": "{backends[0].address}"}}'
-    patient = Router(etcd=unsteady_etcd, folder=folder, environment={"ROUTER_PATIENCE": "4"})
-    with running(patient) as router:
-        unsteady_etcd.client.set(key, value, ttl=6)
-        expires = time.monotonic() + 6
-        eventually(lambda: router.get("api.test").status_code == 200, what="api is served")
+    one, two = backends
+    with outage(unsteady_etcd, patient, ACME_1, one.address):
+        index = publish(unsteady_etcd, "api", route=API, instances={"r1-1": {"http": two.address}})
 
-        unsteady_etcd.stop()
-        time.sleep(max(0.0, expires - time.monotonic()))
-        unsteady_etcd.start()
-        unsteady_etcd.wait_until_ready()
-        eventually(lambda: unsteady_etcd.client.find(key) is None, what="the key expires")
+        patient.wait_until_applied(index)
+        assert patient.get("api.test").json()["instance"] == "two"
+        assert patient.get("acme.test").json()["instance"] == "one"
+        state = patient.announced()
+        assert state is not None
+        assert (state["kept"], state["error"]) == ([ACME_1], None)
 
-        error = eventually(lambda: (router.announced() or {}).get("error"), what="it says so")
-        assert "all instances of api are kept" in error
-        assert router.get("api.test").status_code == 200
-        eventually(lambda: router.get("api.test").status_code == 503, what="patience ends")
+        eventually(lambda: patient.get("acme.test").status_code == 503, what="patience ends")
+        eventually(lambda: (patient.announced() or {})["kept"] == [], what="it is told")
+
+
+def test_kept_address_is_given_up_as_soon_as_another_service_has_it(
+    unsteady_etcd: EtcdServer, patient: Router, backends: tuple[Backend, Backend]
+) -> None:
+    route = {"hosts": ["globex.test"], "http": True}
+    with outage(unsteady_etcd, patient, ACME_1, backends[0].address):
+        instance = {"r1-1": {"http": backends[0].address}}
+        index = publish(unsteady_etcd, "globex", route=route, instances=instance)
+
+        patient.wait_until_applied(index)
+        assert patient.get("globex.test").json()["instance"] == "one"
+        assert patient.get("acme.test").status_code == 503
+
+
+def test_address_of_a_node_that_has_started_again_is_not_kept(
+    unsteady_etcd: EtcdServer, patient: Router, backends: tuple[Backend, Backend]
+) -> None:
+    """Before anything is announced there: who listens on its ports is not known yet."""
+    one, two = backends
+    keys = (ACME_1, one.address, "/services/acme/instances/r1-2", two.address)
+    with outage(unsteady_etcd, patient, *keys):
+        told = {"node": "core-1", "applied": 0, "error": "starting", "boot": "second"}
+        unsteady_etcd.client.set("/routers/another", json.dumps(told), ttl=60)
+        barrier = unsteady_etcd.client.set("/services/acme/barrier", "1")
+
+        patient.wait_until_applied(barrier.index)
+        assert {patient.get("acme.test").json()["instance"] for _ in range(10)} == {"two"}
+
+
+def test_instance_that_is_withdrawn_just_after_an_outage_is_not_kept(
+    unsteady_etcd: EtcdServer, patient: Router, backends: tuple[Backend, Backend]
+) -> None:
+    with outage(unsteady_etcd, patient, ACME_1, backends[0].address):
+        unsteady_etcd.client.set(ACME_1, json.dumps({"http": backends[1].address}), ttl=15)
+        eventually(lambda: patient.get("acme.test").json()["instance"] == "two", what="it is back")
+
+        deleted = unsteady_etcd.client.delete(ACME_1).node.modified_index
+
+        patient.wait_until_applied(deleted)
+        assert patient.get("acme.test").status_code == 503
 
 
 def test_router_that_starts_without_etcd_is_unhealthy_until_it_has_a_configuration(

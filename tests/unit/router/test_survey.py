@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -11,45 +10,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.etcd import Node
 from cluster.router.entries import Malformed, parse_instance, parse_route
 from cluster.router.survey import Survey, survey
+from tests.unit.router.trees import tree
 
 HTTP = {"http": "10.0.0.4:32768"}
-
-
-def tree(services: Mapping[str, Mapping[str, Any]]) -> Node:
-    """/services as etcd answers it, written in this order. Values that are no strings are JSON."""
-    indices = itertools.count(1)
-
-    def leaf(key: str, value: Any) -> Node:
-        text = value if isinstance(value, str) else json.dumps(value)
-        return Node(key=key, value=text, created_index=next(indices))
-
-    nodes = []
-    for name, content in services.items():
-        base = f"/services/{name}"
-        children = [leaf(f"{base}/route", content["route"])] if "route" in content else []
-        if "instances" in content:
-            instances = tuple(
-                leaf(f"{base}/instances/{instance}", value)
-                for instance, value in content["instances"].items()
-            )
-            key = f"{base}/instances"
-            children.append(Node(key=key, is_directory=True, nodes=instances))
-        nodes.append(Node(key=base, is_directory=True, nodes=tuple(children)))
-    return Node(key="/services", is_directory=True, nodes=tuple(nodes))
 
 
 def look(services: Mapping[str, Mapping[str, Any]]) -> Survey:
     return survey(tree(services), {("tcp", 80): "the router"})
 
 
+def instances(found: Survey) -> dict[str, list[str]]:
+    return {name: list(one.instances) for name, one in found.services.items()}
+
+
 def problems(services: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     return {problem.key: problem.reason for problem in look(services).problems}
 
 
-def test_instances_are_counted_by_service() -> None:
+def test_service_is_served_with_its_instances() -> None:
     found = look(
         {
             "api": {"route": {"hosts": ["a.b"], "http": True}, "instances": {"r-1": HTTP}},
@@ -57,33 +37,38 @@ def test_instances_are_counted_by_service() -> None:
         }
     )
 
-    assert found.backends == {"api": 1, "idle": 0}
+    assert instances(found) == {"api": ["r-1"], "idle": []}
     assert found.problems == ()
 
 
-def test_instance_that_serves_no_listener_of_the_route_does_not_count() -> None:
-    route = {"http": False, "tcp": [{"port": 7000}]}
-
-    found = look({"voice": {"route": route, "instances": {"r-1": HTTP}}})
-
-    assert found.backends == {"voice": 0}
-
-
 def test_service_without_a_route_is_nobodys_business() -> None:
-    assert look({"api": {"instances": {"r-1": HTTP}}}).backends == {}
+    assert look({"api": {"instances": {"r-1": HTTP}}}).services == {}
 
 
-def test_service_is_emptied_when_it_loses_its_last_instance() -> None:
-    route = {"hosts": ["a.b"], "http": True}
-    before = look({"api": {"route": route, "instances": {"r-1": HTTP, "r-2": HTTP}}})
-    fewer = look({"api": {"route": route, "instances": {"r-2": HTTP}}})
-    none = look({"api": {"route": route}})
-    removed = look({})
+def test_port_without_an_instance_is_not_listened_on() -> None:
+    route = {"tcp": [{"port": 7}, {"port": 8}]}
+    keys = {"r-1": {"tcp": {"7": "10.0.0.4:32768"}}}
 
-    assert fewer.emptied_since(before) == ()
-    assert none.emptied_since(before) == ("api",)
-    assert none.emptied_since(none) == ()
-    assert removed.emptied_since(before) == ()
+    found = look({"voice": {"route": route, "instances": keys}})
+
+    assert found.listeners == {("tcp", 7), ("tcp", 8)}
+    assert found.open_listeners == {("tcp", 7)}
+
+
+def test_instance_whose_number_an_older_release_holds_gets_no_tcp_and_udp_yet() -> None:
+    def at(port: int) -> dict[str, Any]:
+        return {"tcp": {"7": f"10.0.0.4:{port}"}, "udp": {"7": f"10.0.0.4:{port}"}}
+
+    route = {"tcp": [{"port": 7}], "udp": [{"port": 7}]}
+    keys = {"r1-1": at(32768), "r2-1": at(32769), "r2-2": at(32770)}
+
+    served = look({"voice": {"route": route, "instances": keys}}).services["voice"].instances
+
+    assert {name: bool(one.tcp or one.udp) for name, one in served.items()} == {
+        "r1-1": True,
+        "r2-1": False,
+        "r2-2": True,
+    }
 
 
 def test_second_default_site_is_left_out() -> None:
@@ -123,13 +108,22 @@ def test_who_claimed_first_keeps_it_and_the_other_one_the_rest_of_its_route() ->
 
     found = look({"web": {"route": old}, "api": {"route": new}})
 
-    assert {problem.skip for problem in found.problems} == {
-        "/services/api/route#moves.x",
-        "/services/api/route#tcp/7000",
-    }
-    assert found.hosts == {"moves.x", "stays.x"}
-    assert found.listeners == {("tcp", 7000), ("tcp", 7001)}
-    assert found.backends.keys() == {"web", "api"}
+    assert [str(problem) for problem in found.problems] == [
+        "/services/api/route: tcp port 7000 belongs to web",
+        "/services/api/route: host moves.x belongs to web",
+    ]
+    routes = {name: one.route for name, one in found.services.items()}
+    assert (routes["web"].hosts, routes["web"].tcp) == (("moves.x",), (7000,))
+    assert (routes["api"].hosts, routes["api"].tcp) == (("stays.x",), (7001,))
+
+
+def test_service_whose_hosts_are_all_anothers_is_no_default_site() -> None:
+    route = {"hosts": ["a.b"], "http": True}
+
+    found = look({"first": {"route": route}, "second": {"route": route}})
+
+    assert found.services["second"].route.hosts == ()
+    assert not found.services["second"].route.is_default_site
 
 
 def test_same_port_may_be_used_for_tcp_and_udp() -> None:
@@ -176,6 +170,7 @@ def test_route_that_the_template_can_not_use_is_refused(text: str) -> None:
         '{"tcp": {"x": "10.0.0.4:80"}}',
         '{"tcp": {"080": "10.0.0.4:80"}}',
         '{"udp": {"1": 2}}',
+        '{"boot": 5}',
     ],
 )
 def test_instance_that_the_template_can_not_use_is_refused(text: str) -> None:
