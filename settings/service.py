@@ -85,7 +85,7 @@ class Port(Section):
 
     port: PublicPort = Field(
         description="The public port, on which the container listens, too. Not one of those that "
-        "the nodes use themselves, nor 32768 to 60999, which docker gives to instances.",
+        "the nodes use themselves, nor 32768 to 60999, which nodes give to instances.",
     )
 
 
@@ -177,8 +177,8 @@ class Service(Section):
     secrets: Mapping[EnvName, SecretName] = Field(
         default={},
         description="Secrets for the container: `NAME: secret` puts `fleet:secrets.secret` into "
-        "the file `/run/secrets/NAME`, which only root can read, and that path into the variable "
-        "`NAME_FILE`. A changed secret rolls out the services that use it.",
+        "the file `/run/secrets/NAME`, which every user in the container can read, and that path "
+        "into the variable `NAME_FILE`. A changed secret rolls out the services that use it.",
     )
     tmpfs: tuple[Tmpfs, ...] = Field(
         default=(),
