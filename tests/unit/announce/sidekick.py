@@ -46,6 +46,18 @@ class Container:
     def health(self, status: str) -> None:
         (self.state / "health").write_text(status)
 
+    def docker_starts(self, identifier: str, *, boot: str = "boot-1") -> None:
+        """What the node tells of itself. Containers live on."""
+        life = self.state / "life"
+        life.mkdir(exist_ok=True)
+        for name, text in (("boot", boot), ("docker", identifier)):
+            (life / f"{name}.new").write_text(f"{text}\n")
+            (life / f"{name}.new").rename(life / name)
+        (self.state / "away").unlink(missing_ok=True)
+
+    def docker_is_away(self) -> None:
+        (self.state / "away").touch()
+
     def _describe(self, state: dict[str, Any], ports: dict[str, Any]) -> None:
         description = [{"Name": "/api-1", "State": state, "NetworkSettings": {"Ports": ports}}]
         staged = self.state / "inspect.new"
@@ -68,6 +80,7 @@ class Sidekick:
             env={
                 "PATH": f"{Path(__file__).parent}:{os.environ['PATH']}",
                 "DOCKER_STATE": str(self._container.state),
+                "NODE_LIFE": str(self._container.state / "life"),
                 "ETCD": self._etcd.url,
                 "NODE_NAME": "core-0",
                 "NODE_IP": "127.0.0.1",
@@ -85,6 +98,12 @@ class Sidekick:
     def terminate(self) -> None:
         assert self.process is not None
         self.process.terminate()
+
+    def is_killed(self) -> None:
+        """It leaves no way to say goodbye."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
 
     def wait(self) -> int:
         assert self.process is not None

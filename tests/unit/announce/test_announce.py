@@ -24,7 +24,13 @@ def test_healthy_instance_is_announced_with_its_published_ports(
     ports = {"8080/tcp": port_of(app), "64738/tcp": "40001", "64738/udp": "40002"}
     container.runs(ports)
 
-    sidekick.start(HTTP_PORT="8080", HEALTH_PATH="/ok", TCP_PORTS="64738", UDP_PORTS="64738")
+    sidekick.start(
+        HTTP_PORT="8080",
+        HEALTH_KIND="http",
+        HEALTH_PATH="/ok",
+        TCP_PORTS="64738",
+        UDP_PORTS="64738",
+    )
 
     assert eventually(sidekick.announced, what="the instance is announced") == {
         "http": app.address,
@@ -39,7 +45,7 @@ def test_announcement_expires_without_its_sidekick(
 ) -> None:
     container.runs({"8080/tcp": port_of(app)})
 
-    sidekick.start(HTTP_PORT="8080")
+    sidekick.start(HTTP_PORT="8080", HEALTH_KIND="tcp", HEALTH_PORT="8080")
 
     eventually(sidekick.announced, what="the instance is announced")
     ttl = etcd.client.get(INSTANCE).node.ttl
@@ -51,7 +57,7 @@ def test_renewal_does_not_write_the_value_again(
     etcd: EtcdServer, sidekick: Sidekick, container: Container, app: Backend
 ) -> None:
     container.runs({"8080/tcp": port_of(app)})
-    sidekick.start(HTTP_PORT="8080")
+    sidekick.start(HTTP_PORT="8080", HEALTH_KIND="tcp", HEALTH_PORT="8080")
     eventually(sidekick.announced, what="the instance is announced")
     first = etcd.client.get(INSTANCE).node
 
@@ -68,7 +74,7 @@ def test_instance_that_is_not_healthy_yet_is_not_announced_and_says_why(
     container.runs({"8080/tcp": port_of(app)})
     container.log("one\ntwo\nthree\nfour\nfive\nno database\n")
 
-    sidekick.start(HTTP_PORT="8080", HEALTH_PATH="/status=500")
+    sidekick.start(HTTP_PORT="8080", HEALTH_KIND="http", HEALTH_PATH="/status=500")
 
     failure = eventually(sidekick.failure, what="the failure is reported")
     assert failure == {
@@ -84,7 +90,7 @@ def test_report_of_a_failure_goes_when_the_instance_is_healthy(
 ) -> None:
     app.fail_here = 503
     container.runs({"8080/tcp": port_of(app)})
-    sidekick.start(HTTP_PORT="8080", HEALTH_PATH="/fail-here")
+    sidekick.start(HTTP_PORT="8080", HEALTH_KIND="http", HEALTH_PATH="/fail-here")
     eventually(sidekick.failure, what="the failure is reported")
 
     app.fail_here = 200
@@ -97,7 +103,7 @@ def test_instance_that_turns_unhealthy_is_taken_out(
     sidekick: Sidekick, container: Container, app: Backend
 ) -> None:
     container.runs({"8080/tcp": port_of(app)})
-    sidekick.start(HTTP_PORT="8080", HEALTH_PATH="/fail-here")
+    sidekick.start(HTTP_PORT="8080", HEALTH_KIND="http", HEALTH_PATH="/fail-here")
     eventually(sidekick.announced, what="the instance is announced")
 
     app.fail_here = 503
@@ -111,7 +117,7 @@ def test_restarted_container_is_announced_with_its_new_port(
     sidekick: Sidekick, container: Container, app: Backend
 ) -> None:
     container.runs({"8080/tcp": port_of(app)})
-    sidekick.start(HTTP_PORT="8080")
+    sidekick.start(HTTP_PORT="8080", HEALTH_KIND="tcp", HEALTH_PORT="8080")
     eventually(sidekick.announced, what="the instance is announced")
     successor = Backend("successor")
 
@@ -132,7 +138,7 @@ def test_tcp_service_is_announced_when_it_accepts_connections(
     with serving(voice):
         container.runs({"64738/tcp": str(voice.server_address[1])})
 
-        sidekick.start(TCP_PORTS="64738")
+        sidekick.start(TCP_PORTS="64738", HEALTH_KIND="tcp", HEALTH_PORT="64738")
 
         value = eventually(sidekick.announced, what="the instance is announced")
     assert value["tcp"] == {"64738": f"127.0.0.1:{voice.server_address[1]}"}
@@ -143,7 +149,7 @@ def test_udp_service_is_announced_when_dockers_health_check_passes(
 ) -> None:
     container.health("starting")
     container.runs({"64738/udp": "40002"})
-    sidekick.start(UDP_PORTS="64738")
+    sidekick.start(UDP_PORTS="64738", HEALTH_KIND="container")
     failure = eventually(sidekick.failure, what="the failure is reported")
     assert failure["reason"] == "docker's health check says: starting"
 
@@ -157,7 +163,7 @@ def test_stop_removes_the_key_at_once_and_drains_before_it_ends(
     sidekick: Sidekick, container: Container, app: Backend
 ) -> None:
     container.runs({"8080/tcp": port_of(app)})
-    sidekick.start(HTTP_PORT="8080", DRAIN_SECONDS="1.5")
+    sidekick.start(HTTP_PORT="8080", HEALTH_KIND="tcp", HEALTH_PORT="8080", DRAIN_SECONDS="1.5")
     eventually(sidekick.announced, what="the instance is announced")
 
     start = time.monotonic()
@@ -176,7 +182,7 @@ def test_stop_waits_until_every_live_router_has_applied_the_removal(
     for router, applied in (("ahead", 10**9), ("behind", 1)):
         etcd.client.set(f"/routers/{router}", json.dumps({"node": router, "applied": applied}))
     container.runs({"8080/tcp": port_of(app)})
-    sidekick.start(HTTP_PORT="8080", ROUTERS_TIMEOUT="60")
+    sidekick.start(HTTP_PORT="8080", HEALTH_KIND="tcp", HEALTH_PORT="8080", ROUTERS_TIMEOUT="60")
     eventually(sidekick.announced, what="the instance is announced")
 
     sidekick.terminate()
@@ -189,11 +195,34 @@ def test_stop_waits_until_every_live_router_has_applied_the_removal(
     assert sidekick.wait() == 0
 
 
+def test_stop_does_not_take_missing_routers_for_routers_that_have_applied_it(
+    etcd: EtcdServer, sidekick: Sidekick, container: Container, app: Backend
+) -> None:
+    container.runs({"8080/tcp": port_of(app)})
+    sidekick.start(HTTP_PORT="8080", HEALTH_KIND="tcp", HEALTH_PORT="8080", ROUTERS_TIMEOUT="60")
+    eventually(sidekick.announced, what="the instance is announced")
+
+    sidekick.terminate()
+
+    eventually(lambda: sidekick.announced() is None, what="the announcement is gone")
+    assert sidekick.process is not None
+    with pytest.raises(subprocess.TimeoutExpired):
+        sidekick.process.wait(1)
+    etcd.client.set("/routers/back", json.dumps({"node": "back", "applied": 10**9}))
+    assert sidekick.wait() == 0
+
+
 def test_stop_does_not_drain_an_instance_that_is_already_dead(
     sidekick: Sidekick, container: Container, app: Backend
 ) -> None:
     container.runs({"8080/tcp": port_of(app)})
-    sidekick.start(HTTP_PORT="8080", DRAIN_SECONDS="60", ROUTERS_TIMEOUT="60")
+    sidekick.start(
+        HTTP_PORT="8080",
+        HEALTH_KIND="tcp",
+        HEALTH_PORT="8080",
+        DRAIN_SECONDS="60",
+        ROUTERS_TIMEOUT="60",
+    )
     eventually(sidekick.announced, what="the instance is announced")
 
     container.dies(1)
@@ -207,7 +236,7 @@ def test_instance_that_dies_before_it_was_healthy_leaves_its_last_words(
     sidekick: Sidekick, container: Container
 ) -> None:
     container.runs({"8080/tcp": "1"})
-    sidekick.start(HTTP_PORT="8080")
+    sidekick.start(HTTP_PORT="8080", HEALTH_KIND="tcp", HEALTH_PORT="8080")
     eventually(sidekick.failure, what="the sidekick checks the instance")
 
     container.log("cannot open /data: permission denied\n")
@@ -222,11 +251,33 @@ def test_instance_that_dies_before_it_was_healthy_leaves_its_last_words(
     }
 
 
+def test_stop_before_the_first_check_takes_away_what_the_sidekick_before_announced(
+    sidekick: Sidekick, container: Container, app: Backend
+) -> None:
+    container.docker_starts("docker-1")
+    container.runs({"8080/tcp": port_of(app)})
+    http = {"HTTP_PORT": "8080", "HEALTH_KIND": "http", "HEALTH_PATH": "/fail-here"}
+    sidekick.start(**http)
+    eventually(sidekick.announced, what="the instance is announced")
+    sidekick.is_killed()
+    app.fail_here = 503
+    asked = len(app.requests)
+
+    sidekick.start(**http, UNHEALTHY_THRESHOLD="20", DRAIN_SECONDS="1.5")
+    eventually(lambda: len(app.requests) > asked, what="the next sidekick checks it")
+    start = time.monotonic()
+    sidekick.terminate()
+
+    assert sidekick.wait() == 0
+    assert time.monotonic() - start >= 1.5
+    assert sidekick.announced() is None
+
+
 def test_stop_leaves_the_key_of_the_same_instance_on_another_node(
     etcd: EtcdServer, sidekick: Sidekick, container: Container, app: Backend
 ) -> None:
     container.runs({"8080/tcp": port_of(app)})
-    sidekick.start(HTTP_PORT="8080")
+    sidekick.start(HTTP_PORT="8080", HEALTH_KIND="tcp", HEALTH_PORT="8080")
     eventually(sidekick.announced, what="the instance is announced")
     elsewhere = {"http": "10.0.0.9:32768", "tcp": {}, "udp": {}, "node": "core-2"}
     etcd.client.set(INSTANCE, json.dumps(elsewhere))
@@ -243,7 +294,7 @@ def test_instance_stays_announced_while_etcd_is_away_on_its_own_node(
     container.runs({"8080/tcp": port_of(app)})
     with running_etcd_cluster(tmp_path) as (own, other, _):
         sidekick = Sidekick(own, container)
-        sidekick.start(HTTP_PORT="8080")
+        sidekick.start(HTTP_PORT="8080", HEALTH_KIND="tcp", HEALTH_PORT="8080")
         try:
             eventually(sidekick.announced, what="the instance is announced")
 
@@ -261,3 +312,35 @@ def test_instance_stays_announced_while_etcd_is_away_on_its_own_node(
             sidekick.terminate()
             sidekick.wait()
         assert sidekick.announced() is None
+
+
+def test_key_says_since_when_the_node_and_its_docker_run(
+    sidekick: Sidekick, container: Container, app: Backend
+) -> None:
+    container.docker_starts("docker-1", boot="boot-1")
+    container.runs({"8080/tcp": port_of(app)})
+
+    sidekick.start(HTTP_PORT="8080", HEALTH_KIND="tcp", HEALTH_PORT="8080")
+
+    value = eventually(sidekick.announced, what="the instance is announced")
+    assert (value["boot"], value["docker"]) == ("boot-1", "docker-1")
+
+
+def test_instance_lives_on_through_a_restart_of_docker(
+    sidekick: Sidekick, container: Container, app: Backend
+) -> None:
+    container.docker_starts("docker-1")
+    container.runs({"8080/tcp": port_of(app)})
+    sidekick.start(HTTP_PORT="8080", HEALTH_KIND="http", HEALTH_PATH="/ok")
+    eventually(sidekick.announced, what="the instance is announced")
+
+    container.docker_is_away()
+    asked = len(app.requests)
+    eventually(lambda: len(app.requests) > asked + 2, what="it is checked without docker")
+    assert sidekick.announced()
+    container.docker_starts("docker-2")
+
+    def said() -> bool:
+        return (sidekick.announced() or {}).get("docker") == "docker-2"
+
+    eventually(said, what="the key names docker's new start")

@@ -76,10 +76,56 @@ def test_answer_that_does_not_come_in_time_is_a_failure(
 ) -> None:
     container.runs({"8080/tcp": silence})
 
-    sidekick.start(HTTP_PORT="8080", HEALTH_PATH="/", HEALTH_TIMEOUT="1")
+    sidekick.start(HTTP_PORT="8080", HEALTH_KIND="http", HEALTH_PATH="/", HEALTH_TIMEOUT="1")
 
     failure = eventually(sidekick.failure, what="the failure is reported")
     assert failure["reason"] == f"GET http://127.0.0.1:{silence}/ got no answer within 1 s"
+
+
+def test_check_names_a_host_that_the_service_serves(
+    sidekick: Sidekick, container: Container, app: Backend
+) -> None:
+    """Frameworks that check `Host` answer 400 to what they don't know."""
+    app.only_host = "shop.example"
+    container.runs({"8080/tcp": port_of(app)})
+
+    sidekick.start(
+        HTTP_PORT="8080", HEALTH_KIND="http", HEALTH_PATH="/ok", HEALTH_HOST="shop.example"
+    )
+
+    eventually(sidekick.announced, what="the instance is announced")
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_path_that_redirects_counts_as_healthy(
+    sidekick: Sidekick, container: Container, app: Backend, status: int
+) -> None:
+    """Applications that want HTTPS answer a plain check so."""
+    container.runs({"8080/tcp": port_of(app)})
+
+    sidekick.start(HTTP_PORT="8080", HEALTH_KIND="http", HEALTH_PATH=f"/status={status}")
+
+    eventually(sidekick.announced, what="the instance is announced")
+
+
+@pytest.mark.parametrize("kind", ["command", "container"])
+def test_check_that_docker_cannot_make_says_nothing_of_the_instance(
+    etcd: EtcdServer, sidekick: Sidekick, container: Container, command: Command, kind: str
+) -> None:
+    container.health("healthy")
+    container.runs({"64738/udp": "40002"})
+    sidekick.start(UDP_PORTS="64738", HEALTH_KIND=kind, HEALTH_COMMAND=command.line)
+    eventually(sidekick.announced, what="the instance is announced")
+
+    container.docker_is_away()
+
+    index = etcd.client.get(INSTANCE).node.modified_index
+
+    def renewed_often() -> bool:
+        """More often than checks may fail."""
+        return etcd.client.get(INSTANCE).node.modified_index >= index + 4
+
+    eventually(renewed_often, what="its key is renewed all the same")
 
 
 def test_command_that_succeeds_announces_the_instance(

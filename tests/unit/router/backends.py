@@ -31,6 +31,8 @@ class _Handler(BaseHTTPRequestHandler):
         status = int(self.path.rpartition("=")[2]) if self.path.startswith("/status=") else 200
         if self.path == "/fail-here":
             status = self.server.fail_here
+        if self.server.only_host not in (None, self.headers["Host"]):
+            status = 400
         body = json.dumps(
             {"instance": self.server.name, "headers": dict(self.headers.items())}
         ).encode()
@@ -68,6 +70,7 @@ class Backend(ThreadingHTTPServer):
         self.name = name
         self.requests: list[tuple[str, str]] = []
         self.fail_here = 200  # the status of /fail-here
+        self.only_host: str | None = None  # the one that it serves; none: all
 
     @property
     def address(self) -> str:

@@ -153,8 +153,8 @@ def empty(etcd: EtcdServer) -> None:
     """Leave only the directories that every cluster has."""
     for directory in ("/services", "/routers"):
         etcd.client.make_directory(directory)
-    for child in etcd.client.get("/services").node.nodes:
-        etcd.client.delete(child.key, recursive=True)
+        for child in etcd.client.get(directory).node.nodes:
+            etcd.client.delete(child.key, recursive=True)
     if etcd.client.find("/certificates"):
         etcd.client.delete("/certificates", recursive=True)
 
