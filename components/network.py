@@ -10,7 +10,7 @@ from ipaddress import IPv4Network
 import pulumi
 from pulumi_azure_native import network
 
-# Linux picks the ports of outgoing connections here, and docker those of instances.
+# Nodes give these to instances (cloud-config/bin/host-ports), and Linux to outgoing connections.
 INSTANCE_PORTS = "32768-60999"
 SERVICE_ENDPOINTS = ("Microsoft.KeyVault", "Microsoft.Storage")
 

@@ -8,7 +8,7 @@ from components import custom_data
 from components.artefacts import Artefacts
 from components.templates import ROOT, render
 
-BOOT_SCRIPTS = ("azure-token", "fetch-blob", "node-env", "node-bundle")
+BOOT_SCRIPTS = ("azure-token", "fetch-blob", "node-life", "node-env", "node-bundle")
 """The scripts that must be there before the bundle, which brings all others."""
 
 

@@ -105,6 +105,7 @@ def app_unit(service: InstanceSet, references: Mapping[str, str]) -> str:
     return _unit(
         "service@",
         service=service,
+        customer_of=_customer_of(service),
         published=_published(service),
         env=[command_argument(f"{name}={value}") for name, value in sorted(service.env.items())],
         secrets={name: references[secret] for name, secret in sorted(service.secrets.items())},
@@ -117,30 +118,43 @@ def announce_unit(service: InstanceSet, drain_seconds: int) -> str:
     return _unit(
         "service-announce@",
         service=service,
+        customer_of=_customer_of(service),
         health=[environment(name, value) for name, value in _health(service).items()],
         drain_seconds=drain_seconds,
     )
 
 
+def _customer_of(service: InstanceSet) -> str | None:
+    """The service whose customer this set is for."""
+    return service.name.removesuffix(f"-{service.customer}") if service.customer else None
+
+
 def _health(service: InstanceSet) -> dict[str, str | int]:
-    """How the sidekick checks: variables of its script, only what the configuration says."""
-    path = service.http.health if service.http else None
+    """How the sidekick checks: variables of its script. Times only if the configuration has any."""
     health = service.health
-    if health is None:
-        return {"HEALTH_PATH": path} if path is not None else {}
-    kind = health.kind or ("http" if service.http else "tcp" if service.tcp else None)
-    told: dict[str, str | int | None] = {
-        "HEALTH_KIND": kind,
-        "HEALTH_PATH": health.http or path if kind == "http" else None,
-        "HEALTH_PORT": health.tcp or service.tcp[0] if kind == "tcp" else None,
-        "HEALTH_COMMAND": health.command,
-        "HEALTH_START_PERIOD": health.start_period,
-        "HEALTH_INTERVAL": health.interval,
-        "HEALTH_TIMEOUT": health.timeout,
-        "HEALTHY_THRESHOLD": health.healthy_threshold,
-        "UNHEALTHY_THRESHOLD": health.unhealthy_threshold,
-    }
+    kind = (health and health.kind) or _kind_by_ports(service)
+    told: dict[str, str | int | None] = {"HEALTH_KIND": kind}
+    if kind == "http" and service.http:
+        told["HEALTH_PATH"] = (health and health.http) or service.http.health
+        # without hosts it is the default site, which must answer to any name
+        told["HEALTH_HOST"] = service.http.hosts[0] if service.http.hosts else "localhost"
+    elif kind == "tcp":
+        told["HEALTH_PORT"] = (health and health.tcp) or service.tcp[0]
+    if health:
+        told |= {
+            "HEALTH_COMMAND": health.command,
+            "HEALTH_START_PERIOD": health.start_period,
+            "HEALTH_INTERVAL": health.interval,
+            "HEALTH_TIMEOUT": health.timeout,
+            "HEALTHY_THRESHOLD": health.healthy_threshold,
+            "UNHEALTHY_THRESHOLD": health.unhealthy_threshold,
+        }
     return {name: value for name, value in told.items() if value is not None}
+
+
+def _kind_by_ports(service: InstanceSet) -> str:
+    """What a service without `health` is checked by; `container` is docker's own health check."""
+    return "http" if service.http else "tcp" if service.tcp else "container"
 
 
 def _unit(name: str, **values: object) -> str:

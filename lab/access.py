@@ -55,11 +55,14 @@ def ssh(stack_name: str, node: str | None, command: Sequence[str]) -> int:
 
 
 def logs(stack_name: str, service: str, follow: bool) -> int:
-    """Show what the instances of a service print, from the journals of all nodes."""
-    pattern = shlex.quote(f"{service}-*@*")
-    flags = "-f" if follow else "--lines=100"
-    journal = f"sudo journalctl --no-pager --output=short-iso {flags} --unit={pattern}"
-    journal += " 2>/dev/null || true"  # journalctl fails on a node where no such unit ever ran
+    """Show what the instances of a service print, from the journals of all nodes; of a service with
+    customers, those of all customers.
+
+    What their sidekicks say, and systemd of both, has the same fields, whichever release it is of.
+    """
+    flags = "--follow" if follow else "--lines=100"
+    fields = shlex.join([f"FLEET_SERVICE={service}", "+", f"FLEET_CUSTOMER_OF={service}"])
+    journal = f"sudo journalctl --quiet --no-pager --output=short-iso {flags} {fields}"
     running = [
         subprocess.Popen(ssh_command(stack_name, node, [journal])) for node in nodes(stack_name)
     ]

@@ -11,7 +11,7 @@ MOST_PORTS = 250
 https://learn.microsoft.com/azure/azure-resource-manager/management/azure-subscription-service-limits
 """
 ROUTER_PORTS = range(32768, 61000)
-"""Linux picks ports of outgoing connections here, and docker those of instances."""
+"""Nodes give these to instances, and Linux to outgoing connections."""
 
 # What listens on a node already, and 443/udp, which is kept for HTTP/3.
 RESERVED_PORTS = {
@@ -47,7 +47,7 @@ def problems(settings: Settings) -> Iterator[Problem]:
                 yield Problem(
                     path=path,
                     value=port,
-                    message="must not be from 32768 to 60999: docker gives these to instances",
+                    message="must not be from 32768 to 60999: nodes give these to instances",
                 )
         yield from claimed_twice(
             claims, f"is claimed by {{1}} already; a {protocol} port leads to one service"

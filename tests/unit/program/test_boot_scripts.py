@@ -39,6 +39,7 @@ class TestNodeEnv:
         assert node.file("/run/node.env").read_text() == (
             "NODE_NAME=core-3\nNODE_IP=10.20.0.7\nNODE_ZONE=2\n"
         )
+        assert node.file("/run/node-life/boot").read_text().strip()
 
     def test_a_node_outside_zones_has_a_zone_that_metadata_can_hold(self, node: NodeFolder) -> None:
         node.azure.instance = self.instance()

@@ -111,6 +111,20 @@ def test_the_docker_configuration_is_json_that_keeps_containers_over_a_restart(
     assert configuration["log-opts"] == {"max-size": "10m", "max-file": "3"}
 
 
+def test_the_journal_drops_no_line_of_a_container_because_another_is_noisy(
+    document: dict[str, Any],
+) -> None:
+    """Its limit counts by unit, and what containers print comes from docker's."""
+    (docker,) = (unit for unit in document["coreos"]["units"] if unit["name"] == "docker.service")
+    (drop_in,) = docker["drop_ins"]
+
+    settings = dict(line.split("=", 1) for line in drop_in["content"].splitlines() if "=" in line)
+
+    # not an interval of 0: to systemd that is the default, 10,000 lines in 30 s
+    assert settings["LogRateLimitIntervalSec"] == "1s"
+    assert int(settings["LogRateLimitBurst"]) >= 1_000_000
+
+
 def test_the_node_file_is_one_that_docker_and_systemd_read_alike(document: dict[str, Any]) -> None:
     (node,) = (f for f in document["write_files"] if f["path"] == "/etc/fleet-node.conf")
 

@@ -302,9 +302,33 @@ class TestContainerFirewall:
         assert "iptables --wait 10 --flush FLEET-CONTAINERS" in node.calls
 
 
+class TestNodeLife:
+    def test_a_boot_has_one_id(self, node: NodeFolder) -> None:
+        node.run("node-life", "boot")
+        first = node.file("/run/node-life/boot").read_text()
+        node.run("node-life", "boot")
+
+        assert node.file("/run/node-life/boot").read_text() == first
+        node.file("/run/node-life/boot").unlink()  # /run is in memory
+        node.run("node-life", "boot")
+        assert node.file("/run/node-life/boot").read_text() != first
+
+    def test_each_start_of_docker_has_another(self, node: NodeFolder) -> None:
+        ids = set()
+        for _ in range(3):
+            assert node.run("node-life", "docker").returncode == 0
+            ids.add(node.file("/run/node-life/docker").read_text())
+
+        assert len(ids) == 3
+
+    def test_it_says_how_it_is_used(self, node: NodeFolder) -> None:
+        assert node.run("node-life", "both").stderr == "usage: node-life boot|docker\n"
+
+
 class TestNodeDocker:
     def test_docker_that_knows_our_configuration_is_left_alone(self, node: NodeFolder) -> None:
         node.play("docker", "echo true")
+        node.write("/run/node-life/docker", "id\n")
         node.play("systemctl")
 
         assert node.run("node-docker").returncode == 0
@@ -313,7 +337,19 @@ class TestNodeDocker:
 
     def test_docker_that_started_too_early_is_restarted(self, node: NodeFolder) -> None:
         node.play("docker", f"cat {node.root}/live 2>/dev/null || echo false")
-        node.play("systemctl", f"echo true > {node.root}/live")
+        node.play(
+            "systemctl", f"echo true > {node.root}/live; {node.root}/opt/bin/node-life docker"
+        )
+
+        assert node.run("node-docker").returncode == 0
+
+        assert "systemctl restart docker.service" in node.calls
+
+    def test_docker_that_started_before_its_units_drop_in_is_restarted(
+        self, node: NodeFolder
+    ) -> None:
+        node.play("docker", "echo true")
+        node.play("systemctl", f"{node.root}/opt/bin/node-life docker")
 
         assert node.run("node-docker").returncode == 0
 

@@ -15,13 +15,15 @@ from components.unit_files import (
     app_unit,
     certificates_order,
     environment,
+    platform_unit,
     service_order,
 )
-from settings import Certificate, Health, InstanceSet
+from settings import Certificate, Health, Http, InstanceSet
 from tests.unit.program.node_folder import SCRIPTS
 from tests.unit.program.rendered import FULL, REFERENCES, VOICE, WEB
 from tests.unit.program.systemd_words import assignments, words
 
+WEB_HEALTH = {"HEALTH_KIND": "http", "HEALTH_PATH": "/health", "HEALTH_HOST": "api.tok.tv"}
 TIMES = {
     "HEALTH_START_PERIOD": "30",
     "HEALTH_INTERVAL": "3",
@@ -51,7 +53,7 @@ class TestSecrets:
         assert "KEY_FILE=/run/secrets/KEY" in command
 
     def test_the_files_go_when_the_instance_stops(self) -> None:
-        (after,) = _values(app_unit(FULL, REFERENCES), "ExecStopPost")
+        *_, after = _values(app_unit(FULL, REFERENCES), "ExecStopPost")
 
         # also when it crashed, or never started
         assert after == "-/usr/bin/rm -rf /run/fleet-secrets/instances/%p-%i"
@@ -66,7 +68,6 @@ class TestSecrets:
         unit = app_unit(WEB, {})
 
         assert "secret" not in unit
-        assert "ExecStopPost" not in unit
 
 
 class TestHealth:
@@ -75,13 +76,23 @@ class TestHealth:
         told = dict(each.split("=", 1) for line in lines for each in assignments(line))
         return {name: value for name, value in told.items() if "HEALTH" in name}
 
-    def test_a_service_that_says_nothing_of_it_leaves_it_to_the_sidekick(self) -> None:
-        assert self.of(WEB) == {"HEALTH_PATH": "/health"}
-        assert self.of(VOICE) == {}
+    def test_a_service_that_says_nothing_of_it_is_checked_by_its_ports(self) -> None:
+        assert self.of(WEB) == WEB_HEALTH
+        assert self.of(VOICE) == {"HEALTH_KIND": "tcp", "HEALTH_PORT": "64738"}
+        assert self.of(replace(VOICE, tcp=())) == {"HEALTH_KIND": "container"}
+
+    def test_a_check_names_a_host_that_the_service_serves(self) -> None:
+        """Frameworks that check `Host` refuse the instance's address."""
+        http = Http(port=8080, hosts=("shop.example", "api.example"))
+        customer = replace(FULL, health=None)
+
+        assert self.of(replace(WEB, http=http))["HEALTH_HOST"] == "shop.example"
+        assert self.of(customer)["HEALTH_HOST"] == "acme.example"
+        assert self.of(replace(WEB, http=Http()))["HEALTH_HOST"] == "localhost"
 
     def test_a_path(self) -> None:
         assert self.of(replace(WEB, health=Health(http="/up"))) == {
-            "HEALTH_KIND": "http",
+            **WEB_HEALTH,
             "HEALTH_PATH": "/up",
             **TIMES,
         }
@@ -90,9 +101,8 @@ class TestHealth:
         service = replace(WEB, health=Health(tcp=9000))
 
         assert self.of(service) == {"HEALTH_KIND": "tcp", "HEALTH_PORT": "9000", **TIMES}
-        command = words(_value(app_unit(service, {}), "ExecStart"), {"NODE_IP": "10.20.0.4"})
-        published = [after for word, after in itertools.pairwise(command) if word == "--publish"]
-        assert published == ["10.20.0.4:0:8080/tcp", "10.20.0.4:0:9000/tcp"]
+        command = words(_value(app_unit(service, {}), "ExecStart"), {})
+        assert command[3 : command.index("--")] == ["8080/tcp", "9000/tcp"]
 
     def test_a_command_exactly_as_it_is_written(self) -> None:
         assert FULL.health
@@ -106,9 +116,9 @@ class TestHealth:
     @pytest.mark.parametrize(
         ("service", "expected"),
         [
-            (WEB, {"HEALTH_KIND": "http", "HEALTH_PATH": "/health"}),
+            (WEB, WEB_HEALTH),
             (VOICE, {"HEALTH_KIND": "tcp", "HEALTH_PORT": "64738"}),
-            (replace(VOICE, tcp=()), {}),
+            (replace(VOICE, tcp=()), {"HEALTH_KIND": "container"}),
         ],
     )
     def test_times_alone_leave_the_kind_to_the_services_ports(
@@ -131,7 +141,7 @@ class TestHealth:
     def test_the_sidekick_reads_everything_that_it_is_told(self, service: InstanceSet) -> None:
         script = (SCRIPTS / "announce").read_text()
 
-        assert [name for name in self.of(service) if f"${{{name}:-" not in script] == []
+        assert [name for name in self.of(service) if f"${{{name}:" not in script] == []
 
     def test_a_rollout_waits_longer_for_a_service_that_starts_slowly(self) -> None:
         slow = replace(WEB, health=Health.model_validate({"startPeriod": 300}))
@@ -148,6 +158,37 @@ def test_folders_in_memory_have_their_size() -> None:
 
     mounted = [after for word, after in itertools.pairwise(command) if word == "--tmpfs"]
     assert mounted == ["/tmp:size=64m", "/var/cache/lms:size=1g"]
+
+
+def test_everything_that_is_logged_of_an_instance_names_its_service_and_whose_customer_it_is() -> (
+    None
+):
+    for unit in (app_unit(FULL, REFERENCES), announce_unit(FULL, 10)):
+        assert _values(unit, "LogExtraFields") == [
+            "FLEET_SERVICE=lms-acme",
+            "FLEET_CUSTOMER_OF=lms",
+        ]
+    # docker makes the same fields of these
+    command = app_unit(FULL, REFERENCES)
+    assert "--label fleet.service=lms-acme " in command
+    assert "--label fleet.customer-of=lms " in command
+    assert "customer" not in app_unit(WEB, {}).lower()
+
+
+def test_a_container_does_not_outlive_its_unit() -> None:
+    """Not even when the script that watches it is killed, and nothing starts it again."""
+    for unit, name in (
+        (app_unit(WEB, {}), "%p-%i"),
+        (platform_unit("router", "a" * 64), "router-__RELEASE__"),
+        (platform_unit("registry", "a" * 64), "registry-__RELEASE__"),
+    ):
+        assert _values(unit, "ExecStopPost")[0] == f"-/opt/bin/container-end {name}"
+        (command,) = _values(unit, "ExecStart")
+        assert words(command, {})[:3] == [
+            "/opt/bin/container-run",
+            "<%n>",
+            name.replace("%p-%i", "<%p>-<%i>"),
+        ]
 
 
 def test_a_customers_container_knows_whose_it_is() -> None:

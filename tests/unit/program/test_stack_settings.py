@@ -171,7 +171,7 @@ def test_a_bad_value_is_refused_with_its_path_and_what_is_allowed(
         ("services.hello.tcp", [{"port": 443}], "services.hello.tcp", "is the port of the router"),
         ("services.hello.tcp", [{"port": 2379}], "services.hello.tcp", "is the port of etcd"),
         ("services.hello.tcp", [{"port": 5000}], "services.hello.tcp", "of the registry"),
-        ("services.hello.tcp", [{"port": 50022}], "services.hello.tcp", "docker gives these"),
+        ("services.hello.tcp", [{"port": 50022}], "services.hello.tcp", "nodes give these"),
         ("services.hello.udp", [{"port": 53}], "services.hello.udp", "of the resolver"),
         ("services.hello.tcp", [{"port": -1}], "services.hello.tcp[0].port", "greater than"),
         ("services.hello.tcp", [{"port": 65535}], "services.hello.tcp[0].port", "less than"),
