@@ -5,13 +5,13 @@ everything else in the text: `__RELEASE__`, `__IMAGE__`.
 """
 
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from components.artefacts import Artefacts
 from components.templates import render
 from settings import Certificate, Health, InstanceSet
+from settings.fields import fits_a_unit
 
 START_TIMEOUT = 120
 """Seconds that a new instance has to become healthy, before its rollout fails."""
@@ -181,7 +181,7 @@ def environment(name: str, value: str | int) -> str:
 
 def _quoted(text: str) -> str:
     """In quotes: quotes and backslashes as in C, %% for systemd's specifiers."""
-    if any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in text):
+    if not fits_a_unit(text):
         raise ValueError(f"a unit cannot hold control characters: {text!r}")
     for character, escaped in (("\\", "\\\\"), ('"', '\\"'), ("%", "%%")):
         text = text.replace(character, escaped)

@@ -140,11 +140,22 @@ def _tmpfs(value: str) -> str:
     return value
 
 
+def fits_a_unit(text: str) -> bool:
+    """Whether systemd takes a line with this text. It ignores the whole line for a noncharacter,
+    such as U+FFFE: https://www.unicode.org/versions/latest/core-spec/chapter-23/#G19635"""
+    return not any(
+        unicodedata.category(character) in ("Cc", "Zl", "Zp")
+        or ord(character) & 0xFFFE == 0xFFFE
+        or 0xFDD0 <= ord(character) <= 0xFDEF
+        for character in text
+    )
+
+
 def _one_line(instead: str) -> AfterValidator:
     """A line of a unit is at most 2,048 bytes (fleet), and escaping can double a value."""
 
     def check(value: str) -> str:
-        if any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in value):
+        if not fits_a_unit(value):
             raise ValueError(
                 "must be one line without control characters: units cannot hold them"
                 + (", not even a newline at the end" if value[:-1].isprintable() else "")

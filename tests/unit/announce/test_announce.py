@@ -131,6 +131,25 @@ def test_restarted_container_is_announced_with_its_new_port(
         assert value["http"] == successor.address
 
 
+def test_restarted_udp_service_is_announced_with_its_new_port(
+    sidekick: Sidekick, container: Container
+) -> None:
+    """A new number each time: no entry of the kernel leads a caller to the dead container."""
+    container.health("healthy")
+    container.runs({"64738/udp": "40002"})
+    sidekick.start(UDP_PORTS="64738", HEALTH_KIND="container")
+    eventually(sidekick.announced, what="the instance is announced")
+
+    container.dies(137)
+    container.is_replaced()
+    container.runs({"64738/udp": "40003"})
+
+    def announced_anew() -> bool:
+        return (sidekick.announced() or {}).get("udp") == {"64738": "127.0.0.1:40003"}
+
+    eventually(announced_anew, what="the successor is announced")
+
+
 def test_tcp_service_is_announced_when_it_accepts_connections(
     sidekick: Sidekick, container: Container
 ) -> None:
@@ -249,6 +268,18 @@ def test_instance_that_dies_before_it_was_healthy_leaves_its_last_words(
         "reason": "container api-1 ended with exit code 3",
         "log": "cannot open /data: permission denied",
     }
+
+
+def test_instance_that_never_had_a_container_says_what_its_unit_said(
+    sidekick: Sidekick, container: Container
+) -> None:
+    container.log("no matching manifest for linux/amd64 in the manifest list entries\n")
+
+    sidekick.start(HTTP_PORT="8080", HEALTH_KIND="tcp", HEALTH_PORT="8080")
+
+    failure = eventually(sidekick.failure, what="the failure is reported")
+    assert failure["reason"] == "no container api-1: Error: No such container: api-1"
+    assert failure["log"] == "no matching manifest for linux/amd64 in the manifest list entries"
 
 
 def test_stop_before_the_first_check_takes_away_what_the_sidekick_before_announced(

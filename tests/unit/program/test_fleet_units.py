@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cluster import desired, unit_file
@@ -24,6 +24,7 @@ from components.unit_files import (
     service_order,
 )
 from settings import InstanceSet, Limits
+from settings.fields import fits_a_unit
 from tests.unit.program import rendered
 from tests.unit.program.rendered import FULL, REFERENCES, VOICE, WEB
 from tests.unit.program.snapshot import assert_matches
@@ -70,15 +71,24 @@ def test_it_is_started_again_for_ever(name: str) -> None:
     assert options["StartLimitIntervalSec"] == "0"
 
 
-@given(
-    st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zl", "Zp")), max_size=200)
-)
+@given(st.text(max_size=200).filter(fits_a_unit))
+@example("play --%prod")
+@example("cron can't")
+@example("pa$$word $HOME ${HOME}")
+@example("C:\\dir\\")
+@example('a"b #c ;d')
 def test_systemd_gives_the_container_each_variable_exactly_as_configured(value: str) -> None:
     service = replace(WEB, env={"VALUE": value})
 
     command = _options(app_unit(service, {}))["ExecStart"]
 
     assert f"VALUE={value}" in words(command, {"NODE_IP": "10.20.0.4", "NODE_NAME": "core-0"})
+
+
+@pytest.mark.parametrize("character", ["\ufffe", "\uffff", "\U0001fffe", "\ufdd0", "\ufdef"])
+def test_characters_for_which_systemd_ignores_a_line_never_reach_a_unit(character: str) -> None:
+    with pytest.raises(ValueError, match="control characters"):
+        command_argument(f"x{character}y")
 
 
 @given(st.text(st.characters(categories=("Cc", "Zl", "Zp")), min_size=1))

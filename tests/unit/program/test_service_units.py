@@ -5,7 +5,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cluster import unit_file
@@ -19,6 +19,7 @@ from components.unit_files import (
     service_order,
 )
 from settings import Certificate, Health, Http, InstanceSet
+from settings.fields import fits_a_unit
 from tests.unit.program.node_folder import SCRIPTS
 from tests.unit.program.rendered import FULL, REFERENCES, VOICE, WEB
 from tests.unit.program.systemd_words import assignments, words
@@ -133,7 +134,12 @@ class TestHealth:
             "UNHEALTHY_THRESHOLD": "9",
         }
 
-    @given(st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zl", "Zp"))))
+    @given(st.text().filter(fits_a_unit))
+    @example("play --%prod")
+    @example("cron can't")
+    @example("pa$$word $HOME ${HOME}")
+    @example("C:\\dir\\")
+    @example('a"b #c ;d')
     def test_systemd_sets_any_command_as_it_is(self, command: str) -> None:
         assert assignments(environment("X", command)) == [f"X={command}"]
 
