@@ -1,12 +1,12 @@
 """The node bundle: the binaries and scripts that every node unpacks under /opt at boot."""
 
-import gzip
 import io
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from tools import cache
+from tools.compression import gzipped
 from tools.content_key import key_of
 from tools.paths import PROJECT
 from tools.programs import PROGRAMS, ensure_program
@@ -14,7 +14,7 @@ from tools.progress import step
 
 BUNDLED_PROGRAMS = ("etcd", "fleet")
 SCRIPTS = PROJECT / "cloud-config" / "bin"
-FORMAT = 1
+FORMAT = 2
 """Raise it when the layout of the archive changes."""
 
 
@@ -40,9 +40,8 @@ def ensure_bundle() -> Path:
 def pack(files: Mapping[str, Path], archive: Path) -> None:
     """Write `files` as bin/NAME into a tar.gz whose bytes depend on nothing but them."""
     with (
-        archive.open("wb") as raw,
-        gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=raw, mtime=0) as packed,
-        tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as tar,
+        gzipped(archive, level=6) as stream,
+        tarfile.open(fileobj=stream, mode="w|", format=tarfile.USTAR_FORMAT) as tar,
     ):
         for name, path in sorted(files.items()):
             content = path.read_bytes()
