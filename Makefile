@@ -55,7 +55,8 @@ bench: prepare  ## measure; the report is written to bench/results
 docs: prepare  ## write docs/configuration.md from the settings
 	$(PYTHON) -m settings > docs/configuration.md
 
-pins:  ## write requirements*.txt anew from requirements*.in
+pins:  ## write requirements*.txt and images/debian.lock anew, with the newest versions
+	.venv/bin/python -m tools pins
 	.venv/bin/python -m pip install pip-tools
 	.venv/bin/pip-compile --strip-extras --no-header --no-emit-index-url --no-emit-find-links -o requirements.txt requirements.in
 	.venv/bin/pip-compile --strip-extras --no-header --no-emit-index-url --no-emit-find-links -o requirements-dev.txt requirements-dev.in

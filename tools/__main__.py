@@ -1,9 +1,9 @@
-"""`python -m tools programs [NAME…] | image NAME… | artefacts`."""
+"""`python -m tools programs [NAME…] | image NAME… | artefacts | pins`."""
 
 import argparse
 import sys
 
-from tools import build
+from tools import build, pins
 from tools.images import IMAGES
 from tools.programs import PROGRAMS
 from tools.progress import StepFailed
@@ -20,6 +20,8 @@ def main(arguments: list[str]) -> int:
             case "image":
                 for name in options.names:
                     print(build.ensure_image(name))
+            case "pins":
+                print(pins.renew())
             case "artefacts":
                 manifest = build.ensure_artefacts()
                 print(f"bundle\t{manifest.bundle.path}")
@@ -42,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     image = commands.add_parser("image", help="build images and print their references")
     image.add_argument("names", nargs="+", metavar="NAME", choices=IMAGES)
     commands.add_parser("artefacts", help="build what nodes fetch; write .artefacts/manifest.json")
+    commands.add_parser("pins", help="lock Debian's newest packages; write images/debian.lock")
     return parser
 
 

@@ -1,31 +1,40 @@
-"""The base of every image: a minimal Debian trixie, made from packages, never pulled.
+"""The base of every image: a minimal Debian, made from packages, never pulled.
 
 It is kept as a file too, so that a Docker daemon with nothing in it needs no new one.
 """
 
+import tempfile
 from pathlib import Path
 
-from tools import cache, docker
+from tools import cache, debian, docker, file_tree, image_archive, pins
 from tools.commands import run
 from tools.content_key import key_of
-from tools.progress import step
+from tools.paths import PROJECT
+from tools.progress import StepFailed, step
 
-RELEASE = 1
-"""Raise it to make a new base, with the distribution's newest packages."""
-SUITE = "trixie"
-PACKAGES = ("ca-certificates",)
+FORMAT = "1"
+"""Raise it when the same packages make another base."""
+SCRIPT = PROJECT / "images" / "base" / "add-packages"
 # documentation and translations are a quarter of the files, and no container reads them
 LEFT_OUT = ("doc", "man", "info", "locale", "lintian", "bug", "doc-base")
 DPKG_OPTIONS = (
     *(f"path-exclude=/usr/share/{folder}/*" for folder in LEFT_OUT),
     "path-include=/usr/share/doc/*/copyright",
 )
-LANGUAGE = "ENV LANG=C.UTF-8"
+SETTINGS = {"Env": ["LANG=C.UTF-8"]}
 
 
 def key() -> str:
     """Return the base's content key."""
-    return key_of(str(RELEASE), SUITE, *PACKAGES, *DPKG_OPTIONS, LANGUAGE)
+    return key_of(
+        FORMAT,
+        pins.current().key,
+        *pins.BASE_PACKAGES,
+        debian.SOURCES,
+        *DPKG_OPTIONS,
+        repr(SETTINGS),
+        SCRIPT.read_bytes(),
+    )
 
 
 def reference() -> str:
@@ -35,33 +44,58 @@ def reference() -> str:
 
 def ensure_base() -> str:
     """Return the reference of the base image, making or loading it if it is missing."""
+    archive = ensure_archive()
     if not docker.has_image(reference()):
-        archive = cache.ensure(
-            cache.Entry(kind="base", name=SUITE, key=key(), suffix=".tar"), _bootstrap
-        )
-        docker.import_archive(archive, reference(), change=LANGUAGE)
+        docker.load(archive)
     return reference()
 
 
-def _bootstrap(archive: Path) -> None:
-    with step(f"making the base image (Debian {SUITE})"):
-        run(
-            mmdebstrap_command(archive),
-            what="making the base image",
-            log=cache.new_log("base"),
-            advice="Check that `apt-get update` works on this machine, then run this again.",
-        )
+def ensure_archive() -> Path:
+    """Return the base's image file, making it if it is missing."""
+    entry = cache.Entry(kind="images", name="base", key=key(), suffix=".tar.gz")
+    return cache.ensure(entry, _make)
 
 
-def mmdebstrap_command(archive: Path) -> list[str]:
-    """Return the mmdebstrap call; it takes the mirror from this machine's own apt sources."""
-    options = [f"--dpkgopt={option}" for option in DPKG_OPTIONS]
-    return [
-        "mmdebstrap",
-        "--variant=minbase",
-        "--format=tar",  # told, because the .partial suffix of the cache tells it nothing
-        f"--include={','.join(PACKAGES)}",
-        *options,
-        SUITE,
-        str(archive),
-    ]
+def _make(archive: Path) -> None:
+    lock = pins.current()
+    with (
+        step(f"making the base image (Debian {debian.SUITE})"),
+        tempfile.TemporaryDirectory() as temporary,
+    ):
+        folder = Path(temporary)
+        debian.write_preferences(folder, lock.preferences)
+        root = folder / "root.tar"
+        try:
+            run(
+                mmdebstrap_command(root, folder),
+                what="making the base image",
+                log=cache.new_log("base"),
+                advice=debian.ADVICE,
+                env={"SOURCE_DATE_EPOCH": str(lock.epoch)},
+            )
+            tree = file_tree.read([root], latest=lock.epoch)
+            pins.check(tree, what="the base image")
+        except StepFailed as failure:
+            pins.reconsider(failure)
+        _write(archive, folder, tree, lock)
+
+
+def _write(archive: Path, folder: Path, tree: file_tree.Tree, lock: pins.Lock) -> None:
+    ours = {
+        "etc/apt/sources.list": (0o644, debian.SOURCES.encode()),  # mmdebstrap's may name a key
+        "usr/local/sbin/add-packages": (0o755, SCRIPT.read_bytes()),
+    }
+    layer = folder / "layer.tar"
+    file_tree.write_layer(layer, file_tree.with_files(tree, ours, folder, mtime=lock.epoch), {})
+    image_archive.write(archive, reference(), settings=SETTINGS, layers=[layer], created=lock.epoch)
+
+
+def mmdebstrap_command(archive: Path, preferences: Path) -> list[str]:
+    """Return the mmdebstrap call, with the locked versions."""
+    return debian.bootstrap_command(
+        archive,
+        pins.BASE_PACKAGES,
+        preferences=preferences,
+        sources=pins.sources(),
+        options=["--format=tar", *(f"--dpkgopt={option}" for option in DPKG_OPTIONS)],
+    )

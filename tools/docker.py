@@ -1,11 +1,15 @@
 """The few docker commands that building and keeping images takes."""
 
+import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from tools.commands import capture, run
+from tools.compression import gzipped
 from tools.progress import StepFailed
 
+GZIP_LEVEL = 1
 DAEMON_ADVICE = "Check that `docker version` answers for you, then run this again."
 # the classic builder: BuildKit is a plugin that is not everywhere, and it keeps its own network
 CLASSIC_BUILDER = {"DOCKER_BUILDKIT": "0"}
@@ -17,22 +21,46 @@ def has_image(reference: str) -> bool:
     return bool(found.strip())
 
 
-def import_archive(archive: Path, reference: str, *, change: str) -> None:
-    """Make an image of one layer from the tar file of a root file system."""
-    _ask("import", "--change", change, str(archive), reference, what="importing the base")
-
-
-def build(context: Path, reference: str, *, arguments: dict[str, str], log: Path) -> None:
+def build(context: Path, reference: str, *, base: str, log: Path) -> None:
     """Build an image from a context folder, with the host's network so that apt works inside."""
-    build_arguments = [f"--build-arg={name}={value}" for name, value in arguments.items()]
     # --force-rm: a failed build leaves no container behind either
-    options = ["--network=host", "--force-rm", *build_arguments, f"--tag={reference}"]
+    options = ["--network=host", "--force-rm", f"--build-arg=BASE_IMAGE={base}"]
     run(
-        ["docker", "build", *options, context],
+        ["docker", "build", *options, f"--tag={reference}", context],
         what=f"building {reference}",
         log=log,
         env=CLASSIC_BUILDER,
     )
+
+
+def remove_image(reference: str) -> None:
+    """Remove an image, and those that only it was built on."""
+    _ask("image", "rm", "--force", reference, what=f"removing {reference}")
+
+
+def settings(reference: str) -> dict[str, Any]:
+    """Return what an image says of its containers (`Config`)."""
+    found = _ask("image", "inspect", "--format={{json .Config}}", reference, what="asking Docker")
+    config: dict[str, Any] = json.loads(found)
+    return config
+
+
+def layers(reference: str) -> tuple[str, ...]:
+    """Return the digests of an image's layers, the lowest first."""
+    found = _ask(
+        "image", "inspect", "--format={{json .RootFS.Layers}}", reference, what="asking Docker"
+    )
+    return tuple(json.loads(found))
+
+
+def export(reference: str, archive: Path) -> None:
+    """Write an image's whole file system to a tar file."""
+    # what it would run does not matter, but an image may have nothing to run
+    container = _ask("create", reference, "/", what=f"opening {reference}").strip()
+    try:
+        _ask("export", f"--output={archive}", container, what=f"reading {reference}")
+    finally:
+        _ask("rm", container, what=f"closing {reference}")
 
 
 def load(archive: Path) -> None:
@@ -41,19 +69,13 @@ def load(archive: Path) -> None:
 
 
 def save(reference: str, archive: Path) -> None:
-    """Write an image to a gzipped archive. Level 1: three nodes on two cores unpack it at boot."""
-    with archive.open("wb") as file:
-        saving = subprocess.Popen(["docker", "save", reference], stdout=subprocess.PIPE)
-        # -n: no time of writing in the header
-        packing = subprocess.run(["gzip", "-1", "-n"], stdin=saving.stdout, stdout=file)
-        if saving.stdout is not None:
-            saving.stdout.close()
-        if saving.wait() != 0 or packing.returncode != 0:
-            raise StepFailed(
-                f"saving {reference}",
-                why=f"docker save exited with {saving.returncode}, gzip {packing.returncode}",
-                advice=f"Check the space left for {archive.parent}. {DAEMON_ADVICE}",
-            )
+    """Write an image to a gzipped archive of this Docker's own form."""
+    with gzipped(archive, level=GZIP_LEVEL) as stream:
+        code = subprocess.run(["docker", "save", reference], stdout=stream).returncode
+    if code != 0:
+        raise StepFailed(
+            f"saving {reference}", why=f"docker save exited with {code}", advice=DAEMON_ADVICE
+        )
 
 
 def _ask(*arguments: str, what: str) -> str:

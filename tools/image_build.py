@@ -6,18 +6,19 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from tools import cache, docker
-from tools.base_image import ensure_base
+from tools import base_image, cache, debian, docker, file_tree, image_archive, pins
 from tools.content_key import files_below
 from tools.images import IMAGES, Image
 from tools.paths import PROJECT
 from tools.programs import ensure_program
-from tools.progress import step
+from tools.progress import StepFailed, step
 
 
 def ensure_image(name: str) -> str:
     """Return an image's reference (`fleet/NAME:KEY`), once Docker has it."""
     image = IMAGES[name]
+    if image.for_nodes:
+        ensure_archive(name)
     if not docker.has_image(image.reference):
         archive = _archive_entry(image).path
         if archive.exists():
@@ -31,13 +32,13 @@ def ensure_image(name: str) -> str:
 
 
 def ensure_archive(name: str) -> Path:
-    """Return an image's `docker save` file, writing it if it is missing.
-
-    The file of a key is written once: its checksum is part of what is deployed.
-    """
+    """Return an image's file, writing it if it is missing."""
     image = IMAGES[name]
 
     def save(path: Path) -> None:
+        if image.for_nodes:
+            _build_for_nodes(image, path)
+            return
         if not docker.has_image(image.reference):
             _build(image)
         with step(f"packing image {name}"):
@@ -51,23 +52,86 @@ def _archive_entry(image: Image) -> cache.Entry:
 
 
 def _build(image: Image) -> None:
-    parent = ensure_image(image.parent) if image.parent else ensure_base()
+    """Build an image of the lab's own, with the newest packages."""
+    base = _parent(image)
+    with tempfile.TemporaryDirectory() as temporary:
+        _docker_build(image, Path(temporary), image.reference, base=base)
+
+
+def _build_for_nodes(image: Image, archive: Path) -> None:
+    """Write an image file whose bytes depend on nothing but the image's key."""
+    parent = _parent(image)
+    built, pinned = f"{image.reference}-built", f"{image.reference}-pinned"
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        try:
+            _pin(folder / "pins", parent, pinned)
+            _docker_build(image, folder / "context", built, base=pinned)
+            with step(f"packing image {image.name}"):
+                _pack(image, built, folder, archive)
+        except StepFailed as failure:
+            if not debian.added_packages(image.dockerfile):
+                raise
+            pins.reconsider(failure)
+        finally:
+            for reference in (built, pinned):
+                if docker.has_image(reference):
+                    docker.remove_image(reference)
+
+
+def _parent(image: Image) -> str:
+    return ensure_image(image.parent) if image.parent else base_image.ensure_base()
+
+
+def _pin(context: Path, parent: str, reference: str) -> None:
+    """Make an image in which apt installs the locked versions; what that takes is not packed."""
+    context.mkdir()
+    debian.write_preferences(context, pins.current().preferences)
+    (context / "snapshot.list").write_text(pins.sources())
+    (context / "Dockerfile").write_text(
+        f"FROM {parent}\n"
+        "COPY pins /etc/apt/preferences.d/pins\n"
+        "COPY snapshot.list /etc/apt/sources.list.d/snapshot.list\n"
+    )
+    docker.build(context, reference, base=parent, log=cache.new_log("image-pins"))
+
+
+def _pack(image: Image, built: str, folder: Path, archive: Path) -> None:
+    lock = pins.current()
+    root = folder / "root.tar"
+    docker.export(built, root)
+    tree = file_tree.read([root], latest=lock.epoch)
+    pins.check(tree, what=f"image {image.name}")
+    below = image_archive.unpack(_parent_archive(image), folder / "parent")
+    if docker.layers(built)[: len(below.layers)] != below.digests:
+        below = image_archive.Unpacked(layers=(), digests=())  # it stands on nothing
+    layer = folder / "layer.tar"
+    file_tree.write_layer(layer, tree, file_tree.read(below.layers, latest=lock.epoch))
+    image_archive.write(
+        archive,
+        image.reference,
+        settings=docker.settings(built),
+        layers=[*below.layers, layer],
+        created=lock.epoch,
+    )
+
+
+def _parent_archive(image: Image) -> Path:
+    return ensure_archive(image.parent) if image.parent else base_image.ensure_archive()
+
+
+def _docker_build(image: Image, context: Path, reference: str, *, base: str) -> None:
     binaries = {binary: ensure_program(name) / binary for binary, name in image.programs.items()}
     packages = image.packages.ensure() if image.packages else None
-    with step(f"building image {image.name}"), tempfile.TemporaryDirectory() as temporary:
-        context = Path(temporary)
+    with step(f"building image {image.name}"):
         _copy_files(files_below(image.folder), image.folder, context)
         _copy_files(image.source_files(), PROJECT, context)
         for binary, source in binaries.items():
             _copy(source, context / "bin" / binary)
         if image.packages and packages:
             _copy_packages(packages, context / image.packages.target)
-        docker.build(
-            context,
-            image.reference,
-            arguments={"BASE_IMAGE": parent},
-            log=cache.new_log(f"image-{image.name}"),
-        )
+        _set_folder_modes(context)
+        docker.build(context, reference, base=base, log=cache.new_log(f"image-{image.name}"))
 
 
 def _copy_files(files: Iterable[Path], root: Path, context: Path) -> None:
@@ -87,3 +151,10 @@ def _copy_packages(packages: Path, target: Path) -> None:
         shutil.copytree(packages, target)
     else:
         shutil.copyfile(packages, target)
+
+
+def _set_folder_modes(context: Path) -> None:
+    """Nor does the umask of who builds."""
+    for path in context.rglob("*"):
+        if path.is_dir():
+            path.chmod(0o755)

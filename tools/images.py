@@ -1,7 +1,7 @@
 """The images: which folder each is built from, on which other image, and what goes into it.
 
-`cluster` and `router` stand on `python`, not on each other: a change of the cluster's code
-costs one small layer in each, and a node that has loaded one already has most of the other.
+`cluster` and `router` share `python`, and neither stands on the other: a change of the cluster's
+code costs one small layer in each, and a node that has loaded one already has most of the other.
 """
 
 from collections.abc import Mapping
@@ -13,6 +13,9 @@ from tools.content_key import is_source, key_of, key_of_tree
 from tools.packages import NodePackages, PythonPackages
 from tools.paths import PROJECT
 from tools.programs import PROGRAMS
+
+FORMAT = "1"
+"""Raise it when the same content makes another image file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +35,12 @@ class Image:
     """Packages that the host installs into the context."""
     archived: bool = True
     """Kept as a file: building it anew would take longer than loading it."""
+    for_nodes: bool = False
+    """Real nodes run it: it has the locked packages, and the same bytes whoever builds it."""
+
+    @property
+    def dockerfile(self) -> str:
+        return (self.folder / "Dockerfile").read_text()
 
     @property
     def reference(self) -> str:
@@ -47,7 +56,8 @@ class Image:
             for part in (path.relative_to(PROJECT).as_posix(), path.read_bytes())
         ]
         packages = self.packages.key if self.packages else ""
-        return key_of(parent, key_of_tree(self.folder), *programs, packages, *sources)
+        form = FORMAT if self.for_nodes else ""
+        return key_of(form, parent, key_of_tree(self.folder), *programs, packages, *sources)
 
     def source_files(self) -> list[Path]:
         """Return the project's files that `sources` names, in a fixed order."""
@@ -58,45 +68,39 @@ class Image:
 CLUSTER_PACKAGE = ("cluster/**/*",)
 LAB = PROJECT / "lab" / "images"
 
+
+def _for_nodes(
+    name: str,
+    *,
+    parent: str | None = None,
+    sources: tuple[str, ...] = (),
+    programs: Mapping[str, str] | None = None,
+) -> Image:
+    return Image(
+        name=name,
+        folder=PROJECT / "images" / name,
+        parent=parent,
+        sources=sources,
+        programs=programs or {},
+        for_nodes=True,
+    )
+
+
 IMAGES = {
     image.name: image
     for image in (
         # on the nodes
-        Image(name="python", folder=PROJECT / "images" / "python"),
-        Image(
-            name="cluster",
-            folder=PROJECT / "images" / "cluster",
-            parent="python",
-            sources=CLUSTER_PACKAGE,
-        ),
-        Image(
-            name="router",
-            folder=PROJECT / "images" / "router",
-            parent="python",
-            sources=CLUSTER_PACKAGE,
-            programs={"confd": "confd"},
-        ),
-        Image(
-            name="registry",
-            folder=PROJECT / "images" / "registry",
-            programs={"registry": "registry"},
-        ),
-        Image(
-            name="example-app",
-            folder=PROJECT / "images" / "example-app",
-            parent="python",
-            archived=False,
-        ),
+        _for_nodes("python"),
+        _for_nodes("cluster", parent="python", sources=CLUSTER_PACKAGE),
+        _for_nodes("nginx", parent="python"),
+        _for_nodes("router", parent="nginx", sources=CLUSTER_PACKAGE, programs={"confd": "confd"}),
+        _for_nodes("registry", programs={"registry": "registry"}),
+        _for_nodes("example-app", parent="python"),
         # on the nodes: the sample stacks' applications
-        Image(name="php", folder=PROJECT / "images" / "php"),
-        Image(
-            name="toktv-api",
-            folder=PROJECT / "images" / "toktv-api",
-            parent="php",
-            archived=False,
-        ),
-        Image(name="toktv-voice", folder=PROJECT / "images" / "toktv-voice"),
-        Image(name="docebo-lms", folder=PROJECT / "images" / "docebo-lms", parent="php"),
+        _for_nodes("php"),
+        _for_nodes("toktv-api", parent="php"),
+        _for_nodes("toktv-voice"),
+        _for_nodes("docebo-lms", parent="php"),
         # in the lab
         Image(
             name="node",
