@@ -1,24 +1,25 @@
 """The door to this package: ask for a thing by name, and it is there when the call returns."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
-from tools import artefacts, image_build, pins
+from tools import artefacts, go_toolchain, image_build, pins, programs
 from tools.artefacts import Manifest
-from tools.programs import ensure_program
 
 __all__ = ["Manifest", "ensure_artefacts", "ensure_image", "ensure_program"]
 
 T = TypeVar("T")
 
-ATTEMPTS = 3
-"""As locked, with Debian's archive of old versions, with another lock."""
+ATTEMPTS = 4
+"""As locked, with Debian's archive of old versions, with another lock, with another Go."""
 
 
 def ensure_artefacts() -> Manifest:
     """Build what nodes fetch, and write the manifest; return what it says."""
     manifest = _with_pins(artefacts.ensure_artefacts)
     pins.warn_if_substituted()
+    go_toolchain.warn_if_substituted()
     return manifest
 
 
@@ -27,8 +28,13 @@ def ensure_image(name: str) -> str:
     return _with_pins(lambda: image_build.ensure_image(name))
 
 
+def ensure_program(name: str) -> Path:
+    """Return the folder that holds a program's binaries, building them if they are missing."""
+    return _with_pins(lambda: programs.ensure_program(name))
+
+
 def _with_pins(make: Callable[[], T]) -> T:
-    """Begin again as often as other versions of packages count."""
+    """Begin again as often as other versions of packages or of Go count."""
     for _attempt in range(ATTEMPTS - 1):
         try:
             return make()

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tools import cache
+from tools import cache, go_toolchain
 from tools.commands import RUN_AGAIN, capture, run
 from tools.content_key import key_of
 from tools.paths import PROJECT
@@ -43,7 +43,7 @@ class Program:
     @property
     def key(self) -> str:
         go_files = [(self.folder / file).read_bytes() for file in ("go.mod", "go.sum")]
-        return key_of(*go_files, repr(self), repr(GO_ENVIRONMENT))
+        return key_of(*go_files, repr(self), repr(GO_ENVIRONMENT), go_toolchain.current())
 
 
 PROGRAMS = {
@@ -109,6 +109,7 @@ def ensure_program(name: str) -> Path:
     entry = cache.Entry(kind="programs", name=name, key=program.key)
 
     def make(folder: Path) -> None:
+        go_toolchain.ensure()
         with step(f"building {name}"):
             _build(program, folder)
 
@@ -124,7 +125,11 @@ def _build(program: Program, folder: Path) -> None:
             what=f"building {binary}",
             log=log,
             cwd=program.folder,
-            env={**GO_ENVIRONMENT, "GOARCH": program.architecture},
+            env={
+                **GO_ENVIRONMENT,
+                "GOARCH": program.architecture,
+                "GOTOOLCHAIN": go_toolchain.choice(),
+            },
         )
     if program.scripts:
         module = ["go", "list", "-m", "-f", "{{.Dir}}", program.scripts_module]

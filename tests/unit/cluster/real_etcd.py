@@ -16,7 +16,7 @@ from cluster.clock import SystemClock
 from cluster.etcd import Etcd
 from cluster.membership import Membership, client_url
 from tests.unit.cluster.simulated_blob import SimulatedBlob
-from tools.programs import ensure_program
+from tools.build import ensure_program
 
 # An address block that nothing else on a machine uses.
 _NETWORK = "127.83.61."

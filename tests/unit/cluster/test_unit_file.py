@@ -15,7 +15,7 @@ import pytest
 from cluster.etcd import Etcd
 from cluster.fleet import Option
 from cluster.unit_file import UnitFileError, check_name, parse
-from tools.programs import ensure_program
+from tools.build import ensure_program
 
 TRICKY = """\
 # a comment \\

@@ -24,8 +24,7 @@ import httpx
 from cluster.etcd import Etcd, EtcdError
 from lab import docker_daemon
 from tests.unit.ports import free_port
-from tools.build import ensure_image
-from tools.programs import ensure_program
+from tools.build import ensure_image, ensure_program
 
 PROJECT = Path(__file__).resolve().parents[3]
 IMAGE = PROJECT / "images" / "router"

@@ -5,7 +5,22 @@ from pathlib import Path
 
 import pytest
 
-from tools.programs import PROGRAMS, build_command, ensure_program
+from tools import go_toolchain
+from tools.build import ensure_program
+from tools.programs import PROGRAMS, build_command
+
+FAKE_GO = """
+case "$1" in
+  version) echo "go version $GOTOOLCHAIN linux/amd64" ;;
+  env) echo go1.99.0 ;;
+  *) while [ "$1" != -o ]; do shift; done; echo "built by $GOTOOLCHAIN" > "$2" ;;
+esac
+"""
+"""It can be every version."""
+GO_WITHOUT_OTHERS = f"""
+if [ "$1 $GOTOOLCHAIN" = "version {go_toolchain.VERSION}" ]; then exit 1; fi
+{FAKE_GO}
+"""
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -40,11 +55,25 @@ def test_what_nodes_run_is_never_taken_from_the_users_machine(
     command: Callable[[str, str], None],
 ) -> None:
     command("confd", "exit 0")
-    command("go", 'while [ "$1" != -o ]; do shift; done; echo built > "$2"')
+    command("go", FAKE_GO)
 
     folder = ensure_program("confd")
 
-    assert (folder / "confd").read_text() == "built\n"
+    assert (folder / "confd").read_text() == f"built by {go_toolchain.VERSION}\n"
+
+
+def test_where_go_cannot_become_the_pinned_version_keys_say_so(
+    command: Callable[[str, str], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command("go", GO_WITHOUT_OTHERS)
+    pinned = PROGRAMS["confd"].key
+
+    folder = ensure_program("confd")
+
+    assert (folder / "confd").read_text() == "built by local\n"
+    assert pinned not in folder.name
+    go_toolchain.warn_if_substituted()
+    assert "go1.99.0" in capsys.readouterr().err
 
 
 def test_every_program_has_a_key_of_its_own() -> None:

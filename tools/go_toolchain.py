@@ -1,0 +1,69 @@
+"""The Go that builds programs: one version, since each makes other binaries.
+
+Go fetches that version itself where another is installed. Where it can't, what is installed
+builds, and the keys of programs say so.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tools.commands import capture
+from tools.paths import cache_root
+from tools.pins import PinsChangedError
+
+VERSION = "go1.26.8"
+ADVICE = "Install Go as the README says, then run this again."
+
+
+def current() -> str:
+    """Return the version that counts."""
+    substitute = _substitute()
+    return substitute.read_text() if substitute.exists() else VERSION
+
+
+def choice() -> str:
+    """Return what tells Go to be that version (https://go.dev/doc/toolchain)."""
+    return VERSION if current() == VERSION else "local"
+
+
+def ensure() -> None:
+    """Make sure that the version that counts can build. Raises PinsChangedError if another does."""
+    if current() != VERSION or _answers(VERSION):
+        return
+    installed = capture(
+        ["go", "env", "GOVERSION"], what="asking Go for its version", advice=ADVICE
+    ).strip()
+    substitute = _substitute()
+    substitute.parent.mkdir(parents=True, exist_ok=True)
+    substitute.write_text(installed)
+    raise PinsChangedError
+
+
+def warn_if_substituted() -> None:
+    """Say so if programs are not the ones that everybody else builds from this commit."""
+    if current() != VERSION:
+        print(
+            f"WARNING: Go could not fetch {VERSION}, so {current()} built the programs. A\n"
+            "deployment of them renews the machines of a stack that was deployed with others.\n"
+            f"Install {VERSION}, remove {_substitute()}, and run this again.",
+            file=sys.stderr,
+        )
+
+
+def _answers(version: str) -> bool:
+    try:
+        done = subprocess.run(
+            ["go", "version"],
+            env={**os.environ, "GOTOOLCHAIN": version},
+            capture_output=True,
+            text=True,
+        )
+    except FileNotFoundError:
+        return True  # the build will say that Go is missing
+    return done.returncode == 0 and version in done.stdout.split()
+
+
+def _substitute() -> Path:
+    return cache_root() / "pins" / f"instead-of-{VERSION}"
