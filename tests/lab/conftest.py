@@ -22,6 +22,7 @@ ORDER = (
     "test_both_users",
     "test_public_address",
     "test_cluster",
+    "test_artefacts",
     "test_access",
     "test_secrets",
     "test_commands",

@@ -102,16 +102,24 @@ def test_other_versions_than_the_locked_ones_are_said_loudly(
     assert "make pins" in warning
 
 
+def test_a_renewed_lock_counts_again(mirrors: Mirrors) -> None:
+    with pytest.raises(pins.PinsChangedError):
+        pins.reconsider(FAILURE)
+    mirrors.versions = {"ca-certificates": "2", "nginx": "1.30"}
+
+    pins.renew()
+
+    assert pins.current().versions == mirrors.versions
+
+
 @pytest.mark.usefixtures("mirrors")
-def test_a_renewed_lock_counts_again() -> None:
+def test_committing_what_the_build_went_on_with_builds_nothing_again() -> None:
     with pytest.raises(pins.PinsChangedError):
         pins.reconsider(FAILURE)
     keys_of_the_substitute = keys()
 
     pins.renew()
 
-    assert pins.LOCK.read_text().startswith("# Versions of Debian")
-    assert pins.current().versions == NEWER
     assert keys() == keys_of_the_substitute
 
 
@@ -144,6 +152,23 @@ def test_apt_prefers_the_locked_version_also_to_a_newer_one() -> None:
     lock = pins.Lock(time=LATER, versions={"nginx": "1.26"})
 
     assert lock.preferences == "Package: nginx\nPin: version 1.26\nPin-Priority: 1001\n"
+
+
+def test_the_archive_is_asked_for_lists_of_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(debian, "_fetch", asked.append)
+
+    lines = debian.snapshot_sources(LATER).splitlines()
+
+    url = "http://snapshot.debian.org/archive/debian/20270101T120000Z"
+    assert lines[0] == f"deb [check-valid-until=no] {url} trixie main"
+    assert asked[0].endswith("/dists/trixie-security/InRelease")
+
+
+def test_an_archive_that_does_not_answer_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(debian, "SNAPSHOT", "http://127.0.0.1:9/archive")
+
+    assert debian.snapshot_sources(LATER) == ""
 
 
 def test_packages_are_read_from_a_dockerfile_as_docker_reads_it() -> None:
