@@ -83,6 +83,12 @@ def sources() -> str:
 
 def check(tree: file_tree.Tree, *, what: str) -> None:
     """Raise StepFailed if an image has packages in other versions than the lock."""
+    if DPKG_STATUS not in tree:
+        raise StepFailed(
+            f"building {what}",
+            why=f"it has no /{DPKG_STATUS}, so nothing says which packages are in it",
+            advice="Let its Dockerfile copy that file from the stage that installs packages.",
+        )
     status = file_tree.content(tree[DPKG_STATUS]).decode()
     deviations = current().deviations(debian.installed_versions(status))
     if deviations:

@@ -171,6 +171,11 @@ def test_an_archive_that_does_not_answer_is_not_used(monkeypatch: pytest.MonkeyP
     assert debian.snapshot_sources(LATER) == ""
 
 
+def test_an_image_that_does_not_say_its_packages_is_refused() -> None:
+    with pytest.raises(StepFailed, match="no /var/lib/dpkg/status"):
+        pins.check({}, what="image app")
+
+
 def test_packages_are_read_from_a_dockerfile_as_docker_reads_it() -> None:
     dockerfile = (
         "RUN add-packages nginx \\\n"
