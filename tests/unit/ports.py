@@ -1,9 +1,14 @@
-"""Ports for servers of tests."""
+"""Ports for servers of tests. Several processes of pytest run side by side and share none."""
 
+import os
 import random
 import socket
 
-_UNUSED = list(range(10_000, 16_384))
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+"""Which of the processes this one is, from 0."""
+_WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+
+_UNUSED = list(range(10_000 + WORKER, 16_384, _WORKERS))
 """Below what Linux gives to connections, and routers to their datagrams (from 16384): nobody takes
 one of these meanwhile."""
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from cluster.membership import Membership
-from tests.unit.cluster.real_etcd import etcd_binary, eventually
+from tests.unit.cluster.real_etcd import NETWORK, etcd_binary, eventually
 from tests.unit.cluster.services import World
 
 
@@ -20,7 +20,7 @@ def world() -> World:
 @pytest.fixture(scope="session")
 def real_etcd_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real etcd of one member, for the session."""
-    address = "127.83.61.100"
+    address = f"{NETWORK}.100"
     environment = {
         "ETCD_DATA_DIR": str(tmp_path_factory.mktemp("etcd")),
         "ETCD_LISTEN_CLIENT_URLS": f"http://{address}:2379",

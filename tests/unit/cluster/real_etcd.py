@@ -16,10 +16,11 @@ from cluster.clock import SystemClock
 from cluster.etcd import Etcd
 from cluster.membership import Membership, client_url
 from tests.unit.cluster.simulated_blob import SimulatedBlob
+from tests.unit.ports import WORKER
 from tools.build import ensure_program
 
-# An address block that nothing else on a machine uses.
-_NETWORK = "127.83.61."
+NETWORK = f"127.83.{61 + WORKER}"
+"""An address block that nothing else on a machine uses."""
 
 
 def etcd_binary() -> Path:
@@ -56,7 +57,7 @@ class Node:
     """A node of the cluster: bootstraps if it has no data, runs etcd, can lose both."""
 
     def __init__(self, number: int, directory: Path, blob: SimulatedBlob, *, size: int = 3) -> None:
-        self.me = Me(name=f"core-{number}", address=f"{_NETWORK}{number + 1}", size=size)
+        self.me = Me(name=f"core-{number}", address=f"{NETWORK}.{number + 1}", size=size)
         self.data = directory / self.me.name
         self.lines: list[str] = []
         self.start_as: Start | None = None
