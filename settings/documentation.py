@@ -14,6 +14,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from settings.certificates import Certificate
+from settings.fields import DOCKER_BRIDGE
 from settings.health import Health
 from settings.port_rules import MOST_PORTS, RESERVED_PORTS
 from settings.problems import bare
@@ -174,6 +175,12 @@ def _limits() -> Iterator[str]:
     for protocol, ports in RESERVED_PORTS.items():
         taken = ", ".join(f"{port} ({owner})" for port, owner in ports.items())
         yield f"- Taken {protocol.upper()} ports: {taken}, and 32768 to 60999 (instances)."
+    yield (
+        "- One service calls another through the router of its own machine, which every container "
+        f"reaches by `http://{DOCKER_BRIDGE[1]}/` (or https), with the other one's host name as "
+        "`Host`. The stack's public address leads nowhere from a container. While that router is "
+        "replaced or restarted, such a call fails: try again."
+    )
     yield (
         "- In every container `SERVICE`, `INSTANCE`, `RELEASE` and `NODE_NAME` are set (and "
         "`CUSTOMER` in a customer's), unless the service's `env` says otherwise."
