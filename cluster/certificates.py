@@ -35,7 +35,8 @@ def certificates(
         try:
             changed_at = _write(wanted.sources, etcd, progress)
             if changed_at or wanted.sources:
-                _await_routers(wanted, changed_at, etcd, lock, clock, progress)
+                for name in sorted(_await_routers(wanted, changed_at, etcd, lock, clock, progress)):
+                    progress(f"certificate {name} HAS EXPIRED and is served on: set a new one")
         except LockLost:
             raise
         except (ClusterError, EtcdError, Interrupted):
@@ -77,14 +78,15 @@ def _known(etcd: Etcd) -> dict[str, Node]:
 
 def _await_routers(
     wanted: Certificates, index: int, etcd: Etcd, lock: Lock, clock: Clock, progress: Progress
-) -> None:
+) -> set[str]:
+    """Returns those that have expired: one of them must not stop changes of the others."""
     deadline = clock.now() + wanted.timeout
     patience = Patience(clock, progress)
     while True:
         routers = read_routers(etcd)
         obstacle = _obstacle(routers, index, wanted.sources)
         if not obstacle:
-            return
+            return {name for router in routers for name in router.expired} & wanted.sources.keys()
         if clock.now() >= deadline:
             raise ClusterError(obstacle)
         patience.waiting_for(obstacle)
@@ -100,6 +102,7 @@ def _obstacle(routers: Sequence[Router], index: int, names: Mapping[str, str]) -
         why = {
             router.node: reason
             for router in routers
+            if name not in router.expired or router.trouble
             if (reason := router.trouble or router.problems.get(f"{CERTIFICATES}/{name}"))
         }
         if not why:

@@ -28,12 +28,13 @@ class Router:
     boot: str = ""  # which start of its node, and of its docker, this is; empty: not told
     docker: str = ""
     kept: tuple[str, ...] = ()  # keys of instances that it serves although they are gone
+    expired: tuple[str, ...] = ()  # certificates of which nothing else is wrong
     heard: int = 0  # etcd's index of its last sign of life
 
     @property
     def value(self) -> str:
         """What its key holds."""
-        told = ("node", "applied", "error", "boot", "docker", "kept")
+        told = ("node", "applied", "error", "boot", "docker", "kept", "expired")
         return json.dumps({name: getattr(self, name) for name in told})
 
     @property
@@ -76,6 +77,7 @@ def parse_router(leaf: Node) -> Router:
             boot=str(raw.get("boot") or ""),
             docker=str(raw.get("docker") or ""),
             kept=tuple(map(str, raw.get("kept") or ())),
+            expired=tuple(map(str, raw.get("expired") or ())),
             heard=leaf.modified_index,
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:

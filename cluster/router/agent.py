@@ -114,7 +114,9 @@ class Agent:
             log.info("etcd was away: kept until they are announced again: %s", found.kept)
         self._survey = found
         self._index = index
-        self._announcement.applied(index, "; ".join(problems) or None, found.kept)
+        self._announcement.applied(
+            index, "; ".join(problems) or None, found.kept, self._certificates.expired
+        )
 
     def _pass(self) -> float:
         """One reconciliation. Returns the seconds after which to try again without a change."""

@@ -37,10 +37,16 @@ class Announcement(threading.Thread):
         self._withdrawn = False
         self._written: str | None = None
 
-    def applied(self, index: int, problem: str | None, kept: tuple[str, ...] = ()) -> None:
+    def applied(
+        self,
+        index: int,
+        problem: str | None,
+        kept: tuple[str, ...] = (),
+        expired: tuple[str, ...] = (),
+    ) -> None:
         """nginx runs what etcd held at `index`, except for what `problem` names, and serves the
-        instances of the keys in `kept`, too."""
-        self._state = replace(self._state, applied=index, error=problem, kept=kept)
+        instances of the keys in `kept` and the certificates in `expired`, too."""
+        self._state = replace(self._state, applied=index, error=problem, kept=kept, expired=expired)
         self._news.set()
 
     def failed(self, problem: str) -> None:

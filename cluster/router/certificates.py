@@ -35,6 +35,10 @@ class Certificate:
     expires: float  # in seconds since 1970
     file: Path
 
+    @property
+    def has_expired(self) -> bool:
+        return self.expires < time.time()
+
 
 @dataclass(kw_only=True)
 class _Errand:
@@ -119,9 +123,19 @@ class Certificates(threading.Thread):
             found += [
                 (name, f"version {one.version} has expired; it is served on")
                 for name, one in self._served.items()
-                if one.expires < time.time()
+                if one.has_expired
             ]
         return [f"/certificates/{name}: {problem}" for name, problem in sorted(found) if problem]
+
+    @property
+    def expired(self) -> tuple[str, ...]:
+        """Those of which nothing is wrong but that they have expired, by name."""
+        with self._news:
+            right = {
+                name for name, one in self._errands.items() if one.was_tried and not one.problem
+            }
+            expired = {name for name, one in self._served.items() if one.has_expired}
+            return tuple(sorted(right & expired))
 
     def run(self) -> None:
         while True:
@@ -163,6 +177,9 @@ class Certificates(threading.Thread):
             file.write(secret.value)
         try:
             leaf = examine(staged)
+            # Browsers refuse it, yet the stack's own they would not take either.
+            if leaf.expires < time.time() and before and before.expires > leaf.expires:
+                raise BadCertificate("certificate has expired")
         except BadCertificate as error:
             staged.unlink()
             raise BadCertificate(f"version {secret.version} of {source}: {error}") from error

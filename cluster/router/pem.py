@@ -1,11 +1,13 @@
 """Tells whether a PEM file (chain and private key) can serve TLS, for which hosts and until when.
 
-By a handshake with itself in memory: what passes here, nginx can load, and clients of today take.
+By a handshake with itself in memory: what passes here, nginx can load, and clients of today take,
+if it has not expired: that is told, and the reader's to judge.
 """
 
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,8 @@ from typing import Any
 
 _BEGIN = "-----BEGIN CERTIFICATE-----"
 _END = "-----END CERTIFICATE-----"
+# X509_V_FLAG_NO_CHECK_TIME; Python has no name for it
+_AT_ANY_TIME = ssl.VerifyFlags(0x200000)
 
 
 class BadCertificate(Exception):
@@ -40,7 +44,7 @@ def examine(path: Path) -> Leaf:
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client.check_hostname = False
     # the certificate is its own authority here: who signed it is the clients' business
-    client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | _AT_ANY_TIME
     try:
         server.load_cert_chain(path, password=_no_password)
         client.load_verify_locations(cadata=text[start : end + len(_END)] + "\n")
@@ -65,6 +69,8 @@ def _handshake(server: ssl.SSLContext, client: ssl.SSLContext) -> Leaf:
             except ssl.SSLWantReadError:
                 is_done = False
     presented: Mapping[str, Any] = here.getpeercert() or {}
+    if ssl.cert_time_to_seconds(presented["notBefore"]) > time.time():
+        raise BadCertificate("certificate is not yet valid")
     names = presented.get("subjectAltName", ())
     return Leaf(
         hosts=tuple(value.lower() for kind, value in names if kind == "DNS"),

@@ -31,6 +31,7 @@ class Weather:
     failing: dict[str, int] = field(default_factory=dict)  # word in a unit → fails so many times
     stuck_routers: set[str] = field(default_factory=set)  # machine ids
     left_out: dict[str, str] = field(default_factory=dict)  # machine id → what its router can't use
+    expired: set[str] = field(default_factory=set)  # certificates
 
 
 class SimulatedCluster(SimulatedFleet):
@@ -244,6 +245,10 @@ class SimulatedCluster(SimulatedFleet):
                     self._read[machine] = (self.clock.now(), self.etcd.index, self._announced())
                 told = error or self.weather.left_out.get(machine)
                 value = {"node": machine[:4], "applied": index, "error": told}
+                if expired := sorted(self.weather.expired):
+                    also = [f"/certificates/{name}: has expired" for name in expired]
+                    value |= {"error": "; ".join([told, *also] if told else also)}
+                    value |= {"expired": expired}
                 self.etcd.put(f"/routers/{machine}", json.dumps(value), ttl=15)
             for key in self._routing.get(machine, frozenset()):
                 self._send_request(machine, key)

@@ -143,6 +143,21 @@ def test_certificate_that_no_router_can_load_is_named_and_nothing_has_changed(wo
     assert keys(world) == {"tok": OURS}
 
 
+def test_certificate_that_has_expired_stops_no_change_of_others(world: World) -> None:
+    tell(world, tok=OURS)
+    world.cluster.weather.expired = {"tok"}
+
+    said = tell(world, tok=OURS, docebo=BOUGHT)
+
+    assert keys(world) == {"tok": OURS, "docebo": BOUGHT}
+    assert "certificate tok HAS EXPIRED and is served on: set a new one" in said
+    for machine in world.cluster.machines:
+        world.cluster.weather.left_out[machine] = "/certificates/docebo: timed out"
+    with pytest.raises(ClusterError, match="no router has certificate docebo") as failure:
+        tell(world, tok=OURS, docebo={**OURS, "version": "2c3d"})
+    assert "tok" not in str(failure.value)
+
+
 @pytest.mark.parametrize("requests", range(1, 30))
 def test_interrupted_change_is_taken_back(world: World, requests: int) -> None:
     tell(world, tok=OURS)

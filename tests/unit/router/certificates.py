@@ -20,6 +20,7 @@ def make_certificate(
     days: float = 1,
     password: bytes = b"",
     rsa_bits: int = 0,
+    begins: float = -10,
 ) -> tuple[str, str]:
     """A key and a certificate for these DNS names; `subject` tells certificates apart."""
     key = (
@@ -38,7 +39,7 @@ def make_certificate(
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=10))
+        .not_valid_before(now + datetime.timedelta(days=begins))
         .not_valid_after(now + datetime.timedelta(days=days))
         .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
         .sign(key, hashes.SHA256())
@@ -52,9 +53,13 @@ def make_certificate(
     return private.decode(), certificate.public_bytes(_PEM).decode()
 
 
-def make_pem(*names: str, subject: str = "", days: float = 1, password: bytes = b"") -> str:
+def make_pem(
+    *names: str, subject: str = "", days: float = 1, password: bytes = b"", begins: float = -10
+) -> str:
     """The same as one text, as Key Vault gives it: the key first."""
-    return "".join(make_certificate(*names, subject=subject, days=days, password=password))
+    return "".join(
+        make_certificate(*names, subject=subject, days=days, password=password, begins=begins)
+    )
 
 
 def write_certificate(folder: Path, name: str) -> None:

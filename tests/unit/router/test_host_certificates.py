@@ -173,13 +173,14 @@ OTHER_KEY, _ = make_certificate("api.test")
     ("content", "reason"),
     [
         (make_pem("api.test", days=-1), "certificate has expired"),
+        (make_pem("api.test", days=3, begins=2), "certificate is not yet valid"),
         (make_pem("api.test", password=b"x"), "protected by a password"),
         (OTHER_KEY + CERTIFICATE, "key values mismatch"),
         (KEY, "no PEM certificate"),
         (CERTIFICATE, "can't be read, or is missing"),
         ("MIIKcAIBAzCCCi", "choose the content type PEM, not PKCS #12"),
     ],
-    ids=["expired", "password", "mismatch", "no certificate", "no key", "PKCS #12"],
+    ids=["expired", "too early", "password", "mismatch", "no certificate", "no key", "PKCS #12"],
 )
 def test_version_that_can_not_serve_is_reported_and_the_last_good_one_stays(
     site: Site, content: str, reason: str
@@ -201,15 +202,28 @@ def test_version_that_can_not_serve_is_reported_and_the_last_good_one_stays(
 
 def test_broken_certificate_leaves_the_others_served(site: Site) -> None:
     site.vault.put("certificate-api", "v1", make_pem("api.test", subject="api"))
-    site.vault.put("certificate-shop", "v1", make_pem("shop.example.test", days=-1))
+    site.vault.put("certificate-shop", "v1", OTHER_KEY + CERTIFICATE)
     site.is_to_have("api", "v1", "api.test")
     site.is_to_have("shop", "v1", "shop.example.test")
 
     with running(site.router):
         assert certificate_for(site.router, "api.test") == "api"
         assert certificate_for(site.router, "shop.example.test") == "stack"
-        site.reports("/certificates/shop: version v1 of certificate-shop/v1: certificate has exp")
+        site.reports("/certificates/shop: version v1 of certificate-shop/v1: key values mismatch")
         assert site.router.get("shop.example.test").status_code == 200
+
+
+def test_certificate_that_has_expired_is_better_than_none(site: Site) -> None:
+    """A router that starts on the day after has nothing from before."""
+    site.vault.put("certificate-api", "v1", make_pem("api.test", subject="old", days=-1))
+    site.is_to_have("api", "v1", "api.test")
+
+    with running(site.router):
+        assert certificate_for(site.router, "api.test") == "old"
+        site.reports("/certificates/api: version v1 has expired; it is served on")
+        report = site.router.announced()
+        assert report is not None
+        assert report["expired"] == ["api"]
 
 
 def test_certificate_that_expires_while_it_is_served_is_reported(site: Site) -> None:
