@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from lab.providers.wire import Asset, Props, Secret, Value
+from lab.providers.wire import Props, Secret, Value
 
 # A name that needs no quotes in a property path.
 _PLAIN_NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_$")
@@ -30,18 +30,15 @@ class Change:
     replace: bool
 
 
-def diff(olds: Props, news: Props, *, updatable: bool) -> dict[str, Change]:
-    """The changes by path. Without an update every change replaces, else only `triggers` whole.
+def diff(olds: Props, news: Props) -> dict[str, Change]:
+    """The changes by path. Only a change of `triggers` as a whole replaces.
 
     A change inside `triggers` is an update here: the SDK's own `replaceOnChanges` turns it into a
     replacement.
     """
     compared = {name: new for name, new in news.items() if not _is_internal(name)}
     changes = _object_changes("", olds, compared)
-    return {
-        path: Change(kind, replace=not updatable or path == "triggers")
-        for path, kind in changes.items()
-    }
+    return {path: Change(kind, replace=path == "triggers") for path, kind in changes.items()}
 
 
 def with_ignored(news: Props, state: Props, ignored: list[str]) -> Props:
@@ -50,14 +47,10 @@ def with_ignored(news: Props, state: Props, ignored: list[str]) -> Props:
 
 
 def same(left: Value, right: Value) -> bool:
-    """Deep equality that tells true from 1, and compares assets by their hash."""
+    """Deep equality that tells true from 1."""
     match left, right:
         case Secret(), Secret():
             return same(left.value, right.value)
-        case Asset(), Asset():
-            if left.hash and right.hash:
-                return left.archive == right.archive and left.hash == right.hash
-            return left == right
         case dict(), dict():
             return left.keys() == right.keys() and all(same(left[k], right[k]) for k in left)
         case list(), list():

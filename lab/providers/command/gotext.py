@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 
 _ESCAPES = {
     "\a": r"\a", "\b": r"\b", "\f": r"\f", "\n": r"\n", "\r": r"\r", "\t": r"\t", "\v": r"\v",
     "\\": r"\\", '"': r"\"",
 }  # fmt: skip
-
-_FIRST_REALTIME_SIGNAL = 32
 
 
 def quote(text: str) -> str:
@@ -46,12 +43,3 @@ def os_error(error: OSError) -> str:
 def address(host: str, port: int) -> str:
     """host:port, an IPv6 host in brackets, as Go's `net.JoinHostPort`."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def exit_status(returncode: int) -> str:
-    """How a local process ended, as Go's `exec.ExitError`: `exit status 3`, `signal: killed`."""
-    if returncode >= 0:
-        return f"exit status {returncode}"
-    number = -returncode
-    named = number < _FIRST_REALTIME_SIGNAL and signal.strsignal(number)
-    return f"signal: {named.lower() if named else f'signal {number}'}"

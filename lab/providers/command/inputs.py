@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lab.providers.command.schema import ListOf, MapOf, Scalar, Source, Struct, Type
+from lab.providers.command.schema import ListOf, MapOf, Scalar, Struct, Type
 from lab.providers.wire import UNKNOWN, Asset, Props, Secret, Value
 
 
@@ -117,14 +117,12 @@ def _struct_mismatch(type_: Struct, value: Props, owner: Struct, key: str) -> Fa
 
 def _fits(type_: Type, value: Value) -> bool:
     match type_:
-        case Scalar.STRING | Scalar.LOGGING | Scalar.LOCAL_LOGGING:
+        case Scalar.STRING | Scalar.LOGGING:
             return isinstance(value, str)
         case Scalar.BOOLEAN:
             return isinstance(value, bool)
         case Scalar.INTEGER | Scalar.NUMBER:
             return isinstance(value, int | float) and not isinstance(value, bool)
-        case Source():
-            return True  # the copy's own check looks at it
         case _:
             return False
 
@@ -137,8 +135,6 @@ def _go_type(type_: Type) -> str:
             return f"[]{_go_type(type_.item)}"
         case MapOf():
             return f"map[string]{_go_type(type_.item)}"
-        case Source():
-            return "types.AssetOrArchive"
         case Struct():
             return type_.name
 

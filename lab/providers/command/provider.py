@@ -1,4 +1,4 @@
-"""The engine's calls: decode, decide what a preview may know, and hand over to the resources."""
+"""The engine's calls: decode, decide what a preview may know, and hand over to the command."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import grpc
 from google.protobuf import empty_pb2, struct_pb2
 from pulumi.runtime.proto import engine_pb2, provider_pb2
 
-from lab.providers.command import local, schema
+from lab.providers.command import lifecycle
 from lab.providers.command.diff import Change, diff, same, with_ignored
 from lab.providers.command.errors import CommandError
 from lab.providers.command.inputs import Failure, check, decoding_problem, without_nulls
 from lab.providers.command.operation import Operation, Pause, Severity
-from lab.providers.command.resources import RESOURCES, Resource
+from lab.providers.command.schema import REMOTE_COMMAND
 from lab.providers.plugin import Plugin, name_of, rpc, type_of
 from lab.providers.wire import UNKNOWN, Props, dump_map, load_map, reveal
 
@@ -63,19 +63,18 @@ class CommandProvider(Plugin):
 
     @rpc
     async def Check(self, request: Any, context: Any) -> Any:  # noqa: ARG002
-        resource = _resource(request)
-        checked = check(resource.inputs, _props(request.news))
-        failures = checked.failures or resource.check(checked.inputs)
+        _refuse_others(request)
+        checked = check(REMOTE_COMMAND, _props(request.news))
         return provider_pb2.CheckResponse(
-            inputs=dump_map(checked.inputs), failures=_failures(failures)
+            inputs=dump_map(checked.inputs), failures=_failures(checked.failures)
         )
 
     @rpc
     async def Diff(self, request: Any, context: Any) -> Any:  # noqa: ARG002
-        resource = _resource(request)
+        _refuse_others(request)
         state, ignored = _props(request.olds), list(request.ignoreChanges)
         news = with_ignored(_props(request.news), state, ignored)
-        changes = diff(_props(request.old_inputs), news, updatable=resource.updatable)
+        changes = diff(_props(request.old_inputs), news)
         heads = {path: path.partition(".")[0].partition("[")[0] for path in changes}
         return provider_pb2.DiffResponse(
             changes=(
@@ -94,63 +93,54 @@ class CommandProvider(Plugin):
 
     @rpc
     async def Create(self, request: Any, context: Any) -> Any:  # noqa: ARG002
-        resource, props = _resource(request), _props(request.properties)
-        problem = decoding_problem(resource.inputs, props)
+        _refuse_others(request)
+        props = _props(request.properties)
+        problem = decoding_problem(REMOTE_COMMAND, props)
         if problem:
             raise CommandError(f"invalid inputs: {problem}")
         if request.preview:
-            outputs = dict.fromkeys(resource.computed, UNKNOWN)
+            outputs = dict.fromkeys(lifecycle.COMPUTED, UNKNOWN)
         else:
             operation = self._operation(request.urn, request.timeout)
-            outputs = await resource.create(reveal(props), operation)
+            outputs = await lifecycle.create(reveal(props), operation)
         return provider_pb2.CreateResponse(
-            id=resource.new_id(name_of(request)), properties=dump_map({**props, **outputs})
+            id=lifecycle.new_id(name_of(request)), properties=dump_map({**props, **outputs})
         )
 
     @rpc
     async def Read(self, request: Any, context: Any) -> Any:  # noqa: ARG002
         """The state as it is: there is nothing to look at."""
-        _resource(request)
+        _refuse_others(request)
         return provider_pb2.ReadResponse(
             id=request.id, properties=request.properties, inputs=request.inputs
         )
 
     @rpc
     async def Update(self, request: Any, context: Any) -> Any:  # noqa: ARG002
-        resource, state = _resource(request), _props(request.olds)
+        _refuse_others(request)
+        state = _props(request.olds)
         news = with_ignored(_props(request.news), state, list(request.ignoreChanges))
-        problem = decoding_problem(resource.inputs, news)
+        problem = decoding_problem(REMOTE_COMMAND, news)
         if problem:
             raise CommandError(problem)
         if request.preview:
-            outputs = _previewed_update(resource, state, news)
+            outputs = _previewed_update(state, news)
         else:
             operation = self._operation(request.urn, request.timeout)
-            outputs = await resource.update(reveal(state), reveal(news), operation)
+            outputs = await lifecycle.update(reveal(state), reveal(news), operation)
         return provider_pb2.UpdateResponse(properties=dump_map({**news, **outputs}))
 
     @rpc
     async def Delete(self, request: Any, context: Any) -> Any:  # noqa: ARG002
+        _refuse_others(request)
         state = reveal(_props(request.properties))
         operation = self._operation(request.urn, request.timeout)
-        await _resource(request).delete(state, operation)
+        await lifecycle.delete(state, operation)
         return empty_pb2.Empty()
 
     @rpc
     async def Invoke(self, request: Any, context: Any) -> Any:  # noqa: ARG002
-        """`local.run`, which runs at every preview, too."""
-        token = _short(request.tok)
-        if token != "local:run":
-            raise CommandError(f"Invoke '{token}' not found", grpc.StatusCode.NOT_FOUND)
-        checked = check(schema.LOCAL_RUN, _props(request.args))
-        if checked.failures:
-            return provider_pb2.InvokeResponse(failures=_failures(checked.failures))
-        plain = reveal(checked.inputs)
-        outputs = await local.run(plain, {}, plain["command"], self._operation(""))
-        response = provider_pb2.InvokeResponse()
-        # The field is a Python keyword.
-        getattr(response, "return").CopyFrom(dump_map({**checked.inputs, **outputs}))
-        return response
+        raise _not_here("function", request.tok)
 
 
 def _kind(change: Change) -> provider_pb2.PropertyDiff.Kind.ValueType:
@@ -158,16 +148,17 @@ def _kind(change: Change) -> provider_pb2.PropertyDiff.Kind.ValueType:
     return cast(provider_pb2.PropertyDiff.Kind.ValueType, change.kind.value + change.replace)
 
 
-def _resource(request: Any) -> Resource:
-    token = _short(type_of(request))
-    try:
-        return RESOURCES[token]
-    except KeyError:
-        raise CommandError(f"Resource '{token}' not found", grpc.StatusCode.NOT_FOUND) from None
+def _refuse_others(request: Any) -> None:
+    if type_of(request) != f"{PACKAGE}:remote:Command":
+        raise _not_here("resource", type_of(request))
 
 
-def _short(token: str) -> str:
-    return token.removeprefix(f"{PACKAGE}:")
+def _not_here(kind: str, token: str) -> CommandError:
+    return CommandError(
+        f"the lab's command plugin has no {kind} '{token}', only {PACKAGE}:remote:Command; "
+        f"where the real plugin {VERSION} is installed, the lab uses that one",
+        grpc.StatusCode.NOT_FOUND,
+    )
 
 
 def _props(struct: struct_pb2.Struct) -> Props:
@@ -182,13 +173,13 @@ def _failures(failures: list[Failure]) -> list[provider_pb2.CheckFailure]:
     ]
 
 
-def _previewed_update(resource: Resource, state: Props, news: Props) -> Props:
+def _previewed_update(state: Props, news: Props) -> Props:
     """What is known of the outputs before an update: all of it, unless an input changes.
 
     An input that is only added does not count unless it is unknown itself, as in the real plugin's
     framework.
     """
-    declared = resource.inputs.inputs
+    declared = REMOTE_COMMAND.inputs
     changes = any(
         reveal(news.get(name)) is UNKNOWN
         or (name in state and not (name in news and same(state[name], news[name])))
@@ -196,5 +187,5 @@ def _previewed_update(resource: Resource, state: Props, news: Props) -> Props:
     )
     outputs = {name: value for name, value in state.items() if name not in declared}
     if changes:
-        outputs |= dict.fromkeys(resource.computed | outputs.keys(), UNKNOWN)
+        outputs |= dict.fromkeys(lifecycle.COMPUTED | outputs.keys(), UNKNOWN)
     return outputs

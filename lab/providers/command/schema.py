@@ -1,4 +1,4 @@
-"""The inputs of every resource and function, and nothing about what they do.
+"""The inputs of `remote.Command`, and nothing about what it does.
 
 Names such as `remote.Connection` are the real plugin's types: they appear in its error messages.
 """
@@ -20,7 +20,6 @@ class Scalar(Enum):
     INTEGER = "int"
     NUMBER = "float64"
     LOGGING = "remote.Logging"
-    LOCAL_LOGGING = "local.Logging"
     ANY = "interface {}"
 
 
@@ -36,11 +35,6 @@ class MapOf:
     """A map from strings to values of one type."""
 
     item: Type
-
-
-@dataclass(frozen=True)
-class Source:
-    """A file, a text or an archive."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,13 +60,11 @@ class Struct:
         return self.name.rpartition(".")[2]
 
 
-Type: TypeAlias = Scalar | ListOf | MapOf | Source | Struct
+Type: TypeAlias = Scalar | ListOf | MapOf | Struct
 
 _STRING = Input(type=Scalar.STRING)
 _SECRET_STRING = Input(type=Scalar.STRING, secret=True)
-_STRINGS = Input(type=ListOf(Scalar.STRING))
 _REQUIRED_STRING = Input(type=Scalar.STRING, required=True)
-_TRIGGERS = Input(type=ListOf(Scalar.ANY))
 
 _ENDPOINT: dict[str, Input] = {
     "user": Input(type=Scalar.STRING, default="root"),
@@ -88,54 +80,18 @@ _ENDPOINT: dict[str, Input] = {
 }
 PROXY = Struct("remote.ProxyConnection", _ENDPOINT)
 CONNECTION = Struct("remote.Connection", {"proxy": Input(type=PROXY), **_ENDPOINT})
-_CONNECTION = Input(type=CONNECTION, required=True, secret=True)
-
-_LIFECYCLE: dict[str, Input] = {
-    "triggers": _TRIGGERS,
-    "create": _STRING,
-    "update": _STRING,
-    "delete": _STRING,
-}
-_EXECUTION: dict[str, Input] = {
-    "stdin": _STRING,
-    "environment": Input(type=MapOf(Scalar.STRING)),
-    "addPreviousOutputInEnv": Input(type=Scalar.BOOLEAN),
-}
-_LOCAL_EXECUTION: dict[str, Input] = {
-    **_EXECUTION,
-    "logging": Input(type=Scalar.LOCAL_LOGGING),
-    "interpreter": _STRINGS,
-    "dir": _STRING,
-    "assetPaths": _STRINGS,
-    "archivePaths": _STRINGS,
-}
 
 REMOTE_COMMAND = Struct(
     "remote.CommandInputs",
     {
-        **_LIFECYCLE,
-        **_EXECUTION,
+        "triggers": Input(type=ListOf(Scalar.ANY)),
+        "create": _STRING,
+        "update": _STRING,
+        "delete": _STRING,
+        "stdin": _STRING,
+        "environment": Input(type=MapOf(Scalar.STRING)),
+        "addPreviousOutputInEnv": Input(type=Scalar.BOOLEAN),
         "logging": Input(type=Scalar.LOGGING),
-        "connection": _CONNECTION,
+        "connection": Input(type=CONNECTION, required=True, secret=True),
     },
 )
-COPY_TO_REMOTE = Struct(
-    "remote.CopyToRemoteInputs",
-    {
-        "connection": _CONNECTION,
-        "triggers": _TRIGGERS,
-        "source": Input(type=Source(), required=True),
-        "remotePath": _REQUIRED_STRING,
-    },
-)
-COPY_FILE = Struct(
-    "remote.CopyFileInputs",
-    {
-        "connection": _CONNECTION,
-        "triggers": _TRIGGERS,
-        "localPath": _REQUIRED_STRING,
-        "remotePath": _REQUIRED_STRING,
-    },
-)
-LOCAL_COMMAND = Struct("local.CommandInputs", {**_LIFECYCLE, **_LOCAL_EXECUTION})
-LOCAL_RUN = Struct("local.RunInputs", {**_LOCAL_EXECUTION, "command": _REQUIRED_STRING})

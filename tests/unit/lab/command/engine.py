@@ -18,9 +18,6 @@ from lab.providers.command.provider import CommandProvider
 from lab.providers.wire import Props, dump_map, load_map
 
 REMOTE = "command:remote:Command"
-COPY = "command:remote:CopyToRemote"
-COPY_FILE = "command:remote:CopyFile"
-LOCAL = "command:local:Command"
 
 
 @dataclass

@@ -15,12 +15,11 @@ from tests.unit.lab.providers.pulumi_stack import Outcome, PulumiStack
 PROGRAM = """
     import json
     import pulumi
-    from pulumi_command import local, remote
+    from pulumi_command import remote
 
     connection = remote.ConnectionArgs(**json.load(open("connection.json")))
     service = remote.Command("service", connection=connection, {arguments})
     pulumi.export("said", service.stdout)
-    {more}
 """
 
 
@@ -31,9 +30,9 @@ class RemoteStack:
         self._stack = stack
         self._far_side = far_side
 
-    def program(self, arguments: str, more: str = "", **connection: Any) -> None:
+    def program(self, arguments: str, **connection: Any) -> None:
         self._stack.file("connection.json", self._connection(connection))
-        self._stack.program(PROGRAM.format(arguments=arguments, more=more))
+        self._stack.program(PROGRAM.format(arguments=arguments))
 
     def _connection(self, changes: dict[str, Any]) -> bytes:
         props = self._far_side.connection(**changes)
@@ -130,25 +129,3 @@ async def test_a_host_that_boots_late_is_waited_for(stack: RemoteStack, far_side
 
     assert "Dial 4/inf failed: retrying" in shown
     assert far_side.connections == 5
-
-
-async def test_files_and_local_commands_work_through_the_sdk(
-    stack: RemoteStack, far_side: FarSide
-) -> None:
-    stack.program(
-        'create="true"',
-        more="""
-    remote.CopyToRemote(
-        "copy", connection=connection, source=pulumi.StringAsset("hello"), remote_path="/a/b"
-    )
-    made = local.Command("made", create="echo x > it.txt", asset_paths=["*.txt"])
-    pulumi.export("ran", local.run_output(command="echo ran").stdout)
-    """,
-    )
-
-    await stack.expect("up")
-
-    assert (far_side.folder / "a" / "b").read_text() == "hello"
-    assert (await stack.outputs())["ran"] == "ran"
-    await stack.expect("up", "--expect-no-changes")
-    await stack.expect("destroy")

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from lab.providers.wire import UNKNOWN, Asset, Props, Secret
-from tests.unit.lab.command.engine import COPY, COPY_FILE, LOCAL, REMOTE, Engine
+from lab.providers.wire import UNKNOWN, Props, Secret
+from tests.unit.lab.command.engine import REMOTE, Engine
 
 HOST: Props = {"host": "h"}
 DEFAULTS: Props = {"user": "root", "port": 22, "dialErrorLimit": 10, "perDialTimeout": 15}
@@ -68,29 +68,25 @@ async def test_a_limit_that_is_no_integer_is_cut(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("token", "given", "property_", "reason"),
+    ("given", "property_", "reason"),
     [
         (
-            REMOTE,
             {"connection": HOST, "x": 1},
             "x",
             "Unrecognized field 'x' on 'remote.CommandInputs'",
         ),
         (
-            REMOTE,
             {},
             "connection",
             "Missing required field 'connection' on 'remote.CommandInputs'",
         ),
         (
-            REMOTE,
             {"connection": {}},
             "connection",
             "An error occurred decoding 'CommandInputs.connection': 1 failures decoding:\n"
             "\thost: Missing required field 'host' on 'remote.Connection'",
         ),
         (
-            REMOTE,
             {"connection": {**HOST, "proxy": {}}},
             "connection",
             "An error occurred decoding 'CommandInputs.connection': 1 failures decoding:\n"
@@ -98,59 +94,22 @@ async def test_a_limit_that_is_no_integer_is_cut(engine: Engine) -> None:
             "\thost: Missing required field 'host' on 'remote.ProxyConnection'",
         ),
         (
-            REMOTE,
             {"connection": HOST, "create": 3},
             "create",
             "Field 'create' on 'remote.CommandInputs' must be a 'string'; got 'float64' instead",
         ),
         (
-            REMOTE,
             {"connection": HOST, "environment": {"A": True}},
             "environment[A] value",
             "Field 'environment[A] value' on 'remote.CommandInputs' must be a 'string'; "
             "got 'bool' instead",
         ),
-        (
-            LOCAL,
-            {"interpreter": ["a", 1]},
-            "interpreter[1]",
-            "Field 'interpreter[1]' on 'local.CommandInputs' must be a 'string'; "
-            "got 'float64' instead",
-        ),
-        (
-            LOCAL,
-            {"connection": HOST},
-            "connection",
-            "Unrecognized field 'connection' on 'local.CommandInputs'",
-        ),
-        (
-            COPY,
-            {"connection": HOST, "remotePath": "p", "source": Asset("uri", "http://x")},
-            "asset",
-            "asset must be a path-based file asset or a text asset",
-        ),
-        (
-            COPY,
-            {
-                "connection": HOST,
-                "remotePath": "p",
-                "source": Asset("assets", {"a": Asset("text", "t")}, archive=True),
-            },
-            "archive",
-            "archive must be a path to a file or directory",
-        ),
-        (
-            COPY,
-            {"connection": HOST, "remotePath": "p", "source": UNKNOWN},
-            "asset",
-            "either asset or archive must be set",
-        ),
     ],
 )
 async def test_bad_inputs_are_refused_in_the_real_words(
-    engine: Engine, token: str, given: Props, property_: str, reason: str
+    engine: Engine, given: Props, property_: str, reason: str
 ) -> None:
-    _, failures = await engine.check(token, given)
+    _, failures = await engine.check(REMOTE, given)
 
     assert failures == [(property_, reason)]
 
@@ -209,7 +168,7 @@ async def test_changes_are_told_by_path(
 
 
 async def test_true_is_not_one(engine: Engine) -> None:
-    response = await engine.diff(LOCAL, {"triggers": [True]}, {"triggers": [1]})
+    response = await engine.diff(REMOTE, {"triggers": [True]}, {"triggers": [1]})
 
     assert detailed(response) == {"triggers[0]": UPDATE}
 
@@ -226,20 +185,3 @@ async def test_an_ignored_change_is_no_change(engine: Engine) -> None:
     response = await engine.diff(REMOTE, OLD, news, ignoreChanges=["connection"])
 
     assert detailed(response) == {}
-
-
-async def test_an_asset_changes_with_its_hash(engine: Engine) -> None:
-    old = {"source": Asset("elided", None, "aa"), "remotePath": "p"}
-
-    same = await engine.diff(COPY, old, {**old, "source": Asset("path", "f", "aa")})
-    changed = await engine.diff(COPY, old, {**old, "source": Asset("path", "f", "bb")})
-
-    assert detailed(same) == {}
-    assert detailed(changed) == {"source": UPDATE}
-
-
-async def test_every_change_of_the_deprecated_copy_replaces(engine: Engine) -> None:
-    response = await engine.diff(COPY_FILE, {"localPath": "a"}, {"localPath": "b"})
-
-    assert detailed(response) == {"localPath": UPDATE_REPLACE}
-    assert list(response.replaces) == ["localPath"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import ClassVar
 
+import grpc
 import pytest
 
 from lab.providers.wire import UNKNOWN, Props, Secret
@@ -176,3 +177,18 @@ async def test_read_echoes_the_state(engine: Engine) -> None:
 
     assert response.id == "it"
     assert not response.properties.fields
+
+
+@pytest.mark.parametrize(
+    "token", ["command:local:Command", "command:remote:CopyToRemote", "command:remote:CopyFile"]
+)
+async def test_another_resource_is_refused_by_its_name(engine: Engine, token: str) -> None:
+    with pytest.raises(Failed, match=f"no resource '{token}'") as failed:
+        await engine.check(token, {})
+
+    assert failed.value.code is grpc.StatusCode.NOT_FOUND
+
+
+async def test_a_function_is_refused_by_its_name(engine: Engine) -> None:
+    with pytest.raises(Failed, match="no function 'command:local:run'"):
+        await engine.invoke("command:local:run", {"command": "true"})
