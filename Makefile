@@ -49,7 +49,8 @@ lint: prepare-test  ## ruff, mypy --strict, shellcheck
 	cd images/example-app && MYPYPATH=. $(CURDIR)/$(PYTHON) -m mypy --strict -p app
 	git ls-files -z | xargs -0 grep -lIE '^#!.*\b(ba)?sh\b' | xargs shellcheck
 
-bench: prepare  ## measure; the report is written to bench/results
+bench:  ## measure; the report is written to bench/results
+	@./tools/prepare.sh bench
 	$(PYTHON) -m bench
 
 docs: prepare  ## write docs/configuration.md from the settings

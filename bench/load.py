@@ -1,4 +1,4 @@
-"""A bounded load of GET requests: few connections, a known number of requests, or a gentle stream.
+"""A gentle stream of GET requests at a steady pace.
 
 Only for the lab's own addresses on this machine.
 """
@@ -28,14 +28,6 @@ class Answers:
     failures: list[str] = field(default_factory=list)
 
 
-def burst(title: str, url: str, *, connections: int, requests: int) -> Latency:
-    """As many requests as come through: each connection asks again when it has its answer."""
-    answers = Answers()
-    began = time.monotonic()
-    asyncio.run(_burst(url, connections, requests, answers))
-    return summary(title, answers, time.monotonic() - began)
-
-
 @contextmanager
 def stream(url: str, *, per_second: float) -> Iterator[Answers]:
     """Requests at a steady pace for the length of a block, each on a connection of its own."""
@@ -60,19 +52,6 @@ def summary(title: str, answers: Answers, seconds: float) -> Latency:
         failed=len(answers.failures),
         per_second=len(answers.milliseconds) / seconds,
     )
-
-
-async def _burst(url: str, connections: int, requests: int, answers: Answers) -> None:
-    left = itertools.repeat(None, requests)
-
-    async def ask_again() -> None:
-        for _ in left:
-            await _ask(session, url, answers)
-
-    async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=connections), timeout=TIMEOUT
-    ) as session:
-        await asyncio.gather(*(ask_again() for _ in range(connections)))
 
 
 async def _stream(url: str, per_second: float, answers: Answers, stop: threading.Event) -> None:

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes the machine ready for everything else: Debian packages that are missing and the virtual
 # environment with the pinned Python packages. Does nothing, quickly, when all of it is there.
-# With the argument `test` also what only the tests and linters need.
+# With the argument `test` also what only the tests and linters need, with `bench` the benchmarks.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -28,6 +28,10 @@ fi
 if [[ ${1:-} == test ]]; then
   # jq and openssl: the scripts of the nodes are tested as they are
   PACKAGE_OF+=([jq]=jq [openssl]=openssl [shellcheck]=shellcheck [systemd-analyze]=systemd)
+fi
+
+if [[ ${1:-} =~ ^(test|bench)$ ]]; then
+  PACKAGE_OF+=([wrk]=wrk) # the load of `make bench`
 fi
 
 POLICY_MARK='made by tools/prepare.sh of fleet-azure while it installs packages'

@@ -1,59 +1,113 @@
-"""What the way through load balancer and router costs, against asking the app's container itself.
+"""What the way through the router costs, against bare nginx with the same log and back ends.
 
-The load balancer of the lab is a small program that stands where Azure's hardware is: the way
-through the router alone says more about the product.
+The back ends answer from memory, so that the router is what is measured. The load balancer of the
+lab is a small program that stands where Azure's hardware is: it says nothing about the product.
 """
 
 from __future__ import annotations
 
+import http.client
+import time
 from collections.abc import Iterator
 
+from bench.bare_nginx import HOST, running
 from bench.figures import Figure, Latency, Reference, Result
-from bench.load import burst
+from bench.full_load import full_load
 from bench.session import Session
+from bench.tunnel import to_node
+from tools.progress import StepFailed
 
-PATH = "/json"
-WARM_UP = 100
-ALONE, TOGETHER = 500, 3000
-CONNECTIONS = 8
+CONNECTIONS = 32
+ROUNDS, SECONDS = 5, 4
+WARM_UP = 1
+MOST = 1.25
+"""Requests of bare nginx for one of the router: the router makes at least 0.8 of them."""
+PATIENCE = 20.0
 
 
 def measure(session: Session) -> Iterator[Result]:
     stack = session.stack
-    announced = next(one["address"] for one in stack.instances() if one["announced"])
-    router = session.address(stack.nodes[0])
-    ways = {
-        "the app itself": f"http://{announced}{PATH}",
-        "router, app": f"http://{router}{PATH}",
-        "load balancer, router, app": f"http://{stack.public_ip}{PATH}",
-    }
-    for url in ways.values():
-        burst("warm-up", url, connections=CONNECTIONS, requests=WARM_UP)
-    alone = [
-        burst(f"{way}: 1 connection", url, connections=1, requests=ALONE)
-        for way, url in ways.items()
-    ]
-    together = [
-        burst(f"{way}: {CONNECTIONS} connections", url, connections=CONNECTIONS, requests=TOGETHER)
-        for way, url in ways.items()
-    ]
-    yield from alone
-    yield from together
-    yield _compared(
-        "requests through load balancer and router", together, f"{CONNECTIONS} connections"
-    )
+    node = stack.nodes[0]
+    address = session.address(node)
+    with to_node(stack, node) as apis, running(stack, node, address, apis.etcd) as ways:
+        for way in (ways.back_end, ways.bare, ways.router, stack.public_ip):
+            _wait_for(way)
+            _load("warm-up", way, WARM_UP)
+        back_end = _load("a back end itself", ways.back_end)
+        # in turns: whatever else the machine does falls on both
+        rounds = [
+            (_load("bare nginx, back ends", ways.bare), _load("router, back ends", ways.router))
+            for _ in range(ROUNDS)
+        ]
+        balanced = _load("load balancer, router, back ends", stack.public_ip)
+    bare, routed = (sorted(side, key=_pace)[ROUNDS // 2] for side in zip(*rounds, strict=True))
+    yield from (back_end, bare, routed, balanced)
+    yield from compared(rounds, back_end)
 
 
-def _compared(title: str, loads: list[Latency], load: str) -> Figure:
-    """Of the whole way against the shorter ones."""
-    direct, routed, whole = loads
-    return Figure(
-        title=title,
+def compared(rounds: list[tuple[Latency, Latency]], back_end: Latency) -> Iterator[Figure]:
+    """Of each round bare nginx and the router."""
+    bare, routed = zip(*rounds, strict=True)
+    load = f"{CONNECTIONS} connections, answers of 1 kB, the same log"
+    yield Figure(
+        title="requests through the router",
         unit="requests/s",
-        samples=(whole.per_second,),
+        samples=tuple(one.per_second for one in routed),
         references=(
-            Reference(title="the router and the app", value=routed.per_second),
-            Reference(title="one app instance itself", value=direct.per_second),
+            Reference(title="bare nginx", value=sorted(map(_pace, bare))[ROUNDS // 2]),
+            Reference(title="one of three back ends itself", value=back_end.per_second),
         ),
-        note=f"{load}; both instances serve behind the router, one is asked directly",
+        note=load,
     )
+    yield Figure(
+        title="the slowest of 100 through the router",
+        unit="ms",
+        samples=tuple(one.p99 for one in routed),
+        references=(
+            Reference(title="bare nginx", value=sorted(one.p99 for one in bare)[ROUNDS // 2]),
+        ),
+        note=load,
+    )
+    yield Figure(
+        title="requests of bare nginx for one of the router",
+        unit="",
+        samples=tuple(plain.per_second / ours.per_second for plain, ours in rounds),
+        limit=MOST,
+    )
+
+
+def _load(title: str, address: str, seconds: int = SECONDS) -> Latency:
+    return full_load(
+        f"{title}: {CONNECTIONS} connections",
+        f"http://{address}/",
+        host=HOST,
+        connections=CONNECTIONS,
+        seconds=seconds,
+    )
+
+
+def _pace(load: Latency) -> float:
+    return load.per_second
+
+
+def _wait_for(address: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not _answers(address):
+        if time.monotonic() > deadline:
+            raise StepFailed(
+                f"Reaching the back ends by way of {address}",
+                why=f"no answer for {HOST}",
+                advice="Look at `docker ps --all` on the node.",
+            )
+        time.sleep(0.1)
+
+
+def _answers(address: str) -> bool:
+    connection = http.client.HTTPConnection(address, timeout=5)
+    try:
+        connection.request("GET", "/", headers={"Host": HOST})
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
