@@ -113,6 +113,7 @@ def reconsider(failure: StepFailed) -> NoReturn:
     if archive:
         _archive_in_use.append(archive)
     else:
+        _archive_in_use.clear()
         _write(Lock(time=debian.time_of_lists(), versions=_newest()), _substitute())
     raise PinsChangedError
 

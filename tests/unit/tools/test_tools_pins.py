@@ -27,11 +27,12 @@ class Mirrors:
         self.versions = NEWER
         self.has_locked = False
         self.archive = ""
+        self.archive_has_locked = True
 
     def versions_to_install(
         self, _packages: tuple[str, ...], preferences: str, sources: str
     ) -> dict[str, str]:
-        if preferences and (self.has_locked or sources):
+        if preferences and (self.has_locked or (sources and self.archive_has_locked)):
             return dict(pins.current().versions)
         return dict(self.versions)
 
@@ -84,6 +85,18 @@ def test_without_the_archive_the_newest_versions_get_keys_of_their_own() -> None
     assert pins.current().versions == NEWER
     assert pins.current().time == LATER
     assert keys().isdisjoint(before)
+
+
+def test_an_archive_that_lacks_the_version_too_is_not_asked_again(mirrors: Mirrors) -> None:
+    mirrors.archive = "deb http://archive trixie main\n"
+    mirrors.archive_has_locked = False
+
+    for _attempt in range(2):
+        with pytest.raises(pins.PinsChangedError):
+            pins.reconsider(FAILURE)
+
+    assert pins.current().versions == NEWER
+    assert pins.sources() == ""
 
 
 @pytest.mark.usefixtures("mirrors")
