@@ -2,15 +2,17 @@
 
 import datetime
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pulumi
 from pulumi.runtime import config as runtime_config
 from pydantic import ValidationError
 
-from settings import dates, rules, secret_rules
+from settings import rules, secret_rules, unquoted
 from settings.problems import NO_VALUE, Problem, SettingsError, from_pydantic
 from settings.stack import Settings
 
@@ -23,8 +25,10 @@ def load() -> Settings:
     """The settings of the current stack. SettingsError tells everything that is wrong."""
     if misplaced := list(_misplaced_secrets()):
         raise SettingsError(misplaced)  # alone: other problems would show their values
-    settings, problems = parse(_raw())
-    problems = [*_cluster_name(), *_plain_secrets(), *problems]
+    raw = _raw()
+    settings, problems = parse(raw)
+    written = unquoted.numbers(raw, _file())
+    problems = [*_cluster_name(), *_plain_secrets(), *written, *problems]
     if settings is None or problems:
         raise SettingsError(problems)
     for warning in secret_rules.warnings(settings, datetime.datetime.now(datetime.UTC)):
@@ -37,7 +41,7 @@ def parse(raw: Mapping[str, Any]) -> tuple[Settings | None, list[Problem]]:
 
     Rules that compare values are only asked once every value by itself is right.
     """
-    changed = list(dates.problems(raw))
+    changed = list(unquoted.dates(raw))
     places = {problem.path for problem in changed}
     try:
         # by way of JSON, where lists become tuples and texts become networks, yet "3" no number
@@ -46,6 +50,11 @@ def parse(raw: Mapping[str, Any]) -> tuple[Settings | None, list[Problem]]:
         others = from_pydantic(error, Settings)
         return None, [*changed, *(problem for problem in others if problem.path not in places)]
     return settings, changed or list(rules.problems(settings))
+
+
+def _file() -> Path:
+    """Where the stack's configuration usually lies. Pulumi runs the program in its folder."""
+    return Path(os.environ.get("PULUMI_OPTION_CONFIG_FILE") or f"Pulumi.{pulumi.get_stack()}.yaml")
 
 
 def _raw() -> dict[str, Any]:

@@ -15,7 +15,8 @@ from settings.fields import Section
 NO_VALUE = object()
 # pydantic's words are those of Python
 WORDS = {
-    "string_type": "must be text (in quotes, where it looks like something else)",
+    "string_type": "must be text (in quotes, where it looks like something else; with "
+    "`pulumi config set`, --type string)",
     "int_type": "must be a whole number",
     "int_from_float": "must be a whole number",
     "float_type": "must be a number",

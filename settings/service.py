@@ -178,7 +178,8 @@ class Service(Section):
         default={},
         description="Secrets for the container: `NAME: secret` puts `fleet:secrets.secret` into "
         "the file `/run/secrets/NAME`, which every user in the container can read, and that path "
-        "into the variable `NAME_FILE`. A changed secret rolls out the services that use it.",
+        "into the variable `NAME_FILE`. An image that wants the value itself in a variable needs a "
+        "start script that reads the file. A changed secret rolls out the services that use it.",
     )
     tmpfs: tuple[Tmpfs, ...] = Field(
         default=(),

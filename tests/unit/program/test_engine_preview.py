@@ -145,18 +145,20 @@ def test_values_that_yaml_readers_take_differently_arrive_as_written_in_the_lab_
     assert services["lms"]["customers"].keys() == {"no"}
 
 
-def test_a_date_without_quotes_is_refused_by_the_text_that_pulumi_made_of_it(
+def test_what_lost_its_form_without_quotes_is_refused_with_how_to_write_it(
     engine: PulumiStack, tmp_path: Path
 ) -> None:
     use("dev", tmp_path)
     file = tmp_path / "project/Pulumi.test.yaml"
     dates = "{A: 2024-11-05, B: 2024-1-5, C: 2001-12-14t21:59:43.10-05:00, D: '2024-11-05'}"
-    file.write_text(file.read_text().replace("      http:", f"      env: {dates}\n      http:"))
+    text = file.read_text().replace("ownerTag: dev", "ownerTag: 0o17")
+    file.write_text(text.replace("      http:", f"      env: {dates}\n      http:"))
     engine.environment["TZ"] = "America/New_York"
 
     refused = engine.run("preview", "--non-interactive")
 
-    assert "configuration has 3 problems" in refused.text
+    assert "configuration has 4 problems" in refused.text
+    assert 'fleet:ownerTag = "15": was written as 0o17, which YAML reads' in refused.text
     for name, advice in (("A", "2024-11-05"), ("B", "2024-01-05"), ("C", "2001-12-14T21:59:43.1-")):
         assert re.search(rf'env.{name} = "[^"]*": is a date .* like "{advice}', refused.text)
 

@@ -83,6 +83,26 @@ class TestLoad:
         with pytest.raises(SettingsError, match='fleet:nodes = "three": must be 1, 3 or 5'):
             load()
 
+    @pytest.mark.parametrize(
+        ("written", "arrived"), [("007", "7"), ("0o17", "15"), ("1e3", "1000"), ("True", "true")]
+    )
+    def test_a_number_that_was_written_in_another_way_is_refused(
+        self, written: str, arrived: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        file = tmp_path / "Pulumi.dev.yaml"
+        set_all_config({**LEAST, "fleet:ownerTag": arrived})
+        for right in (arrived, f"'{written}'", "team", "[x]", "{", "*x"):
+            file.write_text(f"config:\n  fleet:ownerTag: {right}\n")
+            load()
+        file.write_text(f"config:\n  fleet:ownerTag: {written}\n")
+
+        with pytest.raises(SettingsError, match=f'written as {written}.* like "{written}"'):
+            load()
+
+        file.unlink()
+        load()
+
     def test_keys_of_others_are_none_of_our_business(self) -> None:
         set_all_config({**LEAST, "azure-native:location": "x"})
 

@@ -225,7 +225,7 @@ def test_a_bad_value_inside_a_list_or_map_is_refused_with_its_place(
 @pytest.mark.parametrize(
     ("path", "allowed"),
     [
-        ("bogus", "adminCidrs, certificates, developers"),
+        ("bogus", "adminCidrs, certificates, deployers"),
         ("services.hello.htpp", "customers, env, health, http"),
         ("services.hello.http.hots", "health, hosts, httpsRedirect, port, sticky"),
         ("services.hello.health.path", "command, healthyThreshold, http"),

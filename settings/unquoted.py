@@ -1,11 +1,15 @@
-"""Dates that were written without quotes: Pulumi hands over another text than the one written.
+"""Text that was written without quotes, of which Pulumi hands over another one.
 
 Its YAML reader takes 2024-11-05 for a time and prints that as Go does: 2024-11-05 00:00:00 +0000
 UTC. `pulumi config set` writes the same text back into the file. What stood there is lost.
+Numbers inside of maps and lists arrive as numbers, and are refused as such.
 """
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import yaml
 
 from settings.problems import Problem, path
 
@@ -14,11 +18,46 @@ _GO_TIME = re.compile(
     r"(?P<date>-?\d{4,}-\d\d-\d\d) (?P<time>\d\d:\d\d:\d\d(\.\d{1,9})?) "
     r"(?P<offset>[+-]\d{4}) ([A-Z]{1,5}|[+-]\d\d(\d\d)?)"
 )
+_NUMBER = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?|true|false")
 SECRET = ("secrets", "sshPrivateKey")
 """Encrypted, hence never read as YAML, and never shown."""
 
 
-def problems(raw: Mapping[str, object]) -> Iterator[Problem]:
+def numbers(raw: Mapping[str, object], file: Path) -> Iterator[Problem]:
+    """A problem for every text at the top, where all is text, that was written as another number.
+
+    Only the stack's file knows, if it lies where Pulumi looks first: 007 arrives as 7.
+    """
+    try:
+        root = yaml.compose(file.read_text(), Loader=yaml.SafeLoader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return  # none, or one that only Pulumi can read
+    for section, config in _pairs(root):
+        for key, node in _pairs(config) if section == "config" else ():
+            name = key.removeprefix("fleet:")
+            arrived = raw.get(name)
+            if (
+                isinstance(arrived, str)
+                and _NUMBER.fullmatch(arrived)
+                and isinstance(node, yaml.ScalarNode)
+                and node.style is None  # not in quotes
+                and node.value != arrived
+                and (node.value[:1] in "+-.0123456789" or node.tag.endswith(":bool"))
+            ):
+                yield Problem(
+                    path=path((name,)),
+                    value=arrived,
+                    message=f"was written as {node.value}, which YAML reads as a number or truth "
+                    f'value: put it in quotes, like "{node.value}"',
+                )
+
+
+def _pairs(node: yaml.Node | None) -> Iterator[tuple[str, yaml.Node]]:
+    for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
+        yield str(key.value), value
+
+
+def dates(raw: Mapping[str, object]) -> Iterator[Problem]:
     """A problem for every date in the configuration, names of things included."""
     for name, value in raw.items():
         if name not in SECRET:
