@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 
 from cluster.errors import ClusterError
 from cluster.etcd import EtcdError, KeyNotFound, Node
-from cluster.router import certificate_files, confd, ports
+from cluster.router import certificate_files, confd, origin_headers, ports
 from cluster.router.announcement import Announcement
 from cluster.router.certificate_keys import CERTIFICATES, Source, read_sources
 from cluster.router.certificates import Certificates
@@ -92,6 +92,7 @@ class Agent:
     def run(self) -> None:
         """Work until `stop`, then drain: the load balancer sends nobody new, but who comes is
         served, and changes are still applied."""
+        self._settings.origin_headers.write_text(origin_headers.configuration())
         while not self._stops:
             self._wait(self._pass())
         log.info("draining for %.0f s", self._settings.drain)

@@ -67,6 +67,7 @@ def keys(services: Mapping[str, Served]) -> dict[str, Any]:
                         "default_site": one.route.is_default_site,
                         "sticky": one.route.sticky,
                         "https_redirect": one.route.https_redirect,
+                        "underscore_headers": one.route.underscore_headers,
                         "tcp": one.route.tcp,
                         "udp": one.route.udp,
                     }

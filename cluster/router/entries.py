@@ -37,6 +37,7 @@ class Route:
     is_default_site: bool = False  # it takes the requests for hosts that no service names
     sticky: bool = False
     https_redirect: bool = False
+    underscore_headers: bool = False
     tcp: tuple[int, ...] = ()
     udp: tuple[int, ...] = ()
 
@@ -61,7 +62,7 @@ class Instance:
 def parse_route(text: str) -> Route:
     """Raises Malformed."""
     value = _object(text)
-    for flag in ("http", "sticky", "https_redirect"):
+    for flag in ("http", "sticky", "https_redirect", "underscore_headers"):
         if not isinstance(value.get(flag, False), bool):
             raise Malformed(f"{flag} must be true or false")
     for word in ("health", "customer"):
@@ -73,6 +74,7 @@ def parse_route(text: str) -> Route:
         is_default_site=http and not hosts,
         sticky=value.get("sticky", False),
         https_redirect=value.get("https_redirect", False),
+        underscore_headers=value.get("underscore_headers", False),
         tcp=_ports("tcp", value.get("tcp")),
         udp=_ports("udp", value.get("udp")),
     )

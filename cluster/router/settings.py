@@ -65,6 +65,11 @@ class Settings:
         return self.run_dir / "served.json"
 
     @property
+    def origin_headers(self) -> Path:
+        """What nginx drops from requests; its configuration includes it."""
+        return self.run_dir / "origin-headers.conf"
+
+    @property
     def ready_file(self) -> Path:
         """While this file is there, nginx answers its health probe with 200."""
         return self.run_dir / "ready"

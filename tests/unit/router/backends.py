@@ -33,15 +33,20 @@ class _Handler(BaseHTTPRequestHandler):
             status = self.server.fail_here
         if self.server.only_host not in (None, self.headers["Host"]):
             status = 400
-        body = json.dumps(
-            {"instance": self.server.name, "headers": dict(self.headers.items())}
-        ).encode()
+        told = {
+            "instance": self.server.name,
+            "method": self.command,
+            "path": self.path,
+            "headers": dict(self.headers.items()),
+        }
+        body = json.dumps(told).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
-    do_POST = do_GET
+    do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_PROPFIND = do_GET
 
     def log_message(self, format: str, *args: Any) -> None:
         """Quiet: the tests read `requests`."""
@@ -80,6 +85,35 @@ class Backend(ThreadingHTTPServer):
         """Stop listening at once, as a crashed process does."""
         self.shutdown()
         self.server_close()
+
+
+class Scripted(socketserver.ThreadingTCPServer):
+    """An HTTP instance that answers every request with these bytes, then ends the connection."""
+
+    daemon_threads = True
+    allow_reuse_address = True
+
+    def __init__(self, *parts: bytes, pause: float = 0.0) -> None:
+        """`pause`: between the parts, in seconds."""
+        super().__init__(("127.0.0.1", 0), _ScriptedHandler)
+        self.parts = parts
+        self.pause = pause
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.server_address[1]}"
+
+
+class _ScriptedHandler(socketserver.StreamRequestHandler):
+    server: Scripted
+
+    def handle(self) -> None:
+        while self.rfile.readline().strip():
+            pass
+        for n, part in enumerate(self.server.parts):
+            if n:
+                time.sleep(self.server.pause)
+            self.wfile.write(part)
 
 
 class _TcpHandler(socketserver.StreamRequestHandler):

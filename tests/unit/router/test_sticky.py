@@ -59,7 +59,7 @@ def test_cookie_is_secure_over_https(etcd: EtcdServer, folder: Path, backends: B
             client.sendall(b"GET / HTTP/1.1\r\nHost: shop.test\r\nConnection: close\r\n\r\n")
             head = client.recv(4096).decode()
 
-    assert "fleet_instance=r1-1; Path=/; HttpOnly; SameSite=Lax; Secure\r\n" in head
+    assert "fleet_instance=r1-1; Path=/; HttpOnly; SameSite=None; Secure\r\n" in head
 
 
 def test_clients_without_a_cookie_are_spread(
