@@ -90,6 +90,7 @@ def route(service: InstanceSet) -> dict[str, Any]:
         "udp": [{"port": port} for port in service.udp],
         "sticky": service.http is not None and service.http.sticky,
         "https_redirect": service.http is not None and service.http.https_redirect,
+        "underscore_headers": service.http is not None and service.http.underscore_headers,
         "customer": service.customer,
     }
 

@@ -30,7 +30,13 @@ SECTIONS: tuple[tuple[str, type[BaseModel], str], ...] = (
     ),
     ("A certificate: `fleet:certificates.<name>`", Certificate, "One of the two keys."),
     ("A service: `fleet:services.<name>`", Service, ""),
-    ("`http`", Http, ""),
+    (
+        "`http`",
+        Http,
+        "HTTP/1.0, HTTP/1.1, HTTP/2 and WebSockets of clients; HTTP/1.1 to the container. gRPC "
+        "needs a port of its own under `tcp`. Sizes, times and headers that pass: "
+        "[What a router passes on](architecture.md#what-a-router-passes-on).",
+    ),
     (
         "`health`",
         Health,

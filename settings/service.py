@@ -73,10 +73,18 @@ class Http(Section):
     sticky: bool = Field(
         default=False,
         description="Send a client back to the instance that answered it first, by a cookie, for "
-        "as long as that instance lives.",
+        "as long as that instance lives. Over HTTPS also in a frame of another site.",
     )
     https_redirect: bool = Field(
-        default=False, description="Answer plain HTTP with a redirect to HTTPS."
+        default=False,
+        description="Answer plain HTTP with a redirect to HTTPS. Not where a CDN in front of the "
+        "cluster ends TLS and asks it over HTTP: what it says about the client isn't believed.",
+    )
+    underscore_headers: bool = Field(
+        default=False,
+        description="Pass request headers with an underscore in their name, like `api_key`. By "
+        "default they are dropped: many applications can't tell `X_Forwarded_For` from the "
+        "router's own header. Names that imitate one of the router's never pass.",
     )
 
 

@@ -38,7 +38,14 @@ FULL = InstanceSet(
     image="docebo/lms:7.1",
     instances=1,
     spread=True,
-    http=Http.model_validate({"hosts": ("acme.example",), "sticky": True, "httpsRedirect": True}),
+    http=Http.model_validate(
+        {
+            "hosts": ("acme.example",),
+            "sticky": True,
+            "httpsRedirect": True,
+            "underscoreHeaders": True,
+        }
+    ),
     tcp=(),
     udp=(),
     health=Health.model_validate(

@@ -199,6 +199,7 @@ def test_routes_say_what_routers_need() -> None:
     assert route(VOICE)["udp"] == [{"port": 64738}, {"port": 64739}]
     assert (route(WEB)["sticky"], route(WEB)["https_redirect"]) == (False, False)
     assert (route(FULL)["sticky"], route(FULL)["https_redirect"]) == (True, True)
+    assert (route(WEB)["underscore_headers"], route(FULL)["underscore_headers"]) == (False, True)
     assert (route(WEB)["customer"], route(FULL)["customer"]) == (None, "acme")
 
 

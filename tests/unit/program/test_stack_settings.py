@@ -227,7 +227,10 @@ def test_a_bad_value_inside_a_list_or_map_is_refused_with_its_place(
     [
         ("bogus", "adminCidrs, certificates, deployers"),
         ("services.hello.htpp", "customers, env, health, http"),
-        ("services.hello.http.hots", "health, hosts, httpsRedirect, port, sticky"),
+        (
+            "services.hello.http.hots",
+            "health, hosts, httpsRedirect, port, sticky, underscoreHeaders",
+        ),
         ("services.hello.health.path", "command, healthyThreshold, http"),
         ("certificates.a.pem", "keyVaultSecretId, secret"),
         ("services.hello.limits.disk", "cpus, memory"),
