@@ -61,7 +61,8 @@ def _build(image: Image) -> None:
 def _build_for_nodes(image: Image, archive: Path) -> None:
     """Write an image file whose bytes depend on nothing but the image's key."""
     parent = _parent(image)
-    built, pinned = f"{image.reference}-built", f"{image.reference}-pinned"
+    work = f"{image.reference}-{os.getpid()}"  # another clone may build the same
+    built, pinned = f"{work}-built", f"{work}-pinned"
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         try:
