@@ -42,7 +42,7 @@ def ensure() -> None:
 
 
 def warn_if_substituted() -> None:
-    """Say so if programs are not the ones that everybody else builds from this commit."""
+    """Say so if programs differ from those of other machines at this commit."""
     if current() != VERSION:
         print(
             f"WARNING: Go could not fetch {VERSION}, so {current()} built the programs. A\n"

@@ -36,7 +36,7 @@ class Image:
     archived: bool = True
     """Kept as a file: building it anew would take longer than loading it."""
     for_nodes: bool = False
-    """Real nodes run it: it has the locked packages, and the same bytes whoever builds it."""
+    """Real nodes run it: it has the locked packages, and the same bytes on every machine."""
 
     @property
     def dockerfile(self) -> str:

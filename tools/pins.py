@@ -106,8 +106,8 @@ def reconsider(failure: StepFailed) -> NoReturn:
     """
     lock = current()
     with step("asking Debian's mirrors for the locked versions"):
-        served = debian.versions_to_install(wanted(), lock.preferences, sources())
-    if not lock.deviations(served):
+        is_served = _is_served(lock)
+    if is_served:
         raise failure
     archive = "" if sources() else debian.snapshot_sources(lock.time)
     if archive:
@@ -125,7 +125,7 @@ def renew() -> Path:
 
 
 def warn_if_substituted() -> None:
-    """Say so if artefacts are not the ones that everybody else builds from this commit."""
+    """Say so if artefacts differ from those of other machines at this commit."""
     if _substitute().exists():
         print(
             "WARNING: Debian no longer serves all versions of images/debian.lock, so these\n"
@@ -144,6 +144,16 @@ def wanted() -> tuple[str, ...]:
 
 
 _archive_in_use: list[str] = []
+
+
+def _is_served(lock: Lock) -> bool:
+    try:
+        served = debian.versions_to_install(wanted(), lock.preferences, sources())
+    except StepFailed:
+        if not sources():
+            raise
+        return False  # the archive answered at first, but does not deliver
+    return not lock.deviations(served)
 
 
 def _newest() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""One commit makes one set of artefacts, whoever builds it, where and when."""
+"""One commit makes one set of artefacts, in every clone and at any time."""
 
 from __future__ import annotations
 

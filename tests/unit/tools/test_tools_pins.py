@@ -28,10 +28,13 @@ class Mirrors:
         self.has_locked = False
         self.archive = ""
         self.archive_has_locked = True
+        self.archive_is_broken = False
 
     def versions_to_install(
         self, _packages: tuple[str, ...], preferences: str, sources: str
     ) -> dict[str, str]:
+        if sources and self.archive_is_broken:
+            raise StepFailed("asking Debian's mirrors for versions", why="", advice="")
         if preferences and (self.has_locked or (sources and self.archive_has_locked)):
             return dict(pins.current().versions)
         return dict(self.versions)
@@ -87,9 +90,11 @@ def test_without_the_archive_the_newest_versions_get_keys_of_their_own() -> None
     assert keys().isdisjoint(before)
 
 
-def test_an_archive_that_lacks_the_version_too_is_not_asked_again(mirrors: Mirrors) -> None:
+@pytest.mark.parametrize("fault", ["lacks it, too", "is broken"])
+def test_an_archive_that_does_not_help_is_not_asked_again(mirrors: Mirrors, fault: str) -> None:
     mirrors.archive = "deb http://archive trixie main\n"
-    mirrors.archive_has_locked = False
+    mirrors.archive_has_locked = fault != "lacks it, too"
+    mirrors.archive_is_broken = fault == "is broken"
 
     for _attempt in range(2):
         with pytest.raises(pins.PinsChangedError):
