@@ -195,11 +195,22 @@ def test_stop_removes_the_key_at_once_and_drains_before_it_ends(
     assert time.monotonic() - start >= 1.5
 
 
+@pytest.mark.parametrize(
+    "behind",
+    [
+        {"applied": 1},
+        {"applied": 10**9, "kept": ["/services/other/instances/r1-1", INSTANCE]},
+    ],
+)
 def test_stop_waits_until_every_live_router_has_applied_the_removal(
-    etcd: EtcdServer, sidekick: Sidekick, container: Container, app: Backend
+    etcd: EtcdServer,
+    sidekick: Sidekick,
+    container: Container,
+    app: Backend,
+    behind: dict[str, object],
 ) -> None:
-    for router, applied in (("ahead", 10**9), ("behind", 1)):
-        etcd.client.set(f"/routers/{router}", json.dumps({"node": router, "applied": applied}))
+    for router, state in (("ahead", {"applied": 10**9, "kept": []}), ("behind", behind)):
+        etcd.client.set(f"/routers/{router}", json.dumps({"node": router} | state))
     container.runs({"8080/tcp": port_of(app)})
     sidekick.start(HTTP_PORT="8080", HEALTH_KIND="tcp", HEALTH_PORT="8080", ROUTERS_TIMEOUT="60")
     eventually(sidekick.announced, what="the instance is announced")
