@@ -102,3 +102,12 @@ def test_one_instance_a_machine(stack: LabStack) -> None:
     machines = [one["machine"] for one in stack.instances()]
 
     assert len(machines) == len(set(machines)) == 2
+
+
+def test_a_node_lacks_what_flatcar_lacks(stack: LabStack) -> None:
+    opened = stack.try_node("core-0", "bash -c 'exec 3<>/dev/tcp/127.0.0.1/22'")
+    found = stack.try_node("core-0", "command -v python3 perl apt-get")
+
+    assert "/dev/tcp/127.0.0.1/22: No such file or directory" in opened.stderr
+    assert found.stdout == ""
+    assert stack.try_node("core-0", "nc -z -w 3 127.0.0.1 22").returncode == 0
