@@ -27,7 +27,7 @@ status: prepare  ## machines, units, services and their addresses
 down: prepare  ## destroy the stack; the last one takes the lab with it
 	@$(LAB) down $(STACK)
 
-registry: prepare  ## a registry on localhost:5000 that pushes into the stack's blob storage
+registry: prepare  ## the stack's registry to push images to, and its address
 	@$(LAB) registry $(STACK)
 
 artefacts: prepare  ## build the node bundle and the platform images

@@ -192,7 +192,7 @@ pulumi.export("dataAccount", storage.data_account)
 pulumi.export(
     "registryPush",
     pulumi.Output.concat(
-        "docker push localhost:5000/IMAGE:TAG, with a registry that writes to the account ",
+        "docker push, to a registry on this machine that writes to the account ",
         storage.data_account,
         " (README, Pushing images)",
     ),

@@ -149,7 +149,7 @@ class Program:
         )
 
     def _registry(self) -> Registry:
-        return Registry(self._clock, self._progress)
+        return Registry(self._clock, self._progress, cluster=self._node.cluster)
 
     def _blob(self) -> Blob:
         identity = ManagedIdentity(self._node.client_id, self._clock)

@@ -41,10 +41,12 @@ class Registry:
         clock: Clock,
         progress: Progress,
         *,
+        cluster: str,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self._clock = clock
         self._progress = progress
+        self._cluster = cluster
         self._client = httpx.Client(
             base_url="http://127.0.0.1:5000", transport=transport, trust_env=False, timeout=20.0
         )
@@ -65,8 +67,9 @@ class Registry:
                     return _digest(image, answer)
                 if answer.status_code == 404:
                     raise RegistryError(
-                        f"image {image} is not in the registry. Push it first: `make registry`, "
-                        f"then `docker push {ADDRESS}/{image.repository}:{image.tag or 'TAG'}`"
+                        f"image {image} is not in the registry of {self._cluster}. Push it first: "
+                        "README, Pushing images, says how (in the lab `make registry "
+                        f"STACK={self._cluster.removeprefix('fleet-')}` prints where to)"
                     )
                 problem = f"{answer.status_code} {answer.reason_phrase}"
             if self._clock.now() >= deadline:

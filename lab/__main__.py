@@ -7,7 +7,7 @@ import sys
 
 from docker.errors import DockerException
 
-from lab import access, containers, docker_daemon, images
+from lab import access, docker_daemon, registry
 from lab.down import down, remove_lab
 from lab.endpoints import call, find
 from lab.engine import Stack
@@ -65,9 +65,15 @@ def _run(options: argparse.Namespace) -> int:
 
 def _registry(stack_name: str) -> None:
     client = docker_daemon.find()
-    account = Stack(stack_name, find(client)).outputs()["dataAccount"]
-    containers.start_registry(client, account, images.PORT)
-    print(f"Push with: docker push localhost:{images.PORT}/team/app:tag")
+    account = Stack(stack_name, find(client)).outputs().get("dataAccount")
+    if account is None:
+        raise StepFailed(
+            f"Starting the registry of the stack {stack_name}",
+            why="the stack is not up",
+            advice=f"Run `make up STACK={stack_name}` first.",
+        )
+    address = registry.start(client, stack_name, account).address
+    print(f"The registry of the stack {stack_name}: docker push {address}/team/app:tag")
 
 
 def _fault(options: argparse.Namespace) -> None:
@@ -83,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
         ("up", "bring the stack up"),
         ("preview", "show what up would change"),
         ("status", "machines, services, addresses"),
-        ("registry", "a registry to push to, on localhost:5000"),
+        ("registry", "the stack's registry to push images to, and its address"),
         ("down", "destroy the stack; the last one takes the lab with it"),
     ):
         command = commands.add_parser(name, help=text)

@@ -31,11 +31,7 @@ from tools.progress import StepFailed, step
 
 LABEL = "fleet-azure.lab"
 NETWORK = "fleet-lab"
-AZURITE, LOAD_BALANCER, REGISTRY = (
-    "fleet-lab-azurite",
-    "fleet-lab-lb",
-    "fleet-lab-registry",
-)
+AZURITE, LOAD_BALANCER = "fleet-lab-azurite", "fleet-lab-lb"
 AZURITE_PORT = 10000
 STATE_VOLUME, BLOB_VOLUME = "fleet-lab-state", "fleet-lab-blobs"
 READY_TIMEOUT = 60.0
@@ -49,7 +45,7 @@ def start(client: docker.DockerClient) -> Endpoints:
     made = keys()
     with step("Starting the simulated Azure"):
         _network(client)
-        _ensure(
+        ensure(
             client,
             AZURITE,
             images["azurite"],
@@ -65,7 +61,7 @@ def start(client: docker.DockerClient) -> Endpoints:
             volumes={BLOB_VOLUME: {"bind": "/data", "mode": "rw"}},
             network=NETWORK,
         )
-        _ensure(
+        ensure(
             client,
             CLOUD,
             images["cloud"],
@@ -85,7 +81,7 @@ def start(client: docker.DockerClient) -> Endpoints:
             cap_add=["NET_ADMIN"],
             ports={API_PORT: ("127.0.0.1", None), FRONT_PORT: ("127.0.0.1", None)},
         )
-        _ensure(
+        ensure(
             client,
             LOAD_BALANCER,
             images["cloud"],
@@ -102,45 +98,6 @@ def start(client: docker.DockerClient) -> Endpoints:
     return endpoints
 
 
-def start_registry(client: docker.DockerClient, account: str, port: int) -> None:
-    """Run the registry that a developer pushes to, with the deployer's identity.
-
-    It lives in the network namespace of a small companion, which routes the metadata address to
-    the simulated Azure: the registry's own image has no tools to do so.
-    """
-    companion = _ensure(
-        client,
-        f"{REGISTRY}-network",
-        build.ensure_image("cloud-runtime"),
-        command=["sh", "-c", f"{' && '.join(_AZURE_ROUTES)} && exec sleep infinity"],
-        cap_add=["NET_ADMIN"],
-        dns=[AZURE_DNS],
-        network=NETWORK,
-        ports={f"{port}/tcp": ("127.0.0.1", port)},
-        labels={f"{LABEL}.identity": "deployer"},
-    )
-    _ensure(
-        client,
-        REGISTRY,
-        build.ensure_image("registry"),
-        environment={
-            "DATA_ACCOUNT": account,
-            "READONLY": "false",
-            "REGISTRY_HTTP_ADDR": f"0.0.0.0:{port}",
-            "SSL_CERT_FILE": "/etc/ssl/lab-ca.pem",
-        },
-        volumes={str(state_root() / "ca.pem"): {"bind": "/etc/ssl/lab-ca.pem", "mode": "ro"}},
-        network_mode=f"container:{companion.id}",
-    )
-
-
-AZURE_DNS = "168.63.129.16"
-_AZURE_ROUTES = [
-    f"ip route add {address}/32 dev eth0" for address in ("169.254.169.254", AZURE_DNS)
-]
-"""On-link, so that nothing for these addresses ever leaves the lab's bridge."""
-
-
 def wipe(client: docker.DockerClient) -> None:
     """Remove every container, network and volume of the lab."""
     _release_routes(client)
@@ -154,7 +111,7 @@ def wipe(client: docker.DockerClient) -> None:
     keys_file().unlink(missing_ok=True)
 
 
-def _ensure(
+def ensure(
     client: docker.DockerClient,
     name: str,
     image: str,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 
-from lab import containers, docker_daemon, images, recovery, throwaway
+from lab import containers, docker_daemon, images, recovery, registry, throwaway
 from lab.access import forget_keys
 from lab.endpoints import were_started
 from lab.engine import Stack, stacks_left
@@ -31,6 +31,7 @@ def down(stack_name: str) -> None:
                 advice="Run the same command again; "
                 "`python -m lab down --force` gives up on destroy and removes the lab as it is.",
             )
+        registry.remove(client, stack_name)
         forget_keys(stack_name)
         throwaway.forget(stack_name)
         stack.remove()

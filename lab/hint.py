@@ -69,6 +69,7 @@ def _commands(stack_name: str) -> dict[str, str]:
         f"{LAB} ssh{option} core-0": "a shell on a node",
         f"{LAB} logs{option} SERVICE": "what a service prints",
         f"{LAB} fault{option} kill core-0": "break a node and watch the cluster heal",
+        f"make registry{make}": "an address to push images of your own to",
         f"make up{make}": f"after a change of Pulumi.{stack_name}.yaml",
         f"make down{make}": "stop it, and leave nothing behind",
     }

@@ -1,34 +1,24 @@
-"""The developer's side of the registry: build an image of this project and push it.
-
-A registry like the nodes' own, but writable and with the developer's identity, runs on
-localhost:5000 of this machine and stores into the stack's blob container.
-"""
+"""The images of this project that services name: built and pushed when a stack lacks them."""
 
 from __future__ import annotations
 
 import io
-import time
-import urllib.error
-import urllib.request
+import re
 from collections.abc import Iterable
 
 import docker
 
-from lab import containers
+from lab import registry
+from lab.registry import Registry
 from tools import base_image, build
 from tools.images import IMAGES
 from tools.paths import PROJECT
 from tools.progress import StepFailed, step
 
-PORT = 5000
-READY_TIMEOUT = 60.0
-MANIFESTS = (
-    "application/vnd.docker.distribution.manifest.v2+json, "
-    "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json"
-)
 
-
-def push_missing(client: docker.DockerClient, account: str, images: Iterable[str]) -> None:
+def push_missing(
+    client: docker.DockerClient, stack_name: str, account: str, images: Iterable[str]
+) -> None:
     """Build and push those images of this project that the stack's registry lacks.
 
     An image `toktv/api:1.4` is of this project if there is a folder images/toktv-api. Others are
@@ -37,12 +27,13 @@ def push_missing(client: docker.DockerClient, account: str, images: Iterable[str
     own = [image for image in sorted(set(images)) if _folder(image)]
     if not own:
         return
-    containers.start_registry(client, account, PORT)
-    _wait_until_ready()
+    target = registry.start(client, stack_name, account)
+    target.wait_until_ready()
     for image in own:
-        if not _has(image):
-            with step(f"Building and pushing {image}"):
-                _push(client, image)
+        repository, _, tag = image.rpartition(":")
+        if not target.has(repository, tag):
+            with step(f"Building {image} and pushing it to {stack_name} ({target.address})"):
+                _push(client, target, image)
 
 
 def forget_old(client: docker.DockerClient) -> None:
@@ -54,10 +45,24 @@ def forget_old(client: docker.DockerClient) -> None:
     used = {container["ImageID"] for container in client.api.containers(all=True)}
     for image in client.images.list():
         for tag in image.tags:
-            pushed = tag.removeprefix(f"localhost:{PORT}/")
-            ours = tag.startswith("fleet/") or (pushed != tag and _folder(pushed))
+            pushed = _pushed(tag)
+            ours = tag.startswith("fleet/") or (pushed and _folder(pushed))
             if ours and tag not in current and image.id not in used:
                 client.images.remove(tag)
+
+
+def forget(client: docker.DockerClient, image: str) -> None:
+    """Remove what was pushed from here under this name, to whichever stack."""
+    for one in client.images.list():
+        for tag in one.tags:
+            if _pushed(tag) == image:
+                client.images.remove(tag)
+
+
+def _pushed(tag: str) -> str | None:
+    """The image that a local tag was pushed as."""
+    found = re.fullmatch(r"localhost:\d+/(.+)", tag)
+    return found[1] if found else None
 
 
 def _folder(image: str) -> str | None:
@@ -66,11 +71,11 @@ def _folder(image: str) -> str | None:
     return name if name and (PROJECT / "images" / name / "Dockerfile").exists() else None
 
 
-def _push(client: docker.DockerClient, image: str) -> None:
+def _push(client: docker.DockerClient, to: Registry, image: str) -> None:
     repository, _, tag = image.rpartition(":")
     name = _folder(image)
     assert name is not None
-    target = f"localhost:{PORT}/{repository}"
+    target = f"{to.address}/{repository}"
     # The tag is the version that the application shows: two tags are two images.
     stamped = f"FROM {build.ensure_image(name)}\nENV VERSION={tag}\n"
     client.images.build(fileobj=io.BytesIO(stamped.encode()), tag=f"{target}:{tag}", rm=True)
@@ -79,36 +84,5 @@ def _push(client: docker.DockerClient, image: str) -> None:
             raise StepFailed(
                 f"Pushing {image}",
                 why=line["error"],
-                advice="See `docker logs fleet-lab-registry`.",
+                advice=f"See `docker logs {to.container}`.",
             )
-
-
-def _has(image: str) -> bool:
-    repository, _, tag = image.rpartition(":")
-    return _status(f"/v2/{repository}/manifests/{tag}") == 200
-
-
-def _wait_until_ready() -> None:
-    """Wait until the registry reaches its storage: /v2/ answers long before that."""
-    deadline = time.monotonic() + READY_TIMEOUT
-    while (status := _status("/v2/any/tags/list")) not in (200, 404):
-        if time.monotonic() > deadline:
-            raise StepFailed(
-                "Starting the developer's registry",
-                why=f"it answers {status or 'nothing'}",
-                advice=f"See `docker logs {containers.REGISTRY}`.",
-            )
-        time.sleep(0.3)
-
-
-def _status(path: str) -> int:
-    request = urllib.request.Request(
-        f"http://localhost:{PORT}{path}", headers={"Accept": MANIFESTS}
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return int(answer.status)
-    except urllib.error.HTTPError as error:
-        return error.code
-    except OSError:
-        return 0

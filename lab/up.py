@@ -33,7 +33,7 @@ def up(stack_name: str) -> None:
     if not outputs or not stack.holds(PLATFORM):
         _pulumi_up(stack, "--exclude", SERVICES)
         outputs = stack.outputs()
-    images.push_missing(client, outputs["dataAccount"], wanted)
+    images.push_missing(client, stack_name, outputs["dataAccount"], wanted)
     _pulumi_up(stack)
     readiness.await_machines(stack_name, endpoints)
     print(hint(stack_name, stack.outputs(), throwaway.certificates_file(stack_name)))

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from docker.errors import ImageNotFound
-
 from bench.figures import Figure, Result
 from bench.load import stream, summary
 from bench.phases import between
 from bench.session import Session
-from lab.images import PORT
+from lab import images
 from lab.scratch_stack import hello
 from tools.progress import StepFailed
 
@@ -27,7 +25,7 @@ def measure(session: Session) -> Iterator[Result]:
         with stream(url, per_second=PER_SECOND) as answers:
             run = session.make("up", "new-release")
     finally:
-        _forget(session)
+        images.forget(session.client, IMAGE)  # it was only for us
     rollout = between(run.lines, BEGAN, ENDED)
     if rollout is None:
         raise StepFailed(
@@ -51,11 +49,3 @@ def measure(session: Session) -> Iterator[Result]:
         samples=(float(load.failed),),
         note=", ".join(sorted(set(answers.failures))[:5]),
     )
-
-
-def _forget(session: Session) -> None:
-    """The image was only for us."""
-    try:
-        session.client.images.remove(f"localhost:{PORT}/{IMAGE}")
-    except ImageNotFound:
-        return

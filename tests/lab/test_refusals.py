@@ -14,8 +14,8 @@ def test_a_missing_image_is_found_before_anything_is_started(stack: LabStack) ->
     with stack.refused(hello(image="team/nothing:9.9.9")):
         said = failed(stack.lab("up", stack.name))
 
-    assert "image team/nothing:9.9.9 is not in the registry" in said
-    assert "docker push localhost:5000/team/nothing:9.9.9" in said
+    assert f"image team/nothing:9.9.9 is not in the registry of fleet-{stack.name}" in said
+    assert f"make registry STACK={stack.name}" in said
     assert stack.starts("hello") == before
     assert unit_names(stack) == units
 

@@ -127,7 +127,10 @@ class World:
             etcd=self.client,
             fleet=self.fleet,
             registry=Registry(
-                self.clock, self.lines.append, transport=httpx.MockTransport(self._registry)
+                self.clock,
+                self.lines.append,
+                cluster="fleet-dev",
+                transport=httpx.MockTransport(self._registry),
             ),
             clock=self.clock,
             progress=self.lines.append,

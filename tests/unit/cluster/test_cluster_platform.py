@@ -38,6 +38,7 @@ def apply_platform(world: World, version: str = "1") -> None:
         registry=Registry(
             world.clock,
             world.lines.append,
+            cluster="fleet-dev",
             transport=httpx.MockTransport(lambda _: httpx.Response(404)),
         ),
         clock=world.clock,

@@ -22,7 +22,8 @@ def registry(*answers: httpx.Response) -> tuple[Registry, list[httpx.Request]]:
 
     lines: list[str] = []
     transport = httpx.MockTransport(answer)
-    return Registry(SimulatedClock(), lines.append, transport=transport), requests
+    there = Registry(SimulatedClock(), lines.append, cluster="fleet-dev", transport=transport)
+    return there, requests
 
 
 def test_tag_is_resolved_to_the_digest_that_docker_pulls() -> None:
@@ -34,10 +35,10 @@ def test_tag_is_resolved_to_the_digest_that_docker_pulls() -> None:
     assert "application/vnd.oci.image.index.v1+json" in requests[0].headers["Accept"]
 
 
-def test_missing_image_is_named_with_how_to_push_it() -> None:
+def test_missing_image_is_named_with_the_stack_that_lacks_it() -> None:
     there, _ = registry(httpx.Response(404))
 
-    with pytest.raises(RegistryError, match=r"docker push localhost:5000/toktv/api:1\.4\.2"):
+    with pytest.raises(RegistryError, match=r"toktv/api:1\.4\.2 .* fleet-dev\. .*STACK=dev"):
         there.resolve(IMAGE)
 
 

@@ -111,7 +111,7 @@ def test_removal_withdraws_the_route_before_it_stops_anything(world: World) -> N
 
 
 def test_missing_image_is_reported_before_anything_is_started(world: World) -> None:
-    with pytest.raises(ClusterError, match=r"toktv/api:9 is not in the registry.*docker push"):
+    with pytest.raises(ClusterError, match=r"toktv/api:9 is not in the registry.*Push it"):
         world.apply(V1.but(version="9"))
 
     assert world.cluster.writes == []

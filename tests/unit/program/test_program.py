@@ -213,7 +213,7 @@ class TestOutputs:
             "hello": [f"http://{host}"],
             "voice": [f"tcp://{host}:64738", f"udp://{host}:64738", f"udp://{host}:64739"],
         }
-        assert "docker push localhost:5000" in outputs["registryPush"]
+        assert f"account {outputs['dataAccount']} " in outputs["registryPush"]
 
     def test_the_private_key_is_the_only_secret_among_them(self, stack: Recorded) -> None:
         assert stack.secret_exports == {"sshPrivateKey"}

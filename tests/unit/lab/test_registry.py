@@ -1,0 +1,86 @@
+"""On which port a stack's registry listens, so that a push goes where it is meant to."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+
+import pytest
+
+from lab import registry
+from lab.registry import DEFAULT_PORT, OTHER_PORTS, choose_port
+
+
+@pytest.fixture
+def busy(monkeypatch: pytest.MonkeyPatch) -> set[int]:
+    """Ports where another program listens."""
+    ports: set[int] = set()
+    monkeypatch.setattr(registry, "_is_free", lambda port: port not in ports)
+    return ports
+
+
+@pytest.mark.usefixtures("busy")
+def test_only_dev_has_the_port_of_habit() -> None:
+    assert choose_port("dev", set()) == DEFAULT_PORT
+    assert choose_port("toktv", set()) in OTHER_PORTS
+
+
+@pytest.mark.usefixtures("busy")
+def test_a_stack_gets_the_same_port_each_time() -> None:
+    assert choose_port("toktv", set()) == choose_port("toktv", {choose_port("docebo", set())})
+
+
+def test_a_port_that_is_taken_is_passed_over(busy: set[int]) -> None:
+    first = choose_port("toktv", set())
+    busy.update({DEFAULT_PORT, first})
+
+    assert choose_port("toktv", {first + 1}) == first + 2
+    assert choose_port("dev", set()) in OTHER_PORTS
+
+
+def test_other_stacks_go_round_and_never_to_the_port_of_dev(busy: set[int]) -> None:
+    busy.update(OTHER_PORTS)
+    busy.remove(OTHER_PORTS[0])
+
+    assert choose_port("toktv", set()) == OTHER_PORTS[0]
+
+
+def test_a_listener_is_noticed(listener: int) -> None:
+    assert not registry._is_free(listener)
+
+
+def test_a_port_is_kept_for_as_long_as_the_registry_lives(busy: set[int]) -> None:
+    """Its own listener is there, and the stack with the same first choice came later."""
+    docker = FakeDocker(registries={"dev": 5000, "toktv": 5777})
+    busy.update({5000, 5777})
+
+    assert registry._port(docker, "toktv") == 5777  # type: ignore[arg-type]
+    assert registry._port(docker, "dev") == 5000  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def listener() -> Iterator[int]:
+    with closing(socket.create_server(("127.0.0.1", 0))) as listening:
+        yield listening.getsockname()[1]
+
+
+@dataclass
+class FakeContainer:
+    labels: dict[str, str]
+
+
+@dataclass
+class FakeDocker:
+    registries: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def containers(self) -> FakeDocker:
+        return self
+
+    def list(self, **_filters: object) -> list[FakeContainer]:
+        return [
+            FakeContainer({registry._STACK: stack, registry._PORT: str(port)})
+            for stack, port in self.registries.items()
+        ]
