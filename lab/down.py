@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 
-from lab import containers, docker_daemon, images, recovery, registry, throwaway
+from lab import containers, docker_daemon, images, last_up, recovery, registry, throwaway
 from lab.access import forget_keys
 from lab.endpoints import were_started
 from lab.engine import Stack, stacks_left
@@ -34,6 +34,7 @@ def down(stack_name: str) -> None:
         registry.remove(client, stack_name)
         forget_keys(stack_name)
         throwaway.forget(stack_name)
+        last_up.forget(stack_name)
         stack.remove()
     else:
         print(f"The stack {stack_name} is not up")

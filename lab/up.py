@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import sys
 
-from lab import containers, docker_daemon, images, readiness, recovery, stack_config, throwaway
+from lab import (
+    containers,
+    docker_daemon,
+    images,
+    last_up,
+    readiness,
+    recovery,
+    stack_config,
+    throwaway,
+)
 from lab.endpoints import find
 from lab.engine import Stack
 from lab.hint import hint
@@ -34,7 +43,8 @@ def up(stack_name: str) -> None:
         _pulumi_up(stack, "--exclude", SERVICES)
         outputs = stack.outputs()
     images.push_missing(client, stack_name, outputs["dataAccount"], wanted)
-    _pulumi_up(stack)
+    _pulumi_up(stack, *(["--skip-preview"] if last_up.is_repeated(stack) else []))
+    last_up.remember(stack)
     readiness.await_machines(stack_name, endpoints)
     print(hint(stack_name, stack.outputs(), throwaway.certificates_file(stack_name)))
 

@@ -19,6 +19,7 @@ ORDER = (
     "test_docebo",
     "test_customers",
     "test_service_secrets",
+    "test_registries",
     "test_both_users",
     "test_public_address",
     "test_cluster",

@@ -109,3 +109,28 @@ def locked_by(process: int, *, stack: str = "dev") -> Path:
     lock = folder / "0123.json"
     lock.write_text(json.dumps({"pid": process, "username": "root", "hostname": "here"}))
     return lock
+
+
+def test_state_and_outputs_are_read_from_the_backends_file(stack: Stack) -> None:
+    assert stack.state() == {}
+    assert stack.outputs() == {}
+
+    made = {"type": "pulumi:pulumi:Stack", "urn": "urn:pulumi:dev::fleet::x::fleet-dev"}
+    write_state({"resources": [made | {"outputs": {"publicIp": "127.1.2.3"}}]})
+
+    assert stack.outputs() == {"publicIp": "127.1.2.3"}
+    assert stack.holds("fleet-dev")
+    assert not stack.holds("dev")
+
+
+def test_a_stack_that_was_only_just_made_has_an_empty_state(stack: Stack) -> None:
+    write_state(None)
+
+    assert stack.state() == {}
+    assert stack.outputs() == {}
+
+
+def write_state(latest: object) -> None:
+    folder = state_root() / "stacks" / ".pulumi" / "stacks" / "fleet"
+    folder.mkdir(parents=True)
+    (folder / "dev.json").write_text(json.dumps({"version": 3, "checkpoint": {"latest": latest}}))
