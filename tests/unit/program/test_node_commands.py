@@ -50,7 +50,7 @@ FLATCAR = {
 }
 PROGRAMS = {program for programs in FLATCAR.values() for program in programs.split()}
 
-OPTIONS = {"nc": {"-z", "-w", "-u", "-v"}}
+OPTIONS = {"nc": {"-n", "-u", "-v", "-w", "-z"}}
 """Options of programs that are older on Flatcar than in the lab."""
 
 OURS = {path.name for path in (PROJECT / "cloud-config" / "bin").iterdir()} | {
