@@ -33,6 +33,8 @@ _INTERVAL = 4.0
 _INTERVAL_AFTER_FAILURE = 1.0
 # Nodes are replaced; and the own member of etcd, once well again, is to be asked again.
 _LEARN_MEMBERS_EVERY = 30.0
+# etcd answers within milliseconds. When it doesn't, sidekicks may not have reached it either.
+_SLOW = 1.0
 # One rollout step writes several keys, and every reload costs a generation of workers.
 _SETTLE = 0.1
 _BETWEEN_RELOADS = 0.5
@@ -144,13 +146,16 @@ class Agent:
         except EtcdError:
             self._etcd_failed_at = time.monotonic()
             raise
-        if answer.index < self._index:
-            # another etcd than before: restored from a backup, or a new cluster
-            self._etcd_failed_at = time.monotonic()
+        answered = time.monotonic()
+        # another etcd than before: restored from a backup, or a new cluster
+        is_another = answer.index < self._index
+        if is_another or answered - asked > _SLOW:
+            self._etcd_failed_at = answered
+        if is_another:
             self._index = answer.index
         self._services.read_up_to(answer.index)
         self._learn_members()
-        return answer.index, self._survey_of(answer.node, asked)
+        return answer.index, self._survey_of(answer.node, asked, answered)
 
     def _learn_members(self) -> None:
         if time.monotonic() < self._learned_at + _LEARN_MEMBERS_EVERY:
@@ -159,12 +164,14 @@ class Agent:
         self._etcd.ask(self._members.learn)
         self._etcd.prefer_own()
 
-    def _survey_of(self, services: Node, asked: float) -> Survey:
+    def _survey_of(self, services: Node, asked: float, answered: float) -> Survey:
         reports = self._reports()
         before = self._survey if self._patience_left() > 0 else None
 
         def look(taken: Mapping[Listener, str]) -> Survey:
-            return survey(services, taken, reports=reports, before=before, asked=asked)
+            return survey(
+                services, taken, reports=reports, before=before, asked=asked, answered=answered
+            )
 
         taken: dict[Listener, str] = {
             ("tcp", port): "the router" for port in self._settings.own_ports

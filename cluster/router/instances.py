@@ -102,11 +102,12 @@ def kept(
     announced: Mapping[str, Announced],
     read: Collection[str],
     lives: Lives,
-    asked: float,
+    answered: float,
 ) -> Iterator[Announced]:
     """Those of `before` whose keys are gone, maybe because etcd was away.
 
-    `read`: the keys that etcd has now, whatever they hold.
+    `read`: the keys that etcd has now, whatever they hold. `answered`: when it said so, by the
+    router's clock.
     """
     claimed = {
         endpoint
@@ -115,7 +116,7 @@ def kept(
         for endpoint in one.instance.endpoints
     }
     for key, one in before.items():
-        was_withdrawn = asked < one.lasts  # too early for its key to have expired
+        was_withdrawn = answered < one.lasts  # too early for its key to have expired
         if (
             key not in read
             and not was_withdrawn

@@ -116,11 +116,13 @@ def survey(
     reports: Iterable[Sighting] = (),
     before: Survey | None = None,
     asked: float = 0.0,
+    answered: float = 0.0,
 ) -> Survey:
     """What the tree below /services means for a router whose ports `taken` belong to others.
 
     `reports` is what routers tell of their nodes. With `before`, what was served until now,
-    instances that were not withdrawn are kept. `asked`: when etcd was asked, by the router's clock.
+    instances that were not withdrawn are kept. `asked` and `answered`: when etcd was asked and when
+    it answered, by the router's clock.
     """
     announced, malformed = read_announced(services, asked)
     nodes = lives([*reports, *(one.sighting for one in announced.values())])
@@ -128,7 +130,7 @@ def survey(
     keeping: dict[str, Announced] = {}
     if before is not None:
         read = announced.keys() | {problem.key for problem in malformed}
-        keeping = {one.key: one for one in kept(before.usable, announced, read, nodes, asked)}
+        keeping = {one.key: one for one in kept(before.usable, announced, read, nodes, answered)}
     found |= keeping
     served, refused = _served(services, taken, found)
     return Survey(

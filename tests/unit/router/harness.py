@@ -9,6 +9,7 @@ import functools
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -112,6 +113,13 @@ class EtcdServer:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    def hang(self, seconds: float) -> None:
+        """Accept requests and answer them late, as without a leader."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        time.sleep(seconds)
+        self._process.send_signal(signal.SIGCONT)
 
     def _answers(self) -> bool:
         try:

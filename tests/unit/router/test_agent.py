@@ -266,6 +266,20 @@ def test_instances_that_expired_while_etcd_was_away_are_kept_and_hold_up_nothing
         eventually(lambda: (patient.announced() or {})["kept"] == [], what="it is told")
 
 
+def test_instance_that_expired_while_etcd_only_hung_is_kept_too(
+    unsteady_etcd: EtcdServer, patient: Router, backends: tuple[Backend, Backend]
+) -> None:
+    value = json.dumps({"http": backends[0].address})
+    unsteady_etcd.client.set(ACME_1, value, ttl=5)
+    eventually(lambda: patient.get("acme.test").status_code == 200, what="acme is served")
+
+    unsteady_etcd.hang(5.5)  # a router reads every 4 s, and waits for an answer for 6 s
+
+    eventually(lambda: unsteady_etcd.client.find(ACME_1) is None, what="the key expires")
+    eventually(lambda: (patient.announced() or {})["kept"] == [ACME_1], what="it is told")
+    assert patient.get("acme.test").json()["instance"] == "one"
+
+
 def test_kept_address_is_given_up_as_soon_as_another_service_has_it(
     unsteady_etcd: EtcdServer, patient: Router, backends: tuple[Backend, Backend]
 ) -> None:

@@ -19,7 +19,7 @@ from tests.unit.router.trees import tree
 
 ACME, GLOBEX = ({"hosts": [f"{name}.test"], "http": True} for name in ("acme", "globex"))
 TTL = 15
-AFTER = 30.0  # when etcd is asked again: every key may have expired since
+AFTER = 30.0  # when etcd answers again: every key may have expired since
 
 BOOT = {"node": "core-1", "boot": "first", "docker": "one"}
 INSTANCE = {"http": "10.0.0.5:32770", **BOOT}
@@ -41,12 +41,12 @@ def before(instance: Mapping[str, Any] = INSTANCE) -> Survey:
 def after(
     *reports: Sighting,
     instance: Mapping[str, Any] = INSTANCE,
-    asked: float = AFTER,
+    answered: float = AFTER,
     **others: Mapping[str, Any],
 ) -> Survey:
     """What is served when etcd is back without the instance of acme, but with these services."""
     services = tree({"acme": {"route": ACME}} | others, first_index=101, ttl=TTL)
-    return survey(services, {}, reports=reports, before=before(instance), asked=asked)
+    return survey(services, {}, reports=reports, before=before(instance), answered=answered)
 
 
 def addresses(found: Survey, service: str = "acme") -> list[str | None]:
@@ -78,7 +78,7 @@ def test_service_that_lost_some_of_its_instances_keeps_them_too() -> None:
     one = {"r1-2": both["r1-2"]}
 
     found = survey(
-        tree({"acme": {"route": ACME, "instances": one}}, ttl=TTL), {}, before=was, asked=AFTER
+        tree({"acme": {"route": ACME, "instances": one}}, ttl=TTL), {}, before=was, answered=AFTER
     )
 
     assert set(addresses(found)) == {"10.0.0.5:32770", "10.0.0.6:32768"}
@@ -88,8 +88,8 @@ def test_kept_instance_stays_kept_until_patience_ends() -> None:
     services = tree({"acme": {"route": ACME}})
     kept = after()
 
-    again = survey(services, {}, before=kept, asked=AFTER + 4)
-    ended = survey(services, {}, before=None, asked=AFTER + 8)
+    again = survey(services, {}, before=kept, answered=AFTER + 4)
+    ended = survey(services, {}, before=None, answered=AFTER + 8)
 
     assert addresses(again) == ["10.0.0.5:32770"]
     assert addresses(ended) == []
@@ -108,7 +108,7 @@ def test_instance_that_is_announced_again_elsewhere_is_not_kept_twice() -> None:
 def test_instance_of_a_service_that_was_removed_is_not_served() -> None:
     was = before()
 
-    found = survey(tree({}), {}, before=was, asked=AFTER)
+    found = survey(tree({}), {}, before=was, answered=AFTER)
 
     assert found.services == {}
 
@@ -188,14 +188,14 @@ def test_instance_that_tells_no_start_is_kept_until_its_address_is_claimed() -> 
 
 
 def test_instance_whose_key_went_before_its_time_was_withdrawn_and_is_not_kept() -> None:
-    assert addresses(after(asked=11.0)) == []
-    assert addresses(after(asked=12.5)) == ["10.0.0.5:32770"]  # the members' clocks may differ
+    assert addresses(after(answered=11.0)) == []
+    assert addresses(after(answered=12.5)) == ["10.0.0.5:32770"]  # the members' clocks may differ
 
 
 def test_instance_whose_key_never_expires_is_not_kept() -> None:
     was = survey(tree({"acme": {"route": ACME, "instances": {"r1-1": INSTANCE}}}), {})
 
-    assert addresses(survey(tree({"acme": {"route": ACME}}), {}, before=was, asked=AFTER)) == []
+    assert addresses(survey(tree({"acme": {"route": ACME}}), {}, before=was, answered=AFTER)) == []
 
 
 def test_instance_whose_key_holds_nonsense_now_is_not_kept() -> None:
@@ -257,7 +257,7 @@ def test_void_key_claims_nothing() -> None:
         {},
         reports=[report("second", heard=200)],
         before=was,
-        asked=AFTER,
+        answered=AFTER,
     )
 
     assert addresses(found) == ["10.0.0.6:32770"]
@@ -292,7 +292,7 @@ def test_no_address_ever_leads_two_ways(
     reports = [report(boot, heard=300) for boot in boots]
 
     found = survey(
-        tree(then, first_index=101, ttl=TTL), {}, reports=reports, before=was, asked=AFTER
+        tree(then, first_index=101, ttl=TTL), {}, reports=reports, before=was, answered=AFTER
     )
 
     served = [one.http for each in found.services.values() for one in each.instances.values()]
