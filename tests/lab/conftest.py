@@ -27,6 +27,7 @@ ORDER = (
     "test_access",
     "test_secrets",
     "test_commands",
+    "test_containers",
     "test_scaling",
     "test_releases",
     "test_refusals",

@@ -37,7 +37,7 @@ def test_no_secret_on_a_node_outside_its_file(
             assert leaked(text, secrets) == []
 
 
-def test_a_secrets_file_is_for_root_and_in_memory(docebo: LabStack) -> None:
+def test_a_secrets_file_is_for_its_containers_users_and_in_memory(docebo: LabStack) -> None:
     one = docebo.instances("lms-acme")[0]
     file = f"/run/fleet-secrets/instances/lms-acme-{one['release']}-{one['n']}/ADMIN_PASSWORD"
     value = throwaway.made_up(docebo.name)["acme-admin"]
@@ -45,8 +45,12 @@ def test_a_secrets_file_is_for_root_and_in_memory(docebo: LabStack) -> None:
     on_node = docebo.node(one["machine"], f"sudo stat --format='%U %a' {file}").split()
     folder = docebo.node(one["machine"], f"sudo stat --file-system --format=%T $(dirname {file})")
     content = docebo.node(one["machine"], f"sudo cat {file}")
+    container = f"lms-acme-{one['release']}-{one['n']}"
+    read = f"docker exec --user nobody {container} cat /run/secrets/ADMIN_PASSWORD"
 
-    assert on_node == ["root", "400"]
+    assert on_node == ["root", "444"]
+    assert docebo.node(one["machine"], read) == value
+    assert docebo.try_node(one["machine"], f"cat {file}").returncode != 0, "core is not root"
     assert folder.strip() == "tmpfs"
     assert content == value
 
