@@ -242,6 +242,22 @@ def test_stop_does_not_take_missing_routers_for_routers_that_have_applied_it(
     assert sidekick.wait() == 0
 
 
+def test_stop_drains_an_instance_while_docker_is_away(
+    sidekick: Sidekick, container: Container, app: Backend
+) -> None:
+    container.runs({"8080/tcp": port_of(app)})
+    sidekick.start(HTTP_PORT="8080", HEALTH_KIND="tcp", HEALTH_PORT="8080", DRAIN_SECONDS="1.5")
+    eventually(sidekick.announced, what="the instance is announced")
+
+    container.docker_is_away()
+    start = time.monotonic()
+    sidekick.terminate()
+
+    assert sidekick.wait() == 0
+    assert time.monotonic() - start >= 1.5
+    assert sidekick.announced() is None
+
+
 def test_stop_does_not_drain_an_instance_that_is_already_dead(
     sidekick: Sidekick, container: Container, app: Backend
 ) -> None:
