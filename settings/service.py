@@ -68,7 +68,7 @@ class Http(Section):
     health: HealthPath = Field(
         default="/health",
         description="The path that answers 200 while the instance can serve. Only such an instance "
-        "gets requests.",
+        "gets requests. `Host` is the first of `hosts` then, or localhost without any.",
     )
     sticky: bool = Field(
         default=False,
