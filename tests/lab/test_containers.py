@@ -62,7 +62,7 @@ def test_logs_follow_the_app_its_sidekick_and_its_unit(stack: LabStack, tmp_path
         eventually(lambda: stack.get("/followed") and "GET /followed " in said(), "requests")
         stack.node(one["machine"], f"docker kill {container(one)}")
         for line in (
-            f"{unit(one)}: Main process exited, code=exited, status=137",
+            f"{unit(one)}: Scheduled restart job",
             f"Started {unit(one)}",
             f"serving on port 8080 as {one['n']}",
             f"announce hello {one['release']}-{one['n']}: announced: ",

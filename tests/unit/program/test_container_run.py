@@ -147,6 +147,7 @@ def test_stop_without_docker_ends_the_container_all_the_same(
     script.terminate()
 
     assert container.process.wait(30) == -signal.SIGTERM
+    assert script.wait(30) == 143
 
 
 def test_container_that_does_not_start_says_why(node: NodeFolder, container: Container) -> None:
