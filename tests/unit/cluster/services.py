@@ -4,44 +4,52 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 import httpx
 
 from cluster import desired
 from cluster.apply import apply
-from cluster.errors import Interrupted
+from cluster.errors import ClusterError, Interrupted
 from cluster.etcd import Etcd
 from cluster.fleet import Fleet
 from cluster.registry import Registry
-from cluster.release import make_release
+from cluster.release import instance_of, make_release
 from cluster.remove import remove
 from cluster.service_keys import ServiceKeys, ServiceRecord
 from cluster.settle import settle
+from components.unit_files import service_order
+from settings import Http, InstanceSet, Limits
 from tests.unit.cluster.simulated_clock import SimulatedClock
 from tests.unit.cluster.simulated_cluster import SimulatedCluster
 from tests.unit.cluster.simulated_etcd import SimulatedEtcd
+from tests.unit.cluster.simulated_ports import CountedPorts, Ports
 
-APP = """\
-[Unit]
-Description=api %i {version}
-[Service]
-ExecStart=/usr/bin/docker run --name api-__RELEASE__-%i __IMAGE__
-Restart=always
-[X-Fleet]
-Conflicts=api-__RELEASE__@*.service
-"""
-ANNOUNCE = """\
-[Unit]
-Description=announces api %i
-BindsTo=api-__RELEASE__@%i.service
-After=api-__RELEASE__@%i.service
-[Service]
-ExecStart=/opt/bin/announce
-[X-Fleet]
-MachineOf=api-__RELEASE__@%i.service
-"""
+DRAIN = 2
+
+
+@cache
+def units(name: str) -> dict[str, str]:
+    """The units of a service as the program that runs `pulumi up` renders them."""
+    service = InstanceSet(
+        name=name,
+        path=f"fleet:services.{name}",
+        image="toktv/api:1.0",
+        instances=1,
+        spread=True,
+        http=Http(port=8080),
+        tcp=(),
+        udp=(),
+        env={},
+        limits=Limits(),
+    )
+    rendered = service_order(service, DRAIN, {})["units"]
+    assert isinstance(rendered, dict)
+    return rendered
 
 
 @dataclass(kw_only=True, frozen=True)
@@ -61,11 +69,8 @@ class Wanted:
                 "image": f"toktv/api:{self.version}",
                 "instances": self.instances,
                 "route": self.route,
-                "units": {
-                    "app": APP.format(version=self.version).replace("api", self.name),
-                    "announce": ANNOUNCE.replace("api", self.name),
-                },
-                "drain": 2,
+                "units": units(self.name),
+                "drain": DRAIN,
                 "startTimeout": 30,
                 "keep": 2,
             }
@@ -74,24 +79,41 @@ class Wanted:
     @property
     def release(self) -> str:
         """The release id that this makes."""
-        service = desired.service(self.text)
-        return make_release(service, digest_of(str(service.image.tag))).id
+        return release_id(self.name, self.version)
 
     def but(self, **changes: Any) -> Wanted:
         return replace(self, **changes)
 
 
-class World:
-    """A simulated cluster with the program in front of it."""
+@cache
+def release_id(name: str, version: str) -> str:
+    service = desired.service(Wanted(name=name, version=version).text)
+    return make_release(service, digest_of(version)).id
 
-    def __init__(self, *, machines: int = 3) -> None:
+
+class Killed(BaseException):
+    """The program, or the node that it runs on, is gone: nothing of it runs any more."""
+
+
+class World:
+    """A simulated cluster with the program in front of it, and what Pulumi believes of it."""
+
+    SETTLE_EVERY = 40.0  # seconds, at the most, on each node
+
+    def __init__(self, *, machines: int = 3, ports: Callable[[], Ports] = CountedPorts) -> None:
         self.clock = SimulatedClock()
         self.etcd = SimulatedEtcd(self.clock)
-        self.cluster = SimulatedCluster(self.clock, self.etcd, machines=machines)
+        self.cluster = SimulatedCluster(self.clock, self.etcd, machines=machines, ports=ports)
+        self.pulumi: dict[str, Wanted] = {}  # the inputs of the last command that succeeded
         self.images = {f"toktv/api:{version}" for version in ("1.0", "1.1", "1.2", "1.3", "1.4")}
         self.lines: list[str] = []
+        self.requests = 0  # of the program
         self._fuse: int | None = None
         self._fuse_burns_after = False
+        self._is_fatal = False
+        self._is_dead = False
+        self._is_beside = False
+        self._calm = httpx.MockTransport(self.etcd.answer)
         self.client = Etcd(
             transport=self._fused(self.etcd.transport), patience=25, clock=self.clock
         )
@@ -102,49 +124,96 @@ class World:
 
     def interrupt_after(self, requests: int, *, answered: bool) -> None:
         """Interrupt the program at its n-th request from now, before or after it took effect."""
-        self._fuse, self._fuse_burns_after = requests, answered
+        self._fuse, self._fuse_burns_after, self._is_fatal = requests, answered, False
+
+    def kill_after(self, requests: int, *, answered: bool) -> None:
+        """The same, and it can't even release its lock."""
+        self._fuse, self._fuse_burns_after, self._is_fatal = requests, answered, True
+
+    def settle_after(self, requests: int) -> None:
+        """Let another node settle just before the program's n-th request from now."""
+        self._fuse, self._is_beside = requests, True
 
     def no_interrupt(self) -> None:
-        self._fuse = None
+        self._fuse, self._is_dead, self._is_beside = None, False, False
 
     def _fused(self, transport: httpx.MockTransport) -> httpx.MockTransport:
         def handle(request: httpx.Request) -> httpx.Response:
+            if self._is_dead:
+                raise Killed
+            self.requests += 1
             if self._fuse is None:
                 return transport.handle_request(request)
             self._fuse -= 1
             if self._fuse >= 0:
                 return transport.handle_request(request)
             self._fuse = None  # the lock's release comes through
+            if self._is_beside:
+                self._is_beside = False
+                self.settle()
+                return transport.handle_request(request)
             if self._fuse_burns_after:
                 transport.handle_request(request)
+            if self._is_fatal:
+                self._is_dead = True
+                raise Killed
             raise Interrupted("SIGINT")
 
         return httpx.MockTransport(handle)
 
     def apply(self, wanted: Wanted) -> None:
-        apply(
-            desired.service(wanted.text),
-            etcd=self.client,
-            fleet=self.fleet,
-            registry=Registry(
-                self.clock,
-                self.lines.append,
-                cluster="fleet-dev",
-                transport=httpx.MockTransport(self._registry),
-            ),
-            clock=self.clock,
-            progress=self.lines.append,
-            holder="core-0",
-        )
+        with self._pulumi_believes(wanted.name, wanted):
+            apply(
+                desired.service(wanted.text),
+                etcd=self.client,
+                fleet=self.fleet,
+                registry=Registry(
+                    self.clock,
+                    self.lines.append,
+                    cluster="fleet-dev",
+                    transport=httpx.MockTransport(self._registry),
+                ),
+                clock=self.clock,
+                progress=self.lines.append,
+                holder="core-0",
+            )
 
     def remove(self, name: str = "api") -> None:
-        remove(
-            desired.removal(json.dumps({"name": name, "drain": 2})),
-            etcd=self.client,
-            fleet=self.fleet,
-            clock=self.clock,
-            progress=self.lines.append,
-            holder="core-0",
+        with self._pulumi_believes(name, None):
+            remove(
+                desired.removal(json.dumps({"name": name, "drain": DRAIN})),
+                etcd=self.client,
+                fleet=self.fleet,
+                clock=self.clock,
+                progress=self.lines.append,
+                holder="core-0",
+            )
+
+    @contextmanager
+    def _pulumi_believes(self, name: str, wanted: Wanted | None) -> Iterator[None]:
+        """What its state says after a command that succeeded. A program that was killed between
+        its last request and its end has done all of it, and Pulumi can't know: docs/decisions.md
+        names that gap, and here Pulumi is taken to know."""
+        try:
+            yield
+        except Killed:
+            if f"/rollouts/{name}" in self.etcd.entries or not self._is_done(name, wanted):
+                raise
+        if wanted is None:
+            self.pulumi.pop(name, None)
+        else:
+            self.pulumi[name] = wanted
+
+    def _is_done(self, name: str, wanted: Wanted | None) -> bool:
+        record = self.record(name)
+        if wanted is None:
+            return not record.exists
+        entry = record.ledger.get(wanted.release)
+        return (
+            record.current == wanted.release
+            and record.route == json.dumps(wanted.route, sort_keys=True)
+            and entry is not None
+            and entry.instances == wanted.instances
         )
 
     def settle(self) -> None:
@@ -156,11 +225,53 @@ class World:
             holder="core-1",
         )
 
+    def settle_within(self, seconds: float) -> None:
+        """What the nodes' timers do, until nothing is left to do. Raises if that takes longer."""
+        deadline = self.clock.now() + seconds
+        while self.marks():
+            assert self.clock.now() < deadline, f"not settled within {seconds:.0f} s"
+            self.let_pass(self.SETTLE_EVERY)
+            with suppress(ClusterError):  # the next one comes soon
+                self.settle()
+        assert self.clock.now() < deadline, f"not settled within {seconds:.0f} s"
+
+    def marks(self) -> list[str]:
+        """The services whose changes have not come to an end."""
+        return [name for name in self.etcd.entries if name.startswith("/rollouts/")]
+
+    def assert_is_what_pulumi_believes(self, name: str = "api") -> None:
+        """Release, number and route, in etcd and on the machines; and nothing else."""
+        self.assert_is_ordered_as_pulumi_believes(name)
+        if (wanted := self.pulumi.get(name)) is not None:
+            numbers = range(1, wanted.instances + 1)
+            assert set(self.record(name).instances) == {f"{wanted.release}-{n}" for n in numbers}
+
+    def assert_is_ordered_as_pulumi_believes(self, name: str = "api") -> None:
+        """The same, except that fleet, systemd or an application may need time to carry it out."""
+        wanted = self.pulumi.get(name)
+        mine = {unit for unit in self.launched() if instance_of(name, unit)}
+        record = self.record(name)
+        if wanted is None:
+            assert mine == set()
+            assert (record.route, record.current) == (None, None)
+            return
+        numbers = range(1, wanted.instances + 1)
+        assert mine == {
+            f"{name}-{wanted.release}{kind}@{n}.service"
+            for kind in ("", "-announce")
+            for n in numbers
+        }
+        assert record.current == wanted.release
+        assert record.ledger[wanted.release].outcome == "serving"
+        assert record.ledger[wanted.release].instances == wanted.instances
+        assert record.route == json.dumps(wanted.route, sort_keys=True)
+
     def let_pass(self, seconds: float) -> None:
         self.clock.sleep(seconds)
 
     def record(self, name: str = "api") -> ServiceRecord:
-        return ServiceKeys(self.client, name).read()
+        """Read past everything that goes wrong."""
+        return ServiceKeys(Etcd(transport=self._calm), name).read()
 
     def served(self) -> set[str]:
         """Instances that every router serves now."""

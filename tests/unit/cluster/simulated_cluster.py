@@ -10,17 +10,23 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tests.unit.cluster.simulated_clock import SimulatedClock
 from tests.unit.cluster.simulated_etcd import SimulatedEtcd
-from tests.unit.cluster.simulated_fleet import Job, Loop, SimulatedFleet
+from tests.unit.cluster.simulated_fleet import Job, Loop
+from tests.unit.cluster.simulated_ports import CountedPorts, Ports
+from tests.unit.cluster.simulated_router import SimulatedRouter
+from tests.unit.cluster.simulated_systemd import SimulatedSystemd
 
 # coreos/fleet v1.0.0, registry/job.go and registry/unit.go
 JOBS, TEXTS = "/_coreos.com/fleet/job", "/_coreos.com/fleet/unit"
 _INSTANCE = re.compile(
     r"(?P<service>.+)-(?P<release>[0-9a-f]{8})(?P<announce>-announce)?@(?P<n>\d+)\.service"
 )
+_SYSTEMCTL = "/usr/bin/systemctl"
+_ROUTERS_TIMEOUT = 10.0  # of a sidekick that leaves
 
 
 @dataclass
@@ -28,33 +34,41 @@ class Weather:
     """What goes wrong."""
 
     unhealthy: set[str] = field(default_factory=set)  # words in an app unit that never gets well
-    failing: dict[str, int] = field(default_factory=dict)  # word in a unit → fails so many times
     stuck_routers: set[str] = field(default_factory=set)  # machine ids
     left_out: dict[str, str] = field(default_factory=dict)  # machine id → what its router can't use
     expired: set[str] = field(default_factory=set)  # certificates
 
 
-class SimulatedCluster(SimulatedFleet):
+class SimulatedCluster(SimulatedSystemd):
     """Machines that carry out what fleet wants."""
 
-    START, HEALTHY, STOP, AGENT_TTL = 0.5, 1.5, 0.5, 120.0  # seconds
+    HEALTHY, AGENT_TTL, ROUTER_START = 1.5, 120.0, 8.0  # seconds
 
-    def __init__(self, clock: SimulatedClock, etcd: SimulatedEtcd, *, machines: int = 3) -> None:
-        super().__init__(clock, machines=machines)
+    def __init__(
+        self,
+        clock: SimulatedClock,
+        etcd: SimulatedEtcd,
+        *,
+        machines: int = 3,
+        ports: Callable[[], Ports] = CountedPorts,
+    ) -> None:
+        super().__init__(clock, machines=machines, ports=ports)
         self.etcd = etcd
         self.weather = Weather()
-        self.drain = 2.0
         self.router_lag = 0.5
-        self.serving: list[set[str]] = []  # instance keys that every router serves, tick by tick
-        self._failed: dict[str, int] = {}
-        self._killed: dict[str, float] = {}
+        self.serving: list[set[str]] = []  # instances that every router serves, tick by tick
         self.lost_requests: list[str] = []  # a router sent clients to an instance that was not up
-        self._read: dict[str, tuple[float, int, frozenset[str]]] = {}
-        self._routing: dict[str, frozenset[str]] = {}  # what each router's nginx has loaded
+        self.misled_requests: list[str] = []  # … to another service's container
+        self.unloaded_alive: list[str] = []  # fleet took a unit's file away while it ran
+        self._killed: dict[str, float] = {}
+        self._boots: dict[str, int] = {}
+        self._dockers: dict[str, int] = {}
+        self._routers: dict[str, SimulatedRouter] = {}
+        self._router_starts: dict[str, float] = {}  # on a machine that has been booted
         etcd.put("/services/.keep", "")
         etcd.delete("/services/.keep")
-        for machine, address in self.machines.items():
-            etcd.put(self._machine_key(machine), json.dumps({"PublicIP": address}))
+        for machine in self.machines:
+            self._tell_fleet(machine)
         clock.listeners.append(self.tick)
         self.tick()
 
@@ -75,27 +89,53 @@ class SimulatedCluster(SimulatedFleet):
     def tick(self) -> None:
         now = self.clock.now()
         for machine, when in list(self._killed.items()):
-            if now - when >= self.AGENT_TTL:
+            if now - when >= self.AGENT_TTL and not self.etcd.is_away:
                 self.lose_machine(machine)
-        self.run_engine()
+        if not self.etcd.is_away:
+            self.run_engine()
         for machine in self.living():
-            if self._agents.setdefault(machine, Loop(now, 5.0)).is_due(now):
+            is_due = self._agents.setdefault(machine, Loop(now, 5.0)).is_due(now)
+            if is_due and not self.etcd.is_away:
                 self._run_agent(machine)
-        for (name, machine), job in list(self.jobs.items()):
-            if machine not in self._killed:
-                self._run_systemd(name, machine, job)
+        for machine in self.living():
+            self.run_jobs(machine)
         self._run_routers()
         self.serving.append(self._served())
+
+    # --- machines -----------------------------------------------------------------------------
+
+    def living(self) -> list[str]:
+        return [machine for machine in self.machines if machine not in self._killed]
 
     def kill_machine(self, machine: str) -> None:
         """It is gone, and fleet learns it two minutes later."""
         self._killed[machine] = self.clock.now()
+        self._routers.pop(machine, None)
+
+    def boot_machine(self, machine: str) -> None:
+        """It was killed, and starts: with its disk, and with nothing that was in memory."""
+        del self._killed[machine]
+        self._boots[machine] = self._boots.get(machine, 0) + 1
+        self._router_starts[machine] = self.clock.now() + self.ROUTER_START
+        for key in [key for key in self.jobs if key[1] == machine]:
+            del self.jobs[key]
+        self._agents.pop(machine, None)
+        self.docker_starts(machine)
+
+    def restart_docker(self, machine: str) -> None:
+        """Its containers end with it, and are started again."""
+        self._dockers[machine] = self._dockers.get(machine, 0) + 1
+        self.docker_starts(machine)
+        for (name, where), job in list(self.jobs.items()):
+            if where == machine and job.is_up and self._is_app(name):
+                self.crash(name, machine)
 
     def lose_machine(self, machine: str) -> None:
         """It is gone, and fleet knows."""
         del self.machines[machine]
         self._killed.pop(machine, None)
         self._agents.pop(machine, None)
+        self._routers.pop(machine, None)
         self.etcd.delete(self._machine_key(machine))
         for key in [key for key in self.jobs if key[1] == machine]:
             del self.jobs[key]
@@ -103,8 +143,24 @@ class SimulatedCluster(SimulatedFleet):
             if unit.machine == machine:
                 unit.machine = ""
 
+    def add_machine(self, machine: str, address: str) -> None:
+        self.machines[machine] = address
+        self._tell_fleet(machine)
+
+    def _tell_fleet(self, machine: str) -> None:
+        self.etcd.put(self._machine_key(machine), json.dumps({"PublicIP": self.machines[machine]}))
+
     def _machine_key(self, machine: str) -> str:
         return f"/_coreos.com/fleet/machines/{machine}/object"
+
+    def _life(self, machine: str) -> dict[str, str]:
+        """What tells one start of a node, and of its docker, from another."""
+        return {
+            "boot": f"{machine[:4]}-boot-{self._boots.get(machine, 0)}",
+            "docker": f"{machine[:4]}-docker-{self._dockers.get(machine, 0)}",
+        }
+
+    # --- fleet's agents -----------------------------------------------------------------------
 
     def _run_agent(self, machine: str) -> None:
         for unit in self.units.values():
@@ -113,166 +169,163 @@ class SimulatedCluster(SimulatedFleet):
             job = self.jobs.get((unit.name, machine))
             if unit.desired == "inactive":
                 if job is not None:
-                    self._order(job, "loaded")
-                    if job.active in ("inactive", "failed"):
+                    if not job.is_dead:
+                        self.unloaded_alive.append(unit.name)
+                    self._order(job, machine, "loaded")
+                    if job.is_dead:
                         del self.jobs[unit.name, machine]
                 continue
             if job is None:
-                job = self.jobs[unit.name, machine] = Job(
-                    since=self.clock.now(), born=self.clock.now()
-                )
-            self._order(job, unit.desired)
+                now = self.clock.now()
+                job = self.jobs[unit.name, machine] = Job(unit, machine, since=now, born=now)
+            self._order(job, machine, unit.desired)
         for name, where in list(self.jobs):
             if where == machine and name not in self.units:
-                alive = self.jobs[name, where].active not in ("inactive", "failed")
-                assert not alive, f"{name} was destroyed alive"
+                assert self.jobs[name, where].is_dead, f"{name} was destroyed alive"
                 del self.jobs[name, where]
 
-    def _order(self, job: Job, target: str) -> None:
+    def _order(self, job: Job, machine: str, target: str) -> None:
         """The agent compares with what it ordered last, never with what systemd says."""
         if job.target == target:
             return
         job.target = target
         if target == "launched":
-            if job.active not in ("active", "activating"):
-                self._become(job, "activating", "start")
-        elif job.active not in ("inactive", "failed"):
-            self._become(job, "deactivating", "stop")
+            self.start(job.unit.name, machine)
+        else:
+            self.stop(job.unit.name, machine)
 
-    def systemctl(self, verb: str, name: str, machine: str) -> None:
-        """What a turn's unit does on its machine."""
-        job = self.jobs[name, machine]
-        if verb == "start" and job.active not in ("active", "activating"):
-            self._become(job, "activating", "start")
-        if verb == "stop" and job.active not in ("inactive", "failed"):
-            self._become(job, "deactivating", "stop")
+    # --- units at work ------------------------------------------------------------------------
 
-    def _become(self, job: Job, active: str, sub: str) -> None:
-        job.active, job.sub, job.since = active, sub, self.clock.now()
-
-    def _run_systemd(self, name: str, machine: str, job: Job) -> None:
-        age = self.clock.now() - job.since
-        if job.active == "activating" and age >= self.START:
-            word = next((w for w in self.weather.failing if w in name or w in self._text(name)), "")
-            if word and self._failed.get(name, 0) < self.weather.failing[word]:
-                self._failed[name] = self._failed.get(name, 0) + 1
-                self._become(job, "failed", "failed")
-            elif self._may_start(name, machine):
-                self._become(job, "active", "running")
-                self._on_active(name, machine)
-        elif job.active == "deactivating":
-            self._stop(name, machine, job, age)
-        elif job.active == "active":
-            self._beat(name, machine, age)
-
-    def _text(self, name: str) -> str:
-        return self.units[name].text if name in self.units else ""
-
-    def _may_start(self, name: str, machine: str) -> bool:
-        match = _INSTANCE.fullmatch(name)
-        if match is None or not match["announce"]:
-            return True
-        return self._app_job(match, machine).active == "active"
-
-    def _on_active(self, name: str, machine: str) -> None:
-        """A turn's unit carries out its commands when it becomes active."""
-        for option in self.units[name].options:
-            if option["name"] == "ExecStart" and option["value"].startswith("/usr/bin/systemctl"):
-                _, verb, *units = option["value"].split()
+    def on_active(self, job: Job) -> None:
+        """A turn's unit carries out its commands; a container gets its port."""
+        if self._is_app(job.unit.name):
+            self.publish(job)
+        for command in job.unit.values("Service", "ExecStart"):
+            if command.startswith(_SYSTEMCTL):
+                _, verb, *units = command.split()
                 for unit in units:
-                    self.systemctl(verb, unit, machine)
+                    (self.start if verb == "start" else self.stop)(unit, job.machine)
 
-    def _app_job(self, match: re.Match[str], machine: str) -> Job:
-        app = f"{match['service']}-{match['release']}@{match['n']}.service"
-        return self.jobs.get((app, machine), Job())
-
-    def _stop(self, name: str, machine: str, job: Job, age: float) -> None:
-        match = _INSTANCE.fullmatch(name)
-        if match is not None and match["announce"]:
-            key = _key(match)
-            self.etcd.delete(key)
-            if age >= self.drain:
-                self._become(job, "inactive", "dead")
+    def while_active(self, job: Job) -> None:
+        match = _INSTANCE.fullmatch(job.unit.name)
+        if match is None or not match["announce"] or self.etcd.is_away:
             return
-        if match is not None:
-            self._stop_sidekick_first(match, machine)
-            sidekick = self.jobs.get((_sidekick(match), machine))
-            if sidekick is not None and sidekick.active == "deactivating":
-                return
-        if age >= self.STOP:
-            self._become(job, "inactive", "dead")
-
-    def _stop_sidekick_first(self, match: re.Match[str], machine: str) -> None:
-        """BindsTo and After: the sidekick is stopped with its app, and before it."""
-        sidekick = self.jobs.get((_sidekick(match), machine))
-        if sidekick is not None and sidekick.active in ("active", "activating"):
-            self._become(sidekick, "deactivating", "stop")
-
-    def _beat(self, name: str, machine: str, age: float) -> None:
-        match = _INSTANCE.fullmatch(name)
-        if match is None or not match["announce"]:
-            return
-        key = _key(match)
-        app = self._app_job(match, machine)
-        app_name = f"{match['service']}-{match['release']}@{match['n']}.service"
-        ill = any(word in self._text(app_name) for word in self.weather.unhealthy)
-        if app.active != "active" or ill:
-            self.etcd.delete(key)
-            if ill:
-                note = {"node": machine[:4], "reason": "GET /health answered 500", "log": "boom"}
-                self.etcd.put(key.replace("/instances/", "/failures/"), json.dumps(note), ttl=60)
-        elif self.etcd.value(key) is not None:
-            if age % 4 < SimulatedClock.TICK:
-                self.etcd.refresh(key, 15)
+        key, app_name = _key(match), _app(match)
+        app = self.jobs.get((app_name, job.machine))
+        is_ill = any(word in app_name for word in self.weather.unhealthy)
+        if is_ill:
+            note = {"node": job.machine[:4], "reason": "GET /health answered 500", "log": "boom"}
+            self.etcd.put(key.replace("/instances/", "/failures/"), json.dumps(note), ttl=60)
+        if app is None or not app.is_up or is_ill:
+            if is_ill or self._is_time_for_a_check(job):
+                self._withdraw(key, job)
         elif self.clock.now() - app.since >= self.HEALTHY:
-            value = {
-                "http": f"{self.machines[machine]}:{30000 + int(match['n'])}",
-                "node": machine[:4],
-            }
-            self.etcd.put(key, json.dumps(value), ttl=15)
+            self._announce(key, job, app)
 
-    def living(self) -> list[str]:
-        return [machine for machine in self.machines if machine not in self._killed]
+    def _announce(self, key: str, job: Job, app: Job) -> None:
+        machine = job.machine
+        address = {"http": f"{self.machines[machine]}:{app.port}", "node": machine[:4]}
+        value = json.dumps(address | self._life(machine))
+        if self.etcd.value(key) != value:
+            self.etcd.put(key, value, ttl=15)
+        elif self._is_time_for_a_check(job):
+            self.etcd.refresh(key, 15)
+        job.announced = value
+
+    def _is_time_for_a_check(self, job: Job) -> bool:
+        return (self.clock.now() - job.since) % 4 < SimulatedClock.TICK
+
+    def _withdraw(self, key: str, job: Job) -> None:
+        """Only what is its own: the same instance may be somewhere else by now."""
+        if job.announced and self.etcd.value(key) == job.announced:
+            self.etcd.delete(key)
+        job.announced = ""
+
+    def has_ended(self, job: Job) -> bool:
+        """A sidekick leaves the routing, waits for the routers, drains, and only then ends."""
+        match = _INSTANCE.fullmatch(job.unit.name)
+        if match is None or not match["announce"] or self.etcd.is_away:
+            return super().has_ended(job)
+        now = self.clock.now()
+        if job.announced:
+            self._withdraw(_key(match), job)
+            job.left = self.etcd.index
+        app = self.jobs.get((_app(match), job.machine))
+        if not job.left or app is None or not app.is_up:
+            return True  # nobody comes to it
+        if job.drains_since is None:
+            reports = [json.loads(self.etcd.value(key) or "") for key in self._reports()]
+            are_behind = any(report["applied"] < job.left for report in reports)
+            if are_behind and now - job.since < _ROUTERS_TIMEOUT:
+                return False
+            job.drains_since = now
+        return now - job.drains_since >= _drain(job)
+
+    def _is_app(self, name: str) -> bool:
+        match = _INSTANCE.fullmatch(name)
+        return match is not None and not match["announce"]
+
+    # --- routers ------------------------------------------------------------------------------
+
+    def _reports(self) -> list[str]:
+        return list(self.etcd.children("/routers"))
 
     def _run_routers(self) -> None:
+        weather, containers = self.weather, self._containers()
         for machine in self.living():
-            read_at, index, keys = self._read.get(machine, (-10.0, 0, frozenset()))
-            error = "nginx -t failed" if machine in self.weather.stuck_routers else None
-            if self.clock.now() - read_at >= self.router_lag:
-                # what it read at its last beat it has loaded now
-                if error is None:
-                    self._routing[machine] = keys
-                    self._read[machine] = (self.clock.now(), self.etcd.index, self._announced())
-                told = error or self.weather.left_out.get(machine)
-                value = {"node": machine[:4], "applied": index, "error": told}
-                if expired := sorted(self.weather.expired):
-                    also = [f"/certificates/{name}: has expired" for name in expired]
-                    value |= {"error": "; ".join([told, *also] if told else also)}
-                    value |= {"expired": expired}
-                self.etcd.put(f"/routers/{machine}", json.dumps(value), ttl=15)
-            for key in self._routing.get(machine, frozenset()):
-                self._send_request(machine, key)
+            if self.clock.now() < self._router_starts.get(machine, 0.0):
+                continue
+            router = self._routers.setdefault(machine, SimulatedRouter(machine[:4]))
+            report = router.run(
+                self.etcd,
+                self.clock.now(),
+                lag=self.router_lag,
+                error="nginx -t failed" if machine in weather.stuck_routers else None,
+                left_out=weather.left_out.get(machine),
+                life=self._life(machine),
+            )
+            if report is not None:
+                report |= self._expired(report["error"])
+                self.etcd.put(f"/routers/{machine}", json.dumps(report), ttl=15)
+            for key, address in router.routes.items():
+                self._send_request(machine, key, containers.get(address.http))
 
-    def _announced(self) -> frozenset[str]:
-        return frozenset(key for key in self.etcd.entries if "/instances/" in key)
+    def _expired(self, told: object) -> dict[str, object]:
+        expired = sorted(self.weather.expired)
+        if not expired:
+            return {}
+        also = [f"/certificates/{name}: has expired" for name in expired]
+        return {"error": "; ".join([str(told), *also] if told else also), "expired": expired}
 
-    def _send_request(self, router: str, key: str) -> None:
-        _, _, service, _, instance = key.split("/")
-        release, _, n = instance.rpartition("-")
-        app = f"{service}-{release}@{n}.service"
-        if not any(job.active == "active" for (name, _), job in self.jobs.items() if name == app):
-            self.lost_requests.append(f"{router[:4]} → {instance}")
+    def _containers(self) -> dict[str, str]:
+        """The instance keys of the containers that listen, by address."""
+        return {
+            f"{self.machines[machine]}:{job.port}": _key(match)
+            for (name, machine), job in self.jobs.items()
+            if job.port and machine not in self._killed and (match := _INSTANCE.fullmatch(name))
+        }
+
+    def _send_request(self, router: str, key: str, answers: str | None) -> None:
+        if answers is None:
+            self.lost_requests.append(f"{router[:4]} → {key}")
+        elif answers.split("/")[2] != key.split("/")[2]:
+            self.misled_requests.append(f"{router[:4]} → {key}, and {answers} answered")
 
     def _served(self) -> set[str]:
         """Announced instances that every router has loaded."""
-        loaded = [self._routing.get(machine, frozenset()) for machine in self.living()]
-        keys = self._announced().intersection(*loaded) if loaded else frozenset()
-        return {key.rpartition("/")[2] for key in keys}
+        loaded = [router.routes.keys() for router in self._routers.values()]
+        keys = {key for key in self.etcd.entries if "/instances/" in key}
+        return {key.rpartition("/")[2] for key in keys.intersection(*loaded)} if loaded else set()
+
+
+def _drain(job: Job) -> float:
+    variables = (v.strip('"').split("=", 1) for v in job.unit.values("Service", "Environment"))
+    return float(dict(variables)["DRAIN_SECONDS"])
 
 
 def _key(match: re.Match[str]) -> str:
     return f"/services/{match['service']}/instances/{match['release']}-{match['n']}"
 
 
-def _sidekick(match: re.Match[str]) -> str:
-    return f"{match['service']}-{match['release']}-announce@{match['n']}.service"
+def _app(match: re.Match[str]) -> str:
+    return f"{match['service']}-{match['release']}@{match['n']}.service"

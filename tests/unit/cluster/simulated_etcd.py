@@ -36,6 +36,7 @@ class SimulatedEtcd:
         self.index = 1
         self.entries: dict[str, Entry] = {"": Entry(None, 0, 0)}
         self.faults: list[str] = []  # before, after: lose the next request then
+        self.is_away = False  # no quorum: nothing is answered, nothing expires
         clock.listeners.append(self.expire)
 
     @property
@@ -43,6 +44,9 @@ class SimulatedEtcd:
         return httpx.MockTransport(self._handle)
 
     def expire(self) -> None:
+        """By absolute time: what should have ended in an outage ends at once after it."""
+        if self.is_away:
+            return
         for key, entry in list(self.entries.items()):
             if entry.expires is not None and entry.expires <= self._clock.now():
                 self.index += 1
@@ -89,12 +93,19 @@ class SimulatedEtcd:
 
     def _handle(self, request: httpx.Request) -> httpx.Response:
         fault = self.faults.pop(0) if self.faults else ""
-        if fault == "before":
+        if fault == "before" or self.is_away:
             raise httpx.ReadError("simulated: lost before etcd saw it", request=request)
+        response = self.answer(request)
+        if fault == "after":
+            raise httpx.ReadError("simulated: etcd's answer was lost", request=request)
+        return response
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        """What etcd says when nothing goes wrong."""
         try:
-            response = self._answer(request)
+            return self._answer(request)
         except Refused as error:
-            response = httpx.Response(
+            return httpx.Response(
                 error.status,
                 json={
                     "errorCode": error.code,
@@ -103,9 +114,6 @@ class SimulatedEtcd:
                     "index": self.index,
                 },
             )
-        if fault == "after":
-            raise httpx.ReadError("simulated: etcd's answer was lost", request=request)
-        return response
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         path = request.url.path
@@ -136,7 +144,8 @@ class SimulatedEtcd:
         if form.get("dir") == "true":
             self.index += 1
             self._make_parents(key)
-            self.entries[key] = Entry(None, self.index, self.index)
+            expires = self._clock.now() + float(form["ttl"]) if "ttl" in form else None
+            self.entries[key] = Entry(None, self.index, self.index, expires)
             return self._reply("set", key)
         if known is not None and known.value is None:
             raise Refused(403, 102, "Not a file", key)

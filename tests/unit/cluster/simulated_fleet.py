@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cached_property
 from typing import Any
 
 import httpx
@@ -19,21 +20,39 @@ class SimulatedUnit:
     desired: str
     machine: str = ""
 
-    def fleet_options(self, name: str) -> list[str]:
+    @cached_property
+    def _values(self) -> dict[tuple[str, str], list[str]]:
         prefix, _, instance = self.name.removesuffix(".service").partition("@")
-        return [
-            o["value"].replace("%p", prefix).replace("%i", instance)
-            for o in self.options
-            if o["section"] == "X-Fleet" and o["name"] == name
-        ]
+        values: dict[tuple[str, str], list[str]] = {}
+        for option in self.options:
+            value = option["value"].replace("%p", prefix).replace("%i", instance)
+            values.setdefault((option["section"], option["name"]), []).append(value)
+        return values
+
+    @cached_property
+    def encoded(self) -> str:
+        """Its options as JSON."""
+        return json.dumps(self.options)
+
+    def values(self, section: str, name: str) -> list[str]:
+        """What a directive says, once for each time that it stands there."""
+        return self._values.get((section, name), [])
+
+    def units(self, *directives: str) -> set[str]:
+        """The units that directives like After= name."""
+        return {
+            unit
+            for name in directives
+            for value in self.values("Unit", name)
+            for unit in value.split()
+        }
+
+    def fleet_options(self, name: str) -> list[str]:
+        return self.values("X-Fleet", name)
 
     @property
     def is_global(self) -> bool:
         return self.fleet_options("Global") == ["true"]
-
-    @property
-    def text(self) -> str:
-        return " ".join(o["value"] for o in self.options)
 
 
 class Loop:
@@ -69,15 +88,32 @@ class Loop:
 class Job:
     """A unit on a machine, as its agent and systemd have it."""
 
+    unit: SimulatedUnit
+    machine: str
     target: str = "loaded"  # what the agent last asked systemd for
     active: str = "inactive"
     sub: str = "dead"
     since: float = 0.0
     born: float = 0.0  # when its machine got it
+    starts_again: bool = False  # once it has stopped
+    port: int = 0  # of its container, on the machine
+    announced: str = ""  # of a sidekick: what it wrote last
+    left: int = 0  # of a sidekick that leaves: etcd's index without its key
+    drains_since: float | None = None
+
+    @property
+    def is_dead(self) -> bool:
+        return self.active in ("inactive", "failed")
+
+    @property
+    def is_up(self) -> bool:
+        return self.active == "active"
 
 
 class SimulatedFleet:
     """The store of units, the API in front of it, the engine that gives units to machines."""
+
+    PAGE = 20  # entries in a page of an answer
 
     def __init__(self, clock: SimulatedClock, *, machines: int) -> None:
         self.clock = clock
@@ -122,7 +158,7 @@ class SimulatedFleet:
                 for key, job in sorted(self.jobs.items())
                 if self.clock.now() - job.born >= self.silence
             ]
-            return self._page(request, "states", [*told, *self.ghosts])
+            return self._page(request, "states", [*told, *map(json.dumps, self.ghosts)])
         if path == "/units":
             return self._page(request, "units", [self._unit(name) for name in sorted(self.units)])
         name = path.removeprefix("/units/")
@@ -130,7 +166,7 @@ class SimulatedFleet:
             case "GET":
                 if name not in self.units:
                     return httpx.Response(404, json={"error": {"code": 404, "message": "none"}})
-                return httpx.Response(200, json=self._unit(name))
+                return httpx.Response(200, text=self._unit(name))
             case "PUT":
                 return self._put(name, json.loads(request.content))
             case "DELETE":
@@ -141,12 +177,14 @@ class SimulatedFleet:
                 return httpx.Response(204)
         raise NotImplementedError(request.method)
 
-    def _page(self, request: httpx.Request, field_name: str, items: list[Any]) -> httpx.Response:
+    def _page(self, request: httpx.Request, field_name: str, items: list[str]) -> httpx.Response:
+        """`items` are JSON already: units are long, and are asked for all the time."""
         page = int(request.url.params.get("nextPageToken", "0"))
-        body: dict[str, Any] = {field_name: items[page * 5 : page * 5 + 5]}
-        if len(items) > page * 5 + 5:
-            body["nextPageToken"] = str(page + 1)
-        return httpx.Response(200, json=body)
+        end = (page + 1) * self.PAGE
+        body = f'"{field_name}": [{", ".join(items[page * self.PAGE : end])}]'
+        if len(items) > end:
+            body += f', "nextPageToken": "{page + 1}"'
+        return httpx.Response(200, text="{" + body + "}")
 
     def _put(self, name: str, body: dict[str, Any]) -> httpx.Response:
         self.writes.append(f"{body['desiredState']} {name}")
@@ -175,26 +213,23 @@ class SimulatedFleet:
         for loop in (self._engine, *self._agents.values()):
             loop.see(key, self.clock.now())
 
-    def _unit(self, name: str) -> dict[str, Any]:
+    def _unit(self, name: str) -> str:
         unit = self.units[name]
-        job = self.jobs.get((name, unit.machine))
-        return {
+        job = None if unit.is_global else self.jobs.get((name, unit.machine))
+        head = {
             "name": name,
-            "options": unit.options,
             "desiredState": unit.desired,
             "currentState": job.target if job else "inactive",
             "machineID": unit.machine,
         }
+        return json.dumps(head)[:-1] + f', "options": {unit.encoded}}}'
 
-    def _state(self, name: str, machine: str) -> dict[str, str]:
+    def _state(self, name: str, machine: str) -> str:
         job = self.jobs[name, machine]
-        return {
-            "name": name,
-            "machineID": machine,
-            "systemdLoadState": "loaded",
-            "systemdActiveState": job.active,
-            "systemdSubState": job.sub,
-        }
+        return (
+            f'{{"name": "{name}", "machineID": "{machine}", "systemdLoadState": "loaded",'
+            f' "systemdActiveState": "{job.active}", "systemdSubState": "{job.sub}"}}'
+        )
 
     def run_engine(self) -> None:
         if self._engine.is_due(self.clock.now()):

@@ -101,7 +101,7 @@ def test_router_that_does_not_start_stops_the_replacement(world: World) -> None:
     apply_platform(world)
     old = running(world, "router")
     (old_name,) = {name for names in old.values() for name in names}
-    world.cluster.weather.failing["turn-router-"] = 1
+    world.cluster.failing["turn-router-"] = 1
 
     with pytest.raises(ClusterError, match=f"could not be started on .*{old_name} runs again"):
         apply_platform(world, "2")
@@ -168,7 +168,7 @@ def test_failure_after_an_interrupted_replacement_goes_back_to_what_was_there_be
     apply_platform(world)
     old = running(world, "router")
     interrupted_after_one_machine(world)
-    world.cluster.weather.failing["turn-router-"] = 1
+    world.cluster.failing["turn-router-"] = 1
 
     with pytest.raises(ClusterError, match="runs again everywhere"):
         apply_platform(world, "3")
@@ -185,14 +185,14 @@ def test_failure_in_taking_an_interrupted_replacement_back_leaves_the_others_alo
     old = running(world, "router")
     interrupted_after_one_machine(world)
     before = running(world, "router")
-    world.cluster.weather.failing["turn-router-"] = 1
+    world.cluster.failing["turn-router-"] = 1
 
     with pytest.raises(ClusterError, match="could not be started"):
         apply_platform(world)
 
     now = running(world, "router")
     assert sum(now[machine] == before[machine] == old[machine] for machine in old) == len(old) - 1
-    world.cluster.weather.failing.clear()
+    world.cluster.failing.clear()
     apply_platform(world)
     assert running(world, "router") == old
 
