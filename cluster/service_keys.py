@@ -12,6 +12,7 @@ from typing import Any
 
 from cluster.errors import ClusterError
 from cluster.etcd import Etcd, KeyNotFound, Node
+from cluster.printable import printable, printable_line
 
 SERVICES = "/services"
 LEDGER_LENGTH = 12
@@ -145,8 +146,9 @@ def _failure(node: Node) -> FailureNote:
     raw = _object(node)
     return FailureNote(
         node=str(raw.get("node", "")),
-        reason=str(raw.get("reason", "")),
-        log=str(raw.get("log", "")),
+        # both hold what the application said
+        reason=printable_line(str(raw.get("reason", ""))),
+        log=printable(str(raw.get("log", ""))),
     )
 
 
