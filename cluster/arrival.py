@@ -20,6 +20,7 @@ PAUSE = 0.5
 # The engine looks for machines every 10 s at least.
 UNSCHEDULABLE_AFTER = 15.0
 FLEET_NOTICES = 150.0  # agent_ttl and a round of the engine
+PREPARATION_LIMIT = 600.0  # for its image, and secrets; the same as the unit's TimeoutStartSec
 _RELOAD_PATIENCE = 60.0
 
 
@@ -33,6 +34,26 @@ class InstanceFailed(RolloutFailed):
     def __init__(self, instance: InstanceId, reason: str) -> None:
         super().__init__(f"{instance} did not become ready: {reason}")
         self.instance = instance
+
+
+class _Wait:
+    """How long an instance has had to become ready, on the machine where it is now."""
+
+    def __init__(self, machine_id: str, began: float) -> None:
+        self.seconds = 0.0
+        self.preparing = 0.0  # of it for the image, which does not count
+        self._machine_id = machine_id
+        self._looked = began
+
+    def look(self, instance: Instance, now: float) -> None:
+        """Count the time since the last look. On another machine it begins anew."""
+        if self._machine_id and instance.machine_id != self._machine_id:
+            self.seconds = self.preparing = 0.0
+        elif instance.is_preparing:
+            self.preparing += now - self._looked
+        else:
+            self.seconds += now - self._looked
+        self._machine_id, self._looked = instance.machine_id, now
 
 
 class Arrival:
@@ -58,7 +79,7 @@ class Arrival:
         self._timeout = timeout
         self._began = clock.now()
         self._nudge = Nudge(fleet, clock)
-        self._since: dict[InstanceId, tuple[str, float]] = {}
+        self._waits: dict[InstanceId, _Wait] = {}
         self._told: set[InstanceId] = set()
         self._revived: set[str] = set()
         self._recovering: set[str] = set()  # revived, and still failed when last seen
@@ -86,25 +107,18 @@ class Arrival:
                 self._told.add(instance.id)
 
     def _give_up_if_hopeless(self, view: View, instance: Instance) -> None:
-        waited = self._waited(instance)
-        if waited >= UNSCHEDULABLE_AFTER and instance.app and not instance.machine_id:
+        wait = self._waits.setdefault(instance.id, _Wait(instance.machine_id, self._began))
+        wait.look(instance, self._clock.now())
+        if wait.seconds >= UNSCHEDULABLE_AFTER and instance.app and not instance.machine_id:
             obstacle = why_unscheduled(view, instance.app)
             if obstacle is not None:
                 raise InstanceFailed(instance.id, obstacle)
         # fleet may have chosen a machine that it does not know to be gone
         patience = self._timeout + (FLEET_NOTICES if instance.is_lost else 0.0)
-        if waited >= patience:
+        if wait.seconds >= patience or wait.preparing >= PREPARATION_LIMIT:
             reason = why_not_ready(view, instance.id)
-            raise InstanceFailed(instance.id, f"{reason} ({waited:.0f} s after its start)")
-
-    def _waited(self, instance: Instance) -> float:
-        """Seconds since the instance was started, or since fleet took it off a machine."""
-        now = self._clock.now()
-        machine_id, since = self._since.setdefault(instance.id, (instance.machine_id, self._began))
-        if machine_id and instance.machine_id != machine_id:
-            since = now
-        self._since[instance.id] = (instance.machine_id, since)
-        return now - since
+            total = wait.seconds + wait.preparing
+            raise InstanceFailed(instance.id, f"{reason} ({total:.0f} s after its start)")
 
     def _help(self, view: View, instance: Instance) -> None:
         """fleet overlooks new units, and leaves failed ones alone."""

@@ -22,7 +22,7 @@ def why_not_ready(view: View, instance_id: InstanceId) -> str:
     if instance.is_lost:
         return f"{node} is silent: fleet moves it when it has given up that machine"
     if instance.announced is not None:
-        return laggards(view.routers, instance.announced.index)
+        return instance.left_out or laggards(view.routers, instance.announced.index)
     note = view.record.failures.get(instance_id.key)
     if note is not None:
         log = "\n".join(f"    {line}" for line in note.log.strip().splitlines())
@@ -37,6 +37,8 @@ def why_not_ready(view: View, instance_id: InstanceId) -> str:
         if not states:
             return f"on {node}: systemd does not know {unit.name} yet"
         state = states[0]
+        if instance.is_preparing and unit is instance.app:
+            return f"on {node}: its image is being pulled"
         detail = f"{state.active} ({state.sub})"
         if state.load != "loaded":
             detail += f", its file is {state.load}"

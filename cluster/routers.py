@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from cluster.errors import ClusterError
@@ -99,3 +99,14 @@ def laggards(routers: Sequence[Router], index: int) -> str:
         + (f" ({router.error})" if router.error else "")
         for router in behind
     )
+
+
+def left_out(prefix: str, routers: Sequence[Router]) -> Iterator[str]:
+    """What routers can't use of the keys below `prefix`, a line each."""
+    nodes: dict[str, list[str]] = {}
+    for router in routers:
+        for key, reason in router.problems.items():
+            if key.startswith(prefix):
+                nodes.setdefault(f"{key.removeprefix(prefix)}: {reason}", []).append(router.node)
+    for problem, where in nodes.items():
+        yield f"left out by the router on {', '.join(where)}: {problem}"

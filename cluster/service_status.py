@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from cluster.explain import why_not_ready
 from cluster.router.entries import Malformed, Route, parse_route
-from cluster.routers import Router
+from cluster.routers import left_out
 from cluster.service_keys import SERVICES, LedgerEntry
 from cluster.view import Instance, View
 
@@ -92,18 +92,7 @@ def _trouble(
     for instance in view.present():
         if instance.is_launched and not instance.is_ready:
             yield f"{instance.id}: {_first_line(why_not_ready(view, instance.id))}"
-    yield from _left_out(f"{SERVICES}/{name}/", view.routers)
-
-
-def _left_out(prefix: str, routers: Sequence[Router]) -> Iterator[str]:
-    """Keys of the service that routers can't use."""
-    nodes: dict[str, list[str]] = {}
-    for router in routers:
-        for key, reason in router.problems.items():
-            if key.startswith(prefix):
-                nodes.setdefault(f"{key.removeprefix(prefix)}: {reason}", []).append(router.node)
-    for problem, where in nodes.items():
-        yield f"left out by the router on {', '.join(where)}: {problem}"
+    yield from left_out(f"{SERVICES}/{name}/", view.routers)
 
 
 def _first_line(text: str) -> str:

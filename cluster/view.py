@@ -13,7 +13,7 @@ from cluster.etcd import Etcd
 from cluster.fleet import DesiredState, Fleet, Machine, Unit, UnitState
 from cluster.release import InstanceId, instances_among
 from cluster.routers import Router, have_applied, read_routers
-from cluster.service_keys import Announced, ServiceKeys, ServiceRecord
+from cluster.service_keys import SERVICES, Announced, ServiceKeys, ServiceRecord
 
 
 @dataclass(kw_only=True, frozen=True)
@@ -27,6 +27,7 @@ class Instance:
     announce_states: tuple[UnitState, ...] = ()
     announced: Announced | None = None
     is_seen: bool = False  # every living router serves it
+    left_out: str = ""  # which routers can't use it, and why
     is_lost: bool = False  # its machine seems to be gone; fleet needs 2 minutes to say so
 
     @property
@@ -65,6 +66,34 @@ class Instance:
     def is_dead(self) -> bool:
         """systemd runs no part of it."""
         return _is_dead(self.app, self.app_states) and self.is_sidekick_dead
+
+    @property
+    def is_preparing(self) -> bool:
+        """Its image is being pulled: an ExecStartPre= of its unit is at work."""
+        return any(state.sub == "start-pre" for state in self.app_states)
+
+    @property
+    def is_running(self) -> bool:
+        """Its container runs and is meant to, whatever its sidekick does."""
+        return (
+            not self.is_lost
+            and self.app is not None
+            and self.app.desired is DesiredState.LAUNCHED
+            and any(state.is_running for state in self.app_states)
+        )
+
+    @property
+    def is_stopping(self) -> bool:
+        """A part of it is on its way down, and must be dead before it is started again."""
+        return any(
+            unit is not None
+            and unit.desired is not DesiredState.LAUNCHED
+            and not _is_dead(unit, states)
+            for unit, states in (
+                (self.app, self.app_states),
+                (self.announce, self.announce_states),
+            )
+        )
 
     @property
     def is_sidekick_dead(self) -> bool:
@@ -169,6 +198,7 @@ def make_view(
     instances = {}
     for key, instance_id in known.items():
         announced = record.instances.get(key)
+        left_out = _left_out(f"{SERVICES}/{service}/instances/{key}", routers)
         instance = Instance(
             id=instance_id,
             app=units.get(instance_id.app),
@@ -176,7 +206,10 @@ def make_view(
             app_states=states_of(instance_id.app),
             announce_states=states_of(instance_id.announce),
             announced=announced,
-            is_seen=announced is not None and have_applied(routers, announced.index),
+            is_seen=announced is not None
+            and have_applied(routers, announced.index)
+            and not left_out,
+            left_out=left_out,
         )
         instances[instance_id] = replace(instance, is_lost=_is_lost(instance, routers))
     return View(
@@ -185,6 +218,14 @@ def make_view(
         routers=tuple(routers),
         machines=tuple(machines),
         units=units,
+    )
+
+
+def _left_out(key: str, routers: Sequence[Router]) -> str:
+    return ", ".join(
+        f"the router on {router.node} leaves it out: {router.problems[key]}"
+        for router in routers
+        if key in router.problems
     )
 
 
