@@ -1,17 +1,19 @@
 """The verb `apply`: one service gets to the state that was asked for, or stays as it was.
 
-lock → ledger → (per instance: start new, wait until ready, drain and stop one old) → ledger →
-prune. A failure brings the release before back by the same steps.
+lock → mark → (per instance: start new, wait until ready, drain and stop one old) → ledger → prune →
+mark deleted, which is when it counts. A failure before that is undone, whatever was to be changed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from cluster.arrival import RolloutFailed
 from cluster.clock import Clock, timestamp
 from cluster.desired import Service
-from cluster.errors import ClusterError
+from cluster.errors import ClusterError, Interrupted
 from cluster.etcd import Etcd
 from cluster.fleet import Fleet
 from cluster.lock import Lock
@@ -21,8 +23,10 @@ from cluster.prune import prune
 from cluster.registry import Registry
 from cluster.release import Release, make_release
 from cluster.rollout import Rollout
-from cluster.service_keys import LedgerEntry, ServiceKeys
-from cluster.unfinished import Unfinished
+from cluster.routers import left_out
+from cluster.service_keys import SERVICES, LedgerEntry, ServiceKeys
+from cluster.undo import undo
+from cluster.unfinished import Before, Unfinished
 from cluster.view import Observer, View
 
 
@@ -45,22 +49,28 @@ def apply(
     keys = ServiceKeys(etcd, wanted.name)
     observer = Observer(etcd, fleet, keys, wanted.name)
     unfinished = Unfinished(etcd, wanted.name, clock)
-    if unfinished.read() is None and is_unchanged(observer.look(), target):
+    if not unfinished.exists() and is_unchanged(observer.look(), target):
         progress(f"{wanted.name}: unchanged (release {release.id}, {wanted.instances} instances)")
         return
-    with Lock(etcd, wanted.name, holder=holder, clock=clock, progress=progress) as lock:
-        rollout = Rollout(
-            fleet=fleet,
-            keys=keys,
-            observer=observer,
-            lock=lock,
-            clock=clock,
-            progress=progress,
-            drain=wanted.drain,
-            start_timeout=wanted.start_timeout,
-        )
-        _Apply(release, target, keys, unfinished, observer, rollout, clock, progress).run()
-        prune(observer.look(), fleet, keys, keep=wanted.keep, progress=progress)
+    try:
+        with Lock(etcd, wanted.name, holder=holder, clock=clock, progress=progress) as lock:
+            rollout = Rollout(
+                fleet=fleet,
+                keys=keys,
+                observer=observer,
+                lock=lock,
+                clock=clock,
+                progress=progress,
+                drain=wanted.drain,
+                start_timeout=wanted.start_timeout,
+            )
+            pruner = partial(prune, observer, fleet, keys, keep=wanted.keep, progress=progress)
+            _Apply(
+                release, target, keys, unfinished, observer, rollout, pruner, clock, progress
+            ).run()
+    except Interrupted:
+        if not unfinished.has_counted():
+            raise
 
 
 def is_unchanged(view: View, target: Target) -> bool:
@@ -86,6 +96,7 @@ class _Apply:
         unfinished: Unfinished,
         observer: Observer,
         rollout: Rollout,
+        prune: Callable[[], None],
         clock: Clock,
         progress: Progress,
     ) -> None:
@@ -95,11 +106,12 @@ class _Apply:
         self._unfinished = unfinished
         self._observer = observer
         self._rollout = rollout
+        self._prune = prune
         self._clock = clock
         self._progress = progress
 
     def run(self) -> None:
-        before = self._observer.look().record
+        before = self._unfinished.begin("apply", self._observer.look())
         entry = LedgerEntry(
             release=self._release.id,
             image=self._release.image,
@@ -108,80 +120,64 @@ class _Apply:
             route=self._target.route or "",
             started=timestamp(self._clock),
         )
-        self._unfinished.write("apply")
         self._keys.make_directories()
         self._progress(
             f"{self._release.service}: release {self._release.id} of {self._release.image}, "
             f"{self._target.instances} instances"
         )
-        old = before.ledger.get(before.current) if before.current else None
-        is_new = old is None or old.release != entry.release
+        is_new = before is None or before.entry.release != entry.release
         if is_new:
             self._keys.write_ledger(entry)
         try:
             self._rollout.converge(self._target, self._release)
         except RolloutFailed as failure:
             self._progress(f"{failure}")
-            if is_new:
-                self._keys.write_ledger(self._ended(entry, f"failed: {failure}"))
-                raise ClusterError(f"{failure}; {self._go_back(old)}") from failure
-            raise ClusterError(f"{failure}; {self._give_up_growth()}") from failure
-        if old is not None and is_new:
-            self._keys.write_ledger(replace(old, outcome="replaced"))
-        self._keys.write_ledger(self._ended(entry, "serving"))
+            failed = self._ended(entry, f"failed: {failure}") if is_new else None
+            raise ClusterError(f"{failure}; {self._go_back(before, failed)}") from failure
+        self._end(before, self._ended(entry, "serving"))
+
+    def _end(self, before: Before | None, entry: LedgerEntry) -> None:
+        """All of it stands. Up to the last request it can still be undone."""
+        if before is not None and before.entry.release != entry.release:
+            self._keys.write_ledger(replace(before.entry, outcome="replaced"))
+        self._keys.write_ledger(entry)
         self._keys.write_current(entry.release)
-        self._unfinished.clear()
+        self._prune()
+        # a host or a port that is another's may become ours later: told, and no failure
+        for line in left_out(f"{SERVICES}/{self._release.service}/", self._observer.routers()):
+            self._progress(f"{self._release.service}: {line}")
+        self._unfinished.end(lambda: self._keys.read().ledger.get(entry.release) == entry)
         self._progress(f"{self._release.service}: release {entry.release} serves")
 
-    def _go_back(self, old: LedgerEntry | None) -> str:
-        """Bring `old` back to what it was, then remove what was new. Returns how it stands now."""
+    def _go_back(self, before: Before | None, failed: LedgerEntry | None) -> str:
+        """Undo all of it. Returns how it stands now."""
+        if failed is not None:
+            self._keys.write_ledger(failed)
         try:
-            if old is None:
-                self._stop_mine()
-            else:
-                self._rollout.converge(
-                    Target(
-                        service=self._release.service,
-                        release=old.release,
-                        instances=old.instances,
-                        route=old.route,
-                    )
-                )
+            undo(
+                self._release.service,
+                before,
+                rollout=self._rollout,
+                keys=self._keys,
+                observer=self._observer,
+                clock=self._clock,
+            )
         except RolloutFailed as failure:
             return (
-                f"going back failed, too: {failure}. What is ready still serves; "
-                "mend that, then run this again"
+                f"going back failed, too: {failure}. What is ready still serves, and the cluster "
+                "tries again every minute; see `journalctl -u rollout-settle` on the nodes"
             )
-        view = self._observer.look()
-        self._rollout.destroy(i for i in view.instances if i.release == self._release.id)
-        self._unfinished.clear()
-        if old is None:
+        if before is None and failed is not None:
+            self._keys.leave_a_note(failed)
+        self._unfinished.end(lambda: True)
+        if before is None:
             return "its units are removed; no release before it was finished"
-        return f"its units are removed; release {old.release} keeps serving"
-
-    def _stop_mine(self) -> None:
-        """No release was ever finished. Another one that was interrupted may serve: let it."""
-        view = self._observer.look()
-        mine = [i.id for i in view.present() if i.id.release == self._release.id]
-        if len(mine) == len(view.present()):
-            self._keys.delete_route()
-        self._rollout.stop(tuple(mine))
-
-    def _give_up_growth(self) -> str:
-        """The serving release could not grow or heal: keep what is ready and what was there
-        before, remove what was to come on top."""
-        view = self._observer.look()
-        before = view.record.ledger[self._release.id].instances
-        vain = [
-            i.id
-            for i in view.instances.values()
-            if i.id.release == self._release.id and i.id.n > before and not i.is_ready
-        ]
-        self._rollout.stop(tuple(vain))
-        self._rollout.destroy(vain)
-        self._unfinished.clear()
-        ready = [i for i in view.instances.values() if i.is_ready]
-        return f"{len(ready)} instances of the release keep serving"
+        if failed is None:
+            return (
+                f"going back is done: {before.entry.instances} instances of release "
+                f"{before.entry.release} keep serving, with the route from before"
+            )
+        return f"its units are removed; release {before.entry.release} keeps serving"
 
     def _ended(self, entry: LedgerEntry, outcome: str) -> LedgerEntry:
         return replace(entry, finished=timestamp(self._clock), outcome=outcome)

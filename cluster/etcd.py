@@ -127,10 +127,14 @@ class Etcd:
         form = {"ttl": str(ttl), "refresh": "true"} | _conditions(prev_value, None, True)
         return self._keys("PUT", key, form=form)
 
-    def make_directory(self, key: str) -> None:
-        """Make a directory; nothing happens if it is there already."""
+    def make_directory(self, key: str, *, ttl: int | None = None) -> None:
+        """Make a directory; nothing happens if it is there already. One with a TTL ends with all
+        that is in it, and keeps its TTL (etcd 3.5 refuses to change that)."""
+        form = {"dir": "true", "prevExist": "false"}
+        if ttl is not None:
+            form["ttl"] = str(ttl)
         try:
-            self._keys("PUT", key, form={"dir": "true", "prevExist": "false"}, repeat=True)
+            self._keys("PUT", key, form=form, repeat=True)
         except KeyExists:
             return
 

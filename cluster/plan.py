@@ -57,6 +57,7 @@ class Stop:
     """Drain and stop these, all at once."""
 
     instances: tuple[InstanceId, ...]
+    is_replaced: bool = False  # others serve in their place, and must still do so after the drain
 
 
 @dataclass(kw_only=True, frozen=True)
@@ -74,7 +75,7 @@ def next_step(view: View, target: Target) -> Step:
     ready = [i for i in wanted if view.instance(i).is_ready]
     surplus = sorted((i for i in present if i.id not in wanted), key=_stopping_order)
 
-    useless = [i.id for i in surplus if _is_leftover(i, view)]
+    useless = [i.id for i in surplus if _is_leftover(i, view, target)]
     if useless:
         return Stop(instances=tuple(useless))
 
@@ -87,7 +88,7 @@ def next_step(view: View, target: Target) -> Step:
 
     spare = len(surplus) - (len(wanted) - len(ready))
     if spare > 0 and (ready or not wanted):
-        return Stop(instances=tuple(i.id for i in surplus[:spare]))
+        return Stop(instances=tuple(i.id for i in surplus[:spare]), is_replaced=bool(wanted))
 
     missing = [i for i in wanted if not view.instance(i).is_launched]
     if missing:
@@ -106,7 +107,21 @@ def _stopping_order(instance: Instance) -> tuple[bool, int]:
     return (instance.is_ready, -instance.id.n)
 
 
-def _is_leftover(instance: Instance, view: View) -> bool:
-    """It serves nobody and is not of the serving release: a rollout that failed or was
-    interrupted left it. (One of the serving release may only be unwell for a moment.)"""
-    return instance.announced is None and instance.id.release != view.record.current
+def needed_again(view: View, target: Target, drained: tuple[InstanceId, ...]) -> list[InstanceId]:
+    """Those of the drained ones that must serve again: what was to take their place died while
+    they drained."""
+    ready = sum(view.instance(i).is_ready for i in target.wanted)
+    surplus = sum(instance.id not in target.wanted for instance in view.present())
+    lacking = len(drained) - max(0, surplus - (len(target.wanted) - ready))
+    able = [i for i in drained if view.instance(i).is_running]
+    return able[: max(0, lacking)]
+
+
+def _is_leftover(instance: Instance, view: View, target: Target) -> bool:
+    """It serves nobody, and a rollout that failed or was interrupted left it: it is of another
+    release than the serving one, or one too many of that. (One of the serving release that is to
+    be replaced may only be unwell for a moment.)"""
+    release = instance.id.release
+    return instance.announced is None and (
+        release != view.record.current or release == target.release
+    )

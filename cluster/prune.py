@@ -1,14 +1,29 @@
-"""Keeps the last releases of a service in fleet, inactive, for a rollback; destroys older ones."""
+"""Keeps the last releases of a service in fleet, inactive, for a rollback; destroys older ones.
+
+It never fails a rollout: what it could not remove, the next one removes.
+"""
 
 from __future__ import annotations
 
+from cluster.errors import ClusterError
+from cluster.etcd import EtcdError
 from cluster.fleet import Fleet
 from cluster.progress import Progress
 from cluster.service_keys import LEDGER_LENGTH, ServiceKeys
-from cluster.view import View
+from cluster.view import Observer, View
 
 
-def prune(view: View, fleet: Fleet, keys: ServiceKeys, *, keep: int, progress: Progress) -> None:
+def prune(
+    observer: Observer, fleet: Fleet, keys: ServiceKeys, *, keep: int, progress: Progress
+) -> None:
+    """Destroy what is too old, and report it if that can't be done now."""
+    try:
+        _prune(observer.look(), fleet, keys, keep=keep, progress=progress)
+    except (ClusterError, EtcdError) as error:
+        progress(f"older releases stay until the next rollout: {error}")
+
+
+def _prune(view: View, fleet: Fleet, keys: ServiceKeys, *, keep: int, progress: Progress) -> None:
     """Destroy units of releases beyond the last `keep`, and ledger entries beyond the last 12
     (the routers read the whole of /services at every change)."""
     stopped = {i.id.release for i in view.instances.values()} - {

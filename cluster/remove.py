@@ -1,16 +1,20 @@
-"""The verb `remove`: drains a service, then takes away everything it left in fleet and etcd."""
+"""The verb `remove`: drains a service, then takes away everything it left in fleet and etcd.
+
+Its mark holds the units, so that a removal can be undone until it has come to its end.
+"""
 
 from __future__ import annotations
 
 from cluster.clock import Clock
 from cluster.desired import Removal
+from cluster.errors import Interrupted
 from cluster.etcd import Etcd
 from cluster.fleet import Fleet
 from cluster.lock import Lock
-from cluster.plan import Target
 from cluster.progress import Progress
 from cluster.rollout import Rollout
 from cluster.service_keys import ServiceKeys
+from cluster.undo import take_away
 from cluster.unfinished import Unfinished
 from cluster.view import Observer
 
@@ -28,26 +32,26 @@ def remove(
     keys = ServiceKeys(etcd, wanted.name)
     observer = Observer(etcd, fleet, keys, wanted.name)
     unfinished = Unfinished(etcd, wanted.name, clock)
-    with Lock(etcd, wanted.name, holder=holder, clock=clock, progress=progress) as lock:
-        view = observer.look()
-        if not view.instances and not view.record.exists:
-            unfinished.clear()
-            progress(f"{wanted.name}: is not there")
-            return
-        unfinished.write("remove")
-        rollout = Rollout(
-            fleet=fleet,
-            keys=keys,
-            observer=observer,
-            lock=lock,
-            clock=clock,
-            progress=progress,
-            drain=wanted.drain,
-        )
-        # first of all: who takes its hosts over is ready by now, and has them from here on
-        rollout.withdraw_route()
-        rollout.converge(Target(service=wanted.name))
-        rollout.destroy(observer.look().instances)
-        keys.delete_all()
-        unfinished.clear()
-        progress(f"{wanted.name}: removed")
+    try:
+        with Lock(etcd, wanted.name, holder=holder, clock=clock, progress=progress) as lock:
+            view = observer.look()
+            if not view.instances and not view.record.exists:
+                unfinished.clear()
+                progress(f"{wanted.name}: is not there")
+                return
+            unfinished.begin("remove", view)
+            rollout = Rollout(
+                fleet=fleet,
+                keys=keys,
+                observer=observer,
+                lock=lock,
+                clock=clock,
+                progress=progress,
+                drain=wanted.drain,
+            )
+            take_away(wanted.name, rollout=rollout, keys=keys, observer=observer)
+            unfinished.end(lambda: not keys.read().exists)
+            progress(f"{wanted.name}: removed")
+    except Interrupted:
+        if not unfinished.has_counted():
+            raise

@@ -14,7 +14,17 @@ from cluster.clock import Clock
 from cluster.fleet import DesiredState, Fleet, Unit
 from cluster.lock import Lock
 from cluster.nudge import Nudge
-from cluster.plan import Await, Done, Start, Step, Stop, Target, WriteRoute, next_step
+from cluster.plan import (
+    Await,
+    Done,
+    Start,
+    Step,
+    Stop,
+    Target,
+    WriteRoute,
+    needed_again,
+    next_step,
+)
 from cluster.progress import Progress
 from cluster.release import InstanceId, Release
 from cluster.routers import have_applied, laggards
@@ -23,6 +33,7 @@ from cluster.view import Instance, Observer, View
 
 PATIENCE_WITH_A_STEP = 5  # times in a row
 STOP_MARGIN = 60.0  # a container's own time to stop, and fleet's loops
+RESCUES = 3  # of drained instances whose replacements failed
 ROUTERS_PATIENCE = 30.0  # a router that hangs is dead to the others after 15 s
 
 
@@ -49,6 +60,7 @@ class Rollout:
         self._progress = progress
         self._drain = drain
         self._start_timeout = start_timeout
+        self._rescues = 0
 
     def converge(self, target: Target, release: Release | None = None) -> None:
         """Take step after step until the service is at `target`. `release` holds the contents of
@@ -69,9 +81,9 @@ class Rollout:
                     self._submit(view, target, release)
                     self._start(view, instances)
                 case Await(instances=instances):
-                    self._await(instances)
-                case Stop(instances=instances):
-                    self.stop(instances)
+                    self._await_ready(instances)
+                case Stop(instances=instances, is_replaced=is_replaced):
+                    self._stop(instances, target if is_replaced else None)
                 case Done():
                     return
 
@@ -111,16 +123,23 @@ class Rollout:
                     self._fleet.create(name, options, DesiredState.INACTIVE)
 
     def _start(self, view: View, instances: tuple[InstanceId, ...]) -> None:
-        if not all(view.instance(instance).is_dead for instance in instances):
-            # Starting a name that is still stopping races in fleet and systemd.
-            self._await_dead(instances)
-        for instance in instances:
+        """Starting a name that is still stopping races in fleet and systemd: those wait, and only
+        those. One that was interrupted while it drained runs, and lacks its sidekick only."""
+        stopping = tuple(i for i in instances if view.instance(i).is_stopping)
+        self._launch(i for i in instances if i not in stopping)
+        if stopping:
+            self._await(stopping, lambda i: i.is_lost or not i.is_stopping)
+            self._launch(stopping)
+
+    def _launch(self, instances: Iterable[InstanceId]) -> None:
+        started = tuple(instances)
+        for instance in started:
             self._progress(f"{instance}: starting")
             self._fleet.set_desired(instance.app, DesiredState.LAUNCHED)
-        for instance in instances:
+        for instance in started:
             self._fleet.set_desired(instance.announce, DesiredState.LAUNCHED)
 
-    def _await(self, instances: tuple[InstanceId, ...]) -> None:
+    def _await_ready(self, instances: tuple[InstanceId, ...]) -> None:
         Arrival(
             instances,
             fleet=self._fleet,
@@ -131,17 +150,18 @@ class Rollout:
             timeout=self._start_timeout,
         ).wait()
 
-    def stop(self, instances: tuple[InstanceId, ...]) -> None:
-        """Out of the routing, drained, dead, unloaded: in this order."""
-        if not instances:
-            return
+    def _stop(self, instances: tuple[InstanceId, ...], target: Target | None) -> None:
+        """Out of the routing, drained, dead, unloaded: in this order. With a target, only those
+        that are still replaced after the drain."""
         for instance in instances:
             self._progress(f"{instance}: draining")
         self._set_loaded(instance.announce for instance in instances)
         self._await_silence(instances)
         self._await_routers(self._keys.touch(), somebody=False)
+        if target is not None:
+            instances = self._without_needed(instances, target)
         self._set_loaded(instance.app for instance in instances)
-        self._await_dead(instances)
+        self._await(instances, lambda i: i.is_dead or i.is_lost)
         units = self._fleet.units()
         for instance in instances:
             for name in (instance.announce, instance.app):
@@ -149,6 +169,20 @@ class Rollout:
                     self._fleet.set_desired(name, DesiredState.INACTIVE)
         for instance in instances:
             self._progress(f"{instance}: stopped")
+
+    def _without_needed(
+        self, drained: tuple[InstanceId, ...], target: Target
+    ) -> tuple[InstanceId, ...]:
+        """The last look before instances end for good: some may have to serve again."""
+        needed = needed_again(self._observer.look(), target, drained)
+        if not needed:
+            return drained
+        self._rescues += 1
+        if self._rescues > RESCUES:
+            raise RolloutFailed(f"{target.service}: what is to replace others does not stay well")
+        self._progress(f"{', '.join(map(str, needed))}: needed again, others have failed meanwhile")
+        self._launch(needed)
+        return tuple(instance for instance in drained if instance not in needed)
 
     def _set_loaded(self, names: Iterable[str]) -> None:
         """Stop units and keep their files: `inactive` would take the file away from under a unit
@@ -173,11 +207,14 @@ class Rollout:
                 "sidekick was told to stop; look at the sidekick's log, then run this again"
             )
 
-    def _await_dead(self, instances: tuple[InstanceId, ...]) -> None:
+    def _await(
+        self, instances: tuple[InstanceId, ...], condition: Callable[[Instance], bool]
+    ) -> None:
+        """Until they have ended, as far as `condition` says, or for long enough."""
         timeout = self._drain + STOP_MARGIN
-        dead = self._until(instances, lambda i: i.is_dead or i.is_lost, timeout=timeout)
+        ended = self._until(instances, condition, timeout=timeout)
         for instance in instances:
-            if instance not in dead:
+            if instance not in ended:
                 # The routers have let go of it. fleet stops it when it can.
                 self._progress(f"{instance}: no sign of its end in {timeout:.0f} s, going on")
 

@@ -16,6 +16,7 @@ from cluster.printable import printable, printable_line
 
 SERVICES = "/services"
 LEDGER_LENGTH = 12
+_NOTE_TTL = 24 * 3600
 
 
 @dataclass(kw_only=True, frozen=True)
@@ -76,6 +77,9 @@ class ServiceKeys:
 
     def make_directories(self) -> None:
         """confd fails on a missing directory, so they are there from the start."""
+        found = self._etcd.find(self._base)
+        if found is not None and found.node.ttl is not None:
+            self.delete_all()  # a note, which would take the service with it when it ends
         for part in ("", "/instances", "/releases"):
             self._etcd.make_directory(self._base + part)
 
@@ -92,6 +96,11 @@ class ServiceKeys:
     def write_ledger(self, entry: LedgerEntry) -> None:
         text = json.dumps(asdict(entry), sort_keys=True)
         self._etcd.set(f"{self._base}/releases/{entry.release}", text)
+
+    def leave_a_note(self, failed: LedgerEntry) -> None:
+        """Say for a day why a service never came up. Nothing else of it is there."""
+        self._etcd.make_directory(self._base, ttl=_NOTE_TTL)
+        self.write_ledger(failed)
 
     def delete_ledger(self, release: str) -> None:
         self._delete(f"/releases/{release}")

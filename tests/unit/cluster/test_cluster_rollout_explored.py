@@ -1,124 +1,174 @@
-"""Any sequence of rollouts, interruptions, faults and lost machines, as hypothesis finds them.
+"""Any sequence of changes, interruptions, faults and lost machines, as hypothesis finds them.
 
-What must hold: no router ever sends a request to an instance that is down, as many instances serve
-as the smaller of the old and the new number, and one undisturbed rollout puts everything right.
+What must hold: no router ever sends a request to an instance that is down, or to another service's;
+as many instances serve as the smaller of the old and the new number; and two minutes after the end
+of any trouble the cluster is what Pulumi believes it to be.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from cluster.errors import ClusterError, Interrupted
 from cluster.etcd import EtcdError
-from tests.unit.cluster.services import Wanted, World
+from tests.unit.cluster.services import Killed, Wanted, World
 
 MACHINES = 4
-VERSIONS = st.sampled_from(["1.0", "1.1", "1.2"])
-INSTANCES = st.integers(min_value=1, max_value=3)
+TWO_MINUTES = 120.0
+OTHER = Wanted(name="web", version="1.4", instances=2)
+ROUTES = st.sampled_from([{"hosts": [host], "http": True} for host in ("a.tok.tv", "b.tok.tv")])
+SERVICES = st.builds(
+    Wanted,
+    version=st.sampled_from(["1.0", "1.1", "1.2"]),
+    instances=st.integers(min_value=1, max_value=3),
+    route=ROUTES,
+)
+TOO_MANY = st.builds(Wanted, version=st.just("1.0"), instances=st.just(9), route=ROUTES)
+REQUESTS = st.integers(min_value=0, max_value=400)
 FAULTS = st.lists(st.sampled_from(["", "", "", "before", "after"]), max_size=40)
 FLEET_FAULTS = st.lists(st.sampled_from(["", "", "before", "after", "unavailable"]), max_size=30)
 
 
 class Rollouts(RuleBasedStateMachine):
-    """One service on four machines."""
+    """One service that changes and one that does not, on four machines."""
 
     def __init__(self) -> None:
         super().__init__()
         self.world = World(machines=MACHINES)
         self.lost = 0
 
-    @rule(version=VERSIONS, instances=INSTANCES)
-    def apply(self, version: str, instances: int) -> None:
-        wanted = Wanted(version=version, instances=instances)
+    @initialize()
+    def another_service_is_there(self) -> None:
+        self.world.apply(OTHER)
 
+    # --- changes that succeed -----------------------------------------------------------------
+
+    @rule(wanted=SERVICES)
+    def apply(self, wanted: Wanted) -> None:
         self._while_serving(wanted, lambda: self.world.apply(wanted))
 
-        self._assert_serves(wanted)
+        assert not self.world.marks()
+        self._assert_serves()
 
-    @rule(
-        version=VERSIONS,
-        instances=INSTANCES,
-        requests=st.integers(min_value=0, max_value=400),
-        answered=st.booleans(),
-    )
+    @rule()
+    def remove(self) -> None:
+        self.world.remove()
+
+        self._assert_serves()
+
+    # --- changes that do not ------------------------------------------------------------------
+
+    @rule(wanted=SERVICES, requests=REQUESTS, answered=st.booleans(), is_killed=st.booleans())
     def apply_is_interrupted(
-        self, version: str, instances: int, requests: int, answered: bool
+        self, wanted: Wanted, requests: int, answered: bool, is_killed: bool
     ) -> None:
-        wanted = Wanted(version=version, instances=instances)
+        self._break_off(requests, answered=answered, is_killed=is_killed)
 
-        def interrupted() -> None:
-            self.world.interrupt_after(requests, answered=answered)
-            with suppress(Interrupted):
-                self.world.apply(wanted)
+        self._while_serving(wanted, lambda: self.world.apply(wanted), fails=True)
 
-        self._while_serving(wanted, interrupted)
+    @rule(requests=REQUESTS, answered=st.booleans(), is_killed=st.booleans())
+    def remove_is_interrupted(self, requests: int, answered: bool, is_killed: bool) -> None:
+        self._break_off(requests, answered=answered, is_killed=is_killed)
 
-    @rule(requests=st.integers(min_value=0, max_value=200))
-    def remove_is_interrupted(self, requests: int) -> None:
-        self.world.interrupt_after(requests, answered=True)
-
-        with suppress(Interrupted):
+        with suppress(Interrupted, Killed):
             self.world.remove()
         self._fair_weather()
 
-    @rule(version=VERSIONS, instances=INSTANCES, etcd=FAULTS, fleet=FLEET_FAULTS)
-    def apply_amid_faults(
-        self, version: str, instances: int, etcd: list[str], fleet: list[str]
-    ) -> None:
-        wanted = Wanted(version=version, instances=instances)
+    @rule(wanted=SERVICES, etcd=FAULTS, fleet=FLEET_FAULTS)
+    def apply_amid_faults(self, wanted: Wanted, etcd: list[str], fleet: list[str]) -> None:
         self.world.etcd.faults = list(etcd)
         self.world.cluster.faults = list(fleet)
 
-        def troubled() -> None:
-            with suppress(ClusterError, EtcdError):
-                self.world.apply(wanted)
+        self._while_serving(wanted, lambda: self.world.apply(wanted), fails=True)
 
-        self._while_serving(wanted, troubled)
+    @rule(wanted=SERVICES)
+    def apply_a_broken_release(self, wanted: Wanted) -> None:
+        broken = wanted.but(version="1.3")
+        self.world.cluster.weather.unhealthy.add(broken.release)
 
-    @rule(instances=INSTANCES)
-    def apply_a_broken_release(self, instances: int) -> None:
-        wanted = Wanted(version="1.4", instances=instances)
-        self.world.cluster.weather.unhealthy.add("api %i 1.4")
+        self._while_serving(broken, lambda: self.world.apply(broken), fails=True)
 
-        def failing() -> None:
-            with suppress(ClusterError):
-                self.world.apply(wanted)
+        assert not any(broken.release in name for name in self.world.launched())
+        self.world.cluster.weather.unhealthy.clear()
 
-        self._while_serving(wanted, failing)
+    @rule(
+        wanted=SERVICES,
+        word=st.sampled_from(["@1.", "@2.", "announce@1."]),
+        times=st.integers(1, 3),
+    )
+    def apply_with_units_that_fail(self, wanted: Wanted, word: str, times: int) -> None:
+        self.world.cluster.failing = {word: times}
 
-        assert not any(wanted.release in name for name in self.world.launched())
+        self._while_serving(wanted, lambda: self.world.apply(wanted), fails=True)
+        self.world.cluster.failing.clear()
+
+    @rule(wanted=TOO_MANY)
+    def grow_beyond_the_machines(self, wanted: Wanted) -> None:
+        before = self.world.pulumi.get("api")
+        wanted = wanted.but(version=before.version) if before else wanted
+
+        self._while_serving(wanted, lambda: self.world.apply(wanted), fails=True)
+
+    @rule(wanted=SERVICES, change=st.sampled_from(["apply", "remove"]))
+    def a_router_hangs(self, wanted: Wanted, change: str) -> None:
+        """For as long as the change takes, and the settling after it."""
+        stuck = self.world.cluster.living()[0]
+        self.world.cluster.weather.stuck_routers.add(stuck)
+
+        with suppress(ClusterError):
+            self.world.apply(wanted) if change == "apply" else self.world.remove()
+        with suppress(ClusterError):
+            self.world.settle()
+        self.world.cluster.weather.stuck_routers.clear()
+        self._fair_weather()
+
+    @rule(wanted=SERVICES)
+    def the_clean_up_fails(self, wanted: Wanted) -> None:
+        """etcd and fleet are troubled from the moment at which the new release is written down."""
+        world = self.world
+
+        def trouble() -> None:
+            if world.etcd.value("/services/api/current") == wanted.release:
+                world.cluster.faults = ["unavailable"] * 20
+
+        world.clock.listeners.append(trouble)
+        self._while_serving(wanted, lambda: world.apply(wanted), fails=True)
+        world.clock.listeners.remove(trouble)
+        world.cluster.faults.clear()
+
+    # --- what comes in between ----------------------------------------------------------------
+
+    @rule(wanted=SERVICES, requests=REQUESTS)
+    def settling_runs_beside_a_rollout(self, wanted: Wanted, requests: int) -> None:
+        self.world.settle_after(requests)
+
+        self._while_serving(wanted, lambda: self.world.apply(wanted))
+
+        self._assert_serves()
 
     @rule()
-    def what_was_interrupted_is_settled(self) -> None:
+    def two_minutes_pass(self) -> None:
         self._fair_weather()
-        record = self.world.record()
-        finished = record.ledger.get(record.current or "")
-        was_begun = self._rollouts_begun()
-        serving = self.world.cluster.serving
-        least = min(len(serving[-1]), finished.instances) if finished else 0
-        since = len(serving)
+        least = self._least(self.world.pulumi.get("api"))
+        since = len(self.world.cluster.serving)
 
-        self.world.settle()
+        self.world.settle_within(TWO_MINUTES)
 
-        assert min((len(served) for served in serving[since:]), default=least) >= least
-        assert not self._rollouts_begun()
-        if was_begun and self.world.record().exists:
-            assert finished
-            self._assert_runs(finished.release, finished.instances)
-        elif was_begun:
-            assert self.world.cluster.units == {}
+        assert self._fewest(since, least) >= least
+        self._assert_serves()
 
     @rule()
     def a_machine_is_replaced(self) -> None:
-        cluster = self.world.cluster
         self.lost += 1
+        cluster = self.world.cluster
         cluster.lose_machine(next(iter(cluster.machines)))
-        cluster.machines[f"{self.lost:032x}"] = f"10.0.1.{self.lost}"
+        self._a_machine_comes()
         self.world.let_pass(40)  # the others take over, the routers forget
         cluster.lost_requests.clear()
 
@@ -128,27 +178,65 @@ class Rollouts(RuleBasedStateMachine):
         living = cluster.living()
         if len(living) < MACHINES:
             return  # one at a time
-        cluster.kill_machine(living[0])
         self.lost += 1
-        cluster.machines[f"{self.lost:032x}"] = f"10.0.1.{self.lost}"
+        cluster.kill_machine(living[0])
+        self._a_machine_comes()
         self.world.let_pass(20)
         cluster.lost_requests.clear()
 
+    @rule(seconds=st.sampled_from([2, 10, 30]), is_quorum_lost=st.booleans())
+    def a_machine_is_booted(self, seconds: int, is_quorum_lost: bool) -> None:
+        cluster = self.world.cluster
+        if len(cluster.living()) < MACHINES:
+            return
+        machine = cluster.living()[-1]
+        cluster.kill_machine(machine)
+        self.world.etcd.is_away = is_quorum_lost
+        self.world.let_pass(seconds)
+        cluster.boot_machine(machine)
+        self.world.let_pass(3)
+        self.world.etcd.is_away = False
+        self.world.let_pass(40)
+        cluster.lost_requests.clear()
+
+    @rule()
+    def docker_is_restarted(self) -> None:
+        self.world.cluster.restart_docker(self.world.cluster.living()[-1])
+        self.world.let_pass(20)
+        self.world.cluster.lost_requests.clear()
+
+    # --- what must hold -----------------------------------------------------------------------
+
     @invariant()
-    def no_router_sent_anybody_to_an_instance_that_was_down(self) -> None:
+    def no_router_sent_a_client_to_an_instance_that_was_down(self) -> None:
         assert self.world.cluster.lost_requests == []
 
     @invariant()
-    def no_lock_is_left_behind(self) -> None:
-        assert not [key for key in self.world.etcd.entries if key.startswith("/locks/")]
+    def no_router_sent_a_client_to_another_service(self) -> None:
+        assert self.world.cluster.misled_requests == []
+
+    @invariant()
+    def pulumi_is_right_or_a_mark_says_otherwise(self) -> None:
+        if "/rollouts/api" not in self.world.marks():
+            self.world.assert_is_ordered_as_pulumi_believes()
+        self.world.assert_is_ordered_as_pulumi_believes("web")
 
     def teardown(self) -> None:
         self._fair_weather()
-        wanted = Wanted(version="1.3", instances=2)
-        self.world.apply(wanted)
-        self._assert_serves(wanted)
+        self.world.settle_within(TWO_MINUTES)
+        self._assert_serves()
+        self.world.apply(Wanted(version="1.3"))
+        self._assert_serves()
         self.world.remove()
+        self.world.remove("web")
         assert self.world.cluster.units == {}
+
+    def _a_machine_comes(self) -> None:
+        self.world.cluster.add_machine(f"{self.lost:032x}", f"10.0.1.{self.lost}")
+
+    def _break_off(self, requests: int, *, answered: bool, is_killed: bool) -> None:
+        begin = self.world.kill_after if is_killed else self.world.interrupt_after
+        begin(requests, answered=answered)
 
     def _fair_weather(self) -> None:
         """No more faults, and what was ordered before an interruption has happened."""
@@ -157,41 +245,50 @@ class Rollouts(RuleBasedStateMachine):
         self.world.cluster.faults.clear()
         self.world.let_pass(5)
 
-    def _while_serving(self, wanted: Wanted, act: Callable[[], None]) -> None:
-        """As many instances serve all the time as the smaller of before and after; what a failure
-        goes back to is the last release that was finished."""
-        serving = self.world.cluster.serving
-        record = self.world.record()
-        least = min(len(serving[-1]), wanted.instances)
-        if record.current:
-            least = min(least, record.ledger[record.current].instances)
-        since = len(serving)
-        act()
+    def _while_serving(
+        self, wanted: Wanted, act: Callable[[], Any], *, fails: bool = False
+    ) -> None:
+        """As many instances serve all the time as the smaller of before and after."""
+        least = min(self._least(self.world.pulumi.get("api")), wanted.instances)
+        since = len(self.world.cluster.serving)
+        with suppress(*(ClusterError, EtcdError, Interrupted, Killed) if fails else ()):
+            act()
         self._fair_weather()
-        assert min((len(served) for served in serving[since:]), default=least) >= least
+        assert self._fewest(since, least) >= least
 
-    def _rollouts_begun(self) -> bool:
-        return any(key.startswith("/rollouts/") for key in self.world.etcd.entries)
+    def _least(self, finished: Wanted | None) -> int:
+        if finished is None:
+            return 0
+        return min(self._count(self.world.cluster.serving[-1]), finished.instances)
 
-    def _assert_serves(self, wanted: Wanted) -> None:
-        self._assert_runs(wanted.release, wanted.instances)
-        assert self.world.record().current == wanted.release
-        assert not self._rollouts_begun()
+    def _fewest(self, since: int, default: int) -> int:
+        return min(map(self._count, self.world.cluster.serving[since:]), default=default)
 
-    def _assert_runs(self, release: str, instances: int) -> None:
-        """That many instances of a release serve, and nothing else runs."""
-        assert self.world.served() == {f"{release}-{n}" for n in range(1, instances + 1)}
-        assert self.world.launched() == {
-            f"api-{release}{kind}@{n}.service"
-            for kind in ("", "-announce")
-            for n in range(1, instances + 1)
-        }
+    def _count(self, served: set[str]) -> int:
+        """Of the service that changes."""
+        return sum(not key.startswith(OTHER.release) for key in served)
+
+    def _assert_serves(self) -> None:
+        """What Pulumi believes serves. fleet needs two minutes to move what was on a machine that
+        died."""
+        for _ in range(15):
+            if self._is_complete():
+                break
+            self.world.let_pass(10)
+        self.world.assert_is_what_pulumi_believes()
+        self.world.assert_is_what_pulumi_believes("web")
+        self.world.cluster.lost_requests.clear()
+
+    def _is_complete(self) -> bool:
+        wanted = sum(service.instances for service in self.world.pulumi.values())
+        return len(self.world.served()) == wanted
 
 
 TestRollouts = Rollouts.TestCase
 TestRollouts.settings = settings(
     max_examples=40,
     stateful_step_count=6,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking takes minutes for little
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 import pytest
 
 from cluster.errors import ClusterError, Interrupted
 from cluster.service_keys import ServiceKeys
-from tests.unit.cluster.services import Wanted, World
+from tests.unit.cluster.services import Killed, Wanted, World
 
 OLD, NEW = Wanted(version="1.0"), Wanted(version="1.1")
+TWO_MINUTES = 120.0
 
 
 @pytest.fixture
@@ -101,9 +103,7 @@ def test_the_ledger_says_what_serves_also_after_an_interruption_at_its_very_end(
     assert world.served() == {f"{OLD.release}-1", f"{OLD.release}-2"}
 
 
-def test_a_missing_unit_is_no_removal(world: World) -> None:
-    """An update was interrupted, and a unit of the release to go back to is gone: what is left
-    goes on serving, and somebody is told."""
+def test_units_that_are_gone_are_brought_back(world: World) -> None:
     interrupt(world, NEW, until="instance 1: starting")
     gone = [f"api-{OLD.release}-announce@2.service", f"api-{OLD.release}@2.service"]
     for name in gone:
@@ -112,21 +112,105 @@ def test_a_missing_unit_is_no_removal(world: World) -> None:
     for name in gone:
         del world.cluster.units[name]
 
-    with pytest.raises(ClusterError, match="is gone from fleet"):
-        world.settle()
+    world.settle()
 
-    assert f"{OLD.release}-1" in world.served()
-    assert world.record().exists
+    world.assert_is_what_pulumi_believes()
 
 
-def test_a_removal_that_can_not_be_undone_is_finished(world: World) -> None:
-    interrupt(world, None, until="instance 1: stopped")
-    world.cluster.units.pop(f"api-{OLD.release}@1.service")
+@pytest.mark.parametrize("verb", ["apply", "remove"])
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_change_can_be_undone_until_its_last_request(verb: str, answered: bool) -> None:
+    """Pulumi's state still has the old inputs then, and would not send them again."""
+    old, new = OLD.but(instances=1), NEW.but(instances=1)
+
+    def changed(world: World, *, interrupted_after: int | None = None) -> int:
+        world.apply(old)
+        before = world.requests
+        if interrupted_after is not None:
+            world.interrupt_after(interrupted_after, answered=answered)
+        world.apply(new) if verb == "apply" else world.remove()
+        return world.requests - before
+
+    total = changed(World(machines=1))
+    for requests in range(total - 12, total):
+        world = World(machines=1)
+
+        with suppress(Interrupted):
+            changed(world, interrupted_after=requests)
+            assert requests > total - 4, "it came with the end"
+        world.settle_within(TWO_MINUTES)
+
+        world.assert_is_what_pulumi_believes()
+
+
+def interrupt_while_it_drains(world: World) -> None:
+    """Of a removal, with the sidekicks on their way down and the applications still running."""
+
+    def interrupts() -> None:
+        if any(job.drains_since is not None for job in world.cluster.jobs.values()):
+            world.clock.listeners.remove(interrupts)
+            world.interrupt_after(0, answered=True)
+
+    world.clock.listeners.append(interrupts)
+    with pytest.raises(Interrupted):
+        world.remove()
+
+
+@pytest.mark.parametrize("instances", [1, 2])
+def test_what_drained_when_it_was_interrupted_serves_again_within_seconds(instances: int) -> None:
+    world = World()
+    world.apply(OLD.but(instances=instances))
+    interrupt_while_it_drains(world)
+    began = world.clock.now()
+    apps = [job for job in world.cluster.jobs.values() if job.port]
 
     world.settle()
 
-    assert world.cluster.units == {}
-    assert not world.record().exists
+    assert len(world.served()) == instances
+    assert world.clock.now() - began < 15
+    assert [job for job in world.cluster.jobs.values() if job.port] == apps, "none was restarted"
+
+
+def test_a_removal_whose_program_was_killed_is_undone_within_two_minutes(world: World) -> None:
+    world.kill_after(30, answered=True)
+    with pytest.raises(Killed):
+        world.remove()
+    world.no_interrupt()
+
+    world.settle_within(TWO_MINUTES)
+
+    world.assert_is_what_pulumi_believes()
+
+
+def test_a_rollout_that_was_settled_meanwhile_does_not_count(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It lost its lock, goes on all the same, and comes to its last request."""
+
+    def stalls(keys: ServiceKeys, release: str) -> None:
+        monkeypatch.undo()
+        keys.write_current(release)
+        world.etcd.delete("/locks/api")
+        world.settle()
+
+    monkeypatch.setattr(ServiceKeys, "write_current", stalls)
+    with pytest.raises(ClusterError, match="undone it meanwhile"):
+        world.apply(NEW)
+
+    world.assert_is_what_pulumi_believes()
+
+
+@pytest.mark.parametrize("mark", ["nonsense", "[]", '{"verb": "apply", "since": "2026"}'])
+def test_a_mark_that_says_little_is_settled_by_the_ledger(world: World, mark: str) -> None:
+    other = Wanted(version="1.2", name="web")
+    interrupt(world, other, until="instance 1: starting")
+    interrupt(world, NEW, until="instance 1: starting")
+    world.etcd.put("/rollouts/api", mark)
+
+    world.settle_within(TWO_MINUTES)
+
+    world.assert_is_what_pulumi_believes()
+    world.assert_is_what_pulumi_believes("web")
 
 
 def test_a_rollout_that_is_at_work_is_left_alone(world: World) -> None:
@@ -140,7 +224,7 @@ def test_a_rollout_that_is_at_work_is_left_alone(world: World) -> None:
 
 
 def test_what_came_to_its_end_is_left_alone(world: World) -> None:
-    world.cluster.weather.unhealthy.add("api %i 1.1")
+    world.cluster.weather.unhealthy.add(NEW.release)
     with pytest.raises(ClusterError):
         world.apply(NEW)
     before = len(world.lines)

@@ -116,6 +116,14 @@ def test_making_a_directory_twice_is_fine(etcd: Etcd, base: str) -> None:
     assert etcd.get(base).node.is_directory
 
 
+def test_directory_can_be_made_for_a_while(etcd: Etcd, base: str) -> None:
+    etcd.make_directory(base, ttl=600)
+    etcd.set(f"{base}/key", "1")
+
+    assert 590 <= (etcd.get(base).node.ttl or 0) <= 600
+    assert etcd.get(f"{base}/key").node.ttl is None
+
+
 def test_value_does_not_replace_a_directory(etcd: Etcd, base: str) -> None:
     etcd.make_directory(base)
 
