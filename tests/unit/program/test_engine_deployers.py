@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.lab.providers.fake_cloud import TOKEN, FakeCloud, serving
+from tests.unit.lab.providers.attached import attached_plugins
+from tests.unit.lab.providers.fake_cloud import FakeCloud, serving
 from tests.unit.lab.providers.pulumi_stack import PulumiStack
 
 GROUP = "/subscriptions/5ab50000-1ab0-4000-8000-000000000002/resourceGroups/group"
@@ -65,9 +66,8 @@ class Deployed:
 @pytest.fixture
 def deployed(tmp_path: Path) -> Iterator[Deployed]:
     cloud = FakeCloud()
-    with serving(cloud):
-        stack = PulumiStack(tmp_path, {"LAB_API_URL": cloud.url, "LAB_API_TOKEN": TOKEN})
-        stack.plugin("azure-native", "lab.providers.azure_native")
+    with serving(cloud), attached_plugins(cloud) as environment:
+        stack = PulumiStack(tmp_path, environment)
         stack.init()
         yield Deployed(stack, cloud)
 

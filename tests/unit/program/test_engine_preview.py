@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from lab import stack_config, throwaway
-from tests.unit.lab.providers.fake_cloud import TOKEN, FakeCloud, serving
+from tests.unit.lab.providers.attached import attached_plugins
+from tests.unit.lab.providers.fake_cloud import FakeCloud, serving
 from tests.unit.lab.providers.pulumi_stack import PASSPHRASE, PulumiStack
 from tests.unit.program import pem
 from tests.unit.program.recorded_stack import PROJECT
@@ -24,10 +25,8 @@ PROGRAM = f"""
 def engine(tmp_path: Path) -> Iterator[PulumiStack]:
     """The project as it is, but run by this Python, with artefacts that hold nothing."""
     cloud = FakeCloud()
-    with serving(cloud):
-        made = PulumiStack(tmp_path, {"LAB_API_URL": cloud.url, "LAB_API_TOKEN": TOKEN})
-        made.plugin("azure-native", "lab.providers.azure_native")
-        made.plugin("command", "lab.providers.command")
+    with serving(cloud), attached_plugins(cloud) as environment:
+        made = PulumiStack(tmp_path, environment)
         project = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())
         made.file("Pulumi.yaml", yaml.safe_dump(project | {"runtime": "python"}).encode())
         made.file("empty.tar.gz", b"")

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.lab.providers.fake_cloud import TOKEN, FakeCloud, serving
+from tests.unit.lab.providers.attached import attached_plugins
+from tests.unit.lab.providers.fake_cloud import FakeCloud, serving
 from tests.unit.lab.providers.pulumi_stack import PulumiStack
 from tests.unit.program.recorded_stack import SUBSCRIPTION
 
@@ -69,9 +70,8 @@ class Machines:
 @pytest.fixture
 def machines(tmp_path: Path) -> Iterator[Machines]:
     cloud = FakeCloud()
-    with serving(cloud):
-        engine = PulumiStack(tmp_path, {"LAB_API_URL": cloud.url, "LAB_API_TOKEN": TOKEN})
-        engine.plugin("azure-native", "lab.providers.azure_native")
+    with serving(cloud), attached_plugins(cloud) as environment:
+        engine = PulumiStack(tmp_path, environment)
         engine.init()
         yield Machines(cloud, engine)
 

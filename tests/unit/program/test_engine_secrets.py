@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.unit.lab.providers.fake_cloud import TOKEN, FakeCloud, serving
+from tests.unit.lab.providers.attached import attached_plugins
+from tests.unit.lab.providers.fake_cloud import FakeCloud, serving
 from tests.unit.lab.providers.pulumi_stack import PulumiStack
 from tests.unit.program.recorded_stack import PROJECT
 
@@ -85,10 +86,13 @@ def vault() -> Iterator[Vault]:
 
 
 @pytest.fixture
-def engine(tmp_path: Path, vault: Vault) -> PulumiStack:
+def engine(tmp_path: Path, vault: Vault) -> Iterator[PulumiStack]:
     """A stack with a service that wants a secret, and the project's own way of naming things."""
-    made = PulumiStack(tmp_path, {"LAB_API_URL": vault.url, "LAB_API_TOKEN": TOKEN})
-    made.plugin("azure-native", "lab.providers.azure_native")
+    with attached_plugins(vault) as environment:
+        yield configured(PulumiStack(tmp_path, environment))
+
+
+def configured(made: PulumiStack) -> PulumiStack:
     names = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())["config"]["pulumi:autonaming"]
     project = {"name": "tests", "runtime": "python", "config": {"pulumi:autonaming": names}}
     made.file("Pulumi.yaml", yaml.safe_dump(project).encode())
@@ -103,8 +107,7 @@ def engine(tmp_path: Path, vault: Vault) -> PulumiStack:
             {"api": {"image": "a:1", "http": {}, "secrets": {"PASSWORD": "db", "PIN": "0-pin"}}}
         ),
     }
-    for key, value in settings.items():
-        run(made, "config", "set", key, value)
+    made.configure(settings)
     return made
 
 

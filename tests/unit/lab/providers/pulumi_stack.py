@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
 import sys
 import textwrap
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from tools.build import ensure_program
 from tools.paths import PROJECT
@@ -20,6 +24,16 @@ _PROJECT_FILE = """\
 name: tests
 runtime: python
 """
+
+_PYTHON = (
+    "#!/bin/sh\n"
+    "# The engine asks before each command what pip has installed: half a second, always the same.\n"
+    'if [ "$1 $2 $3" = "-m pip list" ]; then exec cat "$(dirname "$0")/packages.json"; fi\n'
+    f'exec "{sys.executable}" "$@"\n'
+)
+
+_NEW_STACKS: dict[str, dict[Path, bytes]] = {}
+"""What `pulumi stack init` has written, by the project's file."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +53,14 @@ class PulumiStack:
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self._folder = folder
-        for name in ("home", "state", "plugins", "project"):
+        for name in ("home", "state", "plugins", "project", "python"):
             (folder / name).mkdir()
         programs = [ensure_program("pulumi"), ensure_program("pulumi-language-python")]
         self._pulumi = programs[0] / "pulumi"
-        path = [folder / "plugins", *programs, Path(sys.executable).parent]
+        for name in ("python", "python3"):
+            self._executable(folder / "python" / name, _PYTHON)
+        (folder / "python/packages.json").write_text(_installed_packages())
+        path = [folder / "python", folder / "plugins", *programs, Path(sys.executable).parent]
         self.environment = {
             **{name: os.environ[name] for name in ("HOME",) if name in os.environ},
             "PATH": os.pathsep.join([*map(str, path), os.environ["PATH"]]),
@@ -51,9 +68,11 @@ class PulumiStack:
             "PULUMI_HOME": str(folder / "home"),
             "PULUMI_BACKEND_URL": f"file://{folder / 'state'}",
             "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
+            "PULUMI_STACK": "test",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
             "NO_COLOR": "1",
+            "GOGC": "400",  # it ends before collecting garbage pays
             **environment,
         }
         (folder / "project" / "Pulumi.yaml").write_text(_PROJECT_FILE)
@@ -61,8 +80,7 @@ class PulumiStack:
     def plugin(self, package: str, module: str) -> None:
         """Put a plugin on PATH that runs a Python module."""
         script = self._folder / "plugins" / f"pulumi-resource-{package}"
-        script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m {module} "$@"\n')
-        script.chmod(0o755)
+        self._executable(script, f'#!/bin/sh\nexec "{sys.executable}" -m {module} "$@"\n')
 
     def program(self, text: str) -> None:
         """The program that the next commands run."""
@@ -74,8 +92,24 @@ class PulumiStack:
         (self._folder / "project" / name).write_bytes(content)
 
     def init(self) -> None:
-        outcome = self.run("stack", "init", "test")
-        assert outcome.succeeded, outcome.text
+        """Make the stack. The same project's next one is a copy."""
+        project = (self._folder / "project/Pulumi.yaml").read_text()
+        if project not in _NEW_STACKS:
+            outcome = self.run("stack", "init", "test")
+            assert outcome.succeeded, outcome.text
+            made = [*(self._folder / "state").rglob("*"), self._folder / "project/Pulumi.test.yaml"]
+            _NEW_STACKS[project] = {
+                file.relative_to(self._folder): file.read_bytes() for file in made if file.is_file()
+            }
+        for name, content in _NEW_STACKS[project].items():
+            (self._folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (self._folder / name).write_bytes(content)
+
+    def configure(self, values: Mapping[str, object]) -> None:
+        """Put values into the stack's configuration, as `pulumi config set` does one by one."""
+        file = self._folder / "project" / "Pulumi.test.yaml"
+        own = yaml.safe_load(file.read_text())
+        file.write_text(yaml.safe_dump({**own, "config": own.get("config", {}) | values}))
 
     def up(self, *options: str) -> Outcome:
         return self.run("up", "--yes", "--skip-preview", "--non-interactive", *options)
@@ -114,3 +148,13 @@ class PulumiStack:
 
     def outputs(self) -> dict[str, Any]:
         return dict(json.loads(self.run("stack", "output", "--json").text))
+
+    def _executable(self, file: Path, script: str) -> None:
+        file.write_text(script)
+        file.chmod(0o755)
+
+
+@functools.cache
+def _installed_packages() -> str:
+    command = [sys.executable, "-m", "pip", "list", "-v", "--format", "json"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
