@@ -27,7 +27,7 @@ runtime: python
 
 _PYTHON = (
     "#!/bin/sh\n"
-    "# The engine asks before each command what pip has installed: half a second, always the same.\n"
+    "# Each command of the engine asks what pip has installed: half a second, always the same.\n"
     'if [ "$1 $2 $3" = "-m pip list" ]; then exec cat "$(dirname "$0")/packages.json"; fi\n'
     f'exec "{sys.executable}" "$@"\n'
 )
