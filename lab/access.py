@@ -20,6 +20,7 @@ from tools.progress import StepFailed
 
 SSH_PORT = 50022
 """The load balancer's port that leads to the SSH server of any healthy node."""
+ACCESS_LOG = "/var/log/router/access.log"
 
 
 def execute(command: Sequence[str]) -> int:
@@ -63,6 +64,10 @@ def logs(stack_name: str, service: str, follow: bool) -> int:
     flags = "--follow" if follow else "--lines=100"
     fields = shlex.join([f"FLEET_SERVICE={service}", "+", f"FLEET_CUSTOMER_OF={service}"])
     journal = f"sudo journalctl --quiet --no-pager --output=short-iso {flags} {fields}"
+    if service == "router":
+        # its requests are in a file of their own
+        tail = "sudo tail --quiet " + ("--lines=0 -F" if follow else "--lines=100")
+        journal = f"{tail} {ACCESS_LOG} {'&' if follow else ';'} {journal}"
     running = [
         subprocess.Popen(ssh_command(stack_name, node, [journal])) for node in nodes(stack_name)
     ]

@@ -11,7 +11,7 @@ PLACES = {
     "containers": "docker ps --all --quiet | xargs docker inspect",
     "images": "docker image ls --quiet | xargs docker image inspect",
     "processes": "sudo cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ | tr '\\0' '\\n'",
-    "journal": "sudo journalctl --no-pager --output=cat",
+    "logs": "sudo journalctl --no-pager --output=cat; sudo cat /var/log/router/*",
     "custom data": "sudo cat /var/lib/waagent/CustomData /var/lib/lab-provisioning/CustomData",
     "node settings": "cat /etc/fleet-node.conf /run/node.env",
 }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from lab.scratch_stack import hello
-from tests.lab.stack import LabStack, succeeded
+from tests.lab.stack import LabStack, eventually, succeeded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +80,15 @@ def test_logs_come_from_every_instance(stack: LabStack) -> None:
 
     for n in ("1", "2"):
         assert f"serving on port 8080 as {n}" in said
+
+
+def test_logs_of_the_router_are_its_requests(stack: LabStack) -> None:
+    stack.get("/json?seen-by=router")
+
+    def said() -> str:
+        return succeeded(stack.lab("logs", "--stack", stack.name, "router"))
+
+    eventually(lambda: "?seen-by=router" in said(), "it is in a router's log")
 
 
 def test_plain_pulumi_up_rolls_a_changed_setting_out(stack: LabStack) -> None:

@@ -402,6 +402,30 @@ class TestNodePrune:
         assert node.run("node-prune").returncode == 0
 
 
+class TestAccessLogRotate:
+    LOG = "/var/log/router/access.log"
+
+    def test_a_log_over_its_size_becomes_the_one_before(self, node: NodeFolder) -> None:
+        node.write(self.LOG, "")
+        with node.file(self.LOG).open("ab") as nginx:  # which keeps it open, and appends
+            nginx.truncate(64 * 1024 * 1024 + 1)
+
+            assert node.run("access-log-rotate").returncode == 0
+
+            nginx.write(b"next\n")
+        assert node.file(self.LOG).read_bytes() == b"next\n"
+        assert node.file(f"{self.LOG}.1").stat().st_size == 64 * 1024 * 1024 + 1
+
+    def test_any_other_is_left_alone(self, node: NodeFolder) -> None:
+        assert node.run("access-log-rotate").returncode == 0, "there need not be one"
+        node.write(self.LOG, "line\n")
+
+        assert node.run("access-log-rotate").returncode == 0
+
+        assert node.file(self.LOG).read_text() == "line\n"
+        assert not node.file(f"{self.LOG}.1").exists()
+
+
 class TestFleetUnregister:
     @pytest.fixture(autouse=True)
     def _machine_id(self, node: NodeFolder) -> None:
