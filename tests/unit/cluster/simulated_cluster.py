@@ -287,8 +287,8 @@ class SimulatedCluster(SimulatedSystemd):
             if report is not None:
                 report |= self._expired(report["error"])
                 self.etcd.put(f"/routers/{machine}", json.dumps(report), ttl=15)
-            for key, address in router.routes.items():
-                self._send_request(machine, key, containers.get(address.http))
+            for key, address in router.addresses.items():
+                self._send_request(machine, key, containers.get(address))
 
     def _expired(self, told: object) -> dict[str, object]:
         expired = sorted(self.weather.expired)
@@ -313,7 +313,7 @@ class SimulatedCluster(SimulatedSystemd):
 
     def _served(self) -> set[str]:
         """Announced instances that every router has loaded."""
-        loaded = [router.routes.keys() for router in self._routers.values()]
+        loaded = [router.loaded.usable.keys() for router in self._routers.values()]
         keys = {key for key in self.etcd.entries if "/instances/" in key}
         return {key.rpartition("/")[2] for key in keys.intersection(*loaded)} if loaded else set()
 

@@ -1,34 +1,18 @@
-"""A router in memory: it follows etcd with a lag, and keeps what it knows while etcd is away.
-
-An address belongs to an instance. It is used while the instance's key is there and its node has not
-been started anew since; a key that vanished with etcd is kept for a while, unless another claims
-its address or its node has restarted.
-"""
+"""A router in memory: it follows etcd with a lag. Whom it sends to, the real router's own rules
+decide, also after an outage of etcd."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from cluster.etcd import Node
+from cluster.router.lives import Life, Sighting
+from cluster.router.survey import Survey, survey
 from tests.unit.cluster.simulated_etcd import SimulatedEtcd
 
 PATIENCE = 20.0  # seconds for which instances are kept after an outage of etcd
-_TTL = 15.0
-
-
-@dataclass(kw_only=True, frozen=True)
-class Address:
-    """An instance as its key has it."""
-
-    http: str
-    node: str
-    boot: str
-    docker: str
-
-    def fits(self, report: Mapping[str, str] | None) -> bool:
-        """Whether its node, by its router's report, has not restarted since. Silence is no no."""
-        return report is None or (self.boot, self.docker) == (report["boot"], report["docker"])
 
 
 @dataclass
@@ -36,11 +20,16 @@ class SimulatedRouter:
     """One machine's."""
 
     node: str
-    routes: dict[str, Address] = field(default_factory=dict)  # what nginx has, by instance key
-    _next: dict[str, Address] = field(default_factory=dict)
+    loaded: Survey = field(default_factory=Survey)  # what nginx has
+    _read: Survey = field(default_factory=Survey)
     _read_at: float = -10.0
     _index: int = 0
     _etcd_failed_at: float = float("-inf")
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Where it sends clients, by instance key."""
+        return {key: one.instance.http or "" for key, one in self.loaded.usable.items()}
 
     def run(
         self,
@@ -61,29 +50,63 @@ class SimulatedRouter:
         index = self._index
         if error is None:
             # what it read at its last beat it has loaded now
-            self.routes = self._next
+            self.loaded = self._read
             self._read_at, self._index = now, etcd.index
-            self._next = self._usable(etcd, now)
-        return {"node": self.node, "applied": index, "error": error or left_out, **life}
+            is_patient = now - self._etcd_failed_at < PATIENCE
+            self._read = survey(
+                _services(etcd, now),
+                {},
+                reports=_reports(etcd),
+                before=self.loaded if is_patient else None,
+                asked=now,
+                answered=now,
+            )
+        told = {"node": self.node, "applied": index, "error": error or left_out}
+        return {**told, "kept": self.loaded.kept, **life}
 
-    def _usable(self, etcd: SimulatedEtcd, now: float) -> dict[str, Address]:
-        reports = {}
-        for key in etcd.children("/routers"):
-            report = json.loads(etcd.value(key) or "{}")
-            reports[report["node"]] = report
-        live = {
-            key: Address(**json.loads(entry.value))
-            for key, entry in etcd.entries.items()
-            if "/instances/" in key and entry.value is not None
-        }
-        usable = {
-            key: one
-            for key, one in live.items()
-            if (report := reports.get(one.node)) is None or report["boot"] == one.boot
-        }
-        if now - self._etcd_failed_at < PATIENCE:
-            claimed = {one.http for one in live.values()}
-            for key, one in self.routes.items():
-                if key not in live and one.http not in claimed and one.fits(reports.get(one.node)):
-                    usable[key] = one
-        return usable
+
+def _services(etcd: SimulatedEtcd, now: float) -> Node:
+    """Routes and instances below /services."""
+    parts: dict[str, tuple[list[Node], list[Node]]] = {}
+    for key, entry in etcd.entries.items():
+        match key.split("/"):
+            case ["", "services", name, "route"] if entry.value is not None:
+                routes, _ = parts.setdefault(name, ([], []))
+                routes.append(_leaf(etcd, key, now))
+            case ["", "services", name, "instances", _]:
+                _, instances = parts.setdefault(name, ([], []))
+                instances.append(_leaf(etcd, key, now))
+    return _directory(
+        "/services",
+        *(
+            _directory(
+                f"/services/{name}",
+                *routes,
+                _directory(f"/services/{name}/instances", *instances),
+            )
+            for name, (routes, instances) in parts.items()
+        ),
+    )
+
+
+def _directory(key: str, *nodes: Node) -> Node:
+    return Node(key=key, is_directory=True, nodes=nodes)
+
+
+def _leaf(etcd: SimulatedEtcd, key: str, now: float) -> Node:
+    entry = etcd.entries[key]
+    return Node(
+        key=key,
+        value=entry.value or "",
+        created_index=entry.created,
+        modified_index=entry.modified,
+        ttl=None if entry.expires is None else max(1, round(entry.expires - now)),
+    )
+
+
+def _reports(etcd: SimulatedEtcd) -> Iterator[Sighting]:
+    for key, entry in etcd.entries.items():
+        if key.startswith("/routers/") and entry.value is not None:
+            report = json.loads(entry.value)
+            life = Life(boot=report["boot"], docker=report["docker"])
+            yield Sighting(node=report["node"], life=life, heard=entry.modified, is_report=True)
