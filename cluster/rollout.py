@@ -28,7 +28,7 @@ from cluster.plan import (
 from cluster.progress import Progress
 from cluster.release import InstanceId, Release
 from cluster.routers import have_applied, laggards
-from cluster.service_keys import ServiceKeys
+from cluster.service_keys import ServiceKeys, instance_key
 from cluster.view import Instance, Observer, View
 
 PATIENCE_WITH_A_STEP = 5  # times in a row
@@ -157,7 +157,7 @@ class Rollout:
             self._progress(f"{instance}: draining")
         self._set_loaded(instance.announce for instance in instances)
         self._await_silence(instances)
-        self._await_routers(self._keys.touch(), somebody=False)
+        self._await_routers(self._keys.touch(), somebody=False, without=instances)
         if target is not None:
             instances = self._without_needed(instances, target)
         self._set_loaded(instance.app for instance in instances)
@@ -241,15 +241,26 @@ class Rollout:
                     nudge.repeat(unit.name, unit.desired)
             self._lock.pause(PAUSE)
 
-    def _await_routers(self, index: int, *, somebody: bool = True) -> None:
-        """Until every living router has applied `index`; without `somebody`, none is fine."""
+    def _await_routers(
+        self, index: int, *, somebody: bool = True, without: tuple[InstanceId, ...] = ()
+    ) -> None:
+        """Until every living router has applied `index`, and keeps none of the instances that are
+        to stop (as it does for a while after an outage of etcd). If not `somebody`, no router at
+        all is fine."""
         deadline = self._clock.now() + ROUTERS_PATIENCE
+        keys = {instance_key(instance.service, instance.key) for instance in without}
         while True:
             routers = self._observer.routers()
-            if have_applied(routers, index) or (not routers and not somebody):
+            keeping = [router for router in routers if keys.intersection(router.kept)]
+            has_applied = have_applied(routers, index) or (not routers and not somebody)
+            if has_applied and not keeping:
                 return
             if self._clock.now() >= deadline:
-                raise RolloutFailed(laggards(routers, index))
+                raise RolloutFailed(
+                    f"the router on {keeping[0].node} still sends clients to what is to stop"
+                    if has_applied
+                    else laggards(routers, index)
+                )
             self._lock.pause(PAUSE)
 
 

@@ -120,6 +120,11 @@ class ServiceKeys:
             return
 
 
+def instance_key(service: str, instance: str) -> str:
+    """The key of an instance, `<release>-<n>`, as routers name it."""
+    return f"{SERVICES}/{service}/instances/{instance}"
+
+
 def parse(node: Node) -> ServiceRecord:
     """The record in the directory of one service."""
     children = {child.name: child for child in node.nodes}

@@ -13,7 +13,7 @@ from cluster.etcd import Etcd
 from cluster.fleet import DesiredState, Fleet, Machine, Unit, UnitState
 from cluster.release import InstanceId, instances_among
 from cluster.routers import Router, have_applied, read_routers
-from cluster.service_keys import SERVICES, Announced, ServiceKeys, ServiceRecord
+from cluster.service_keys import Announced, ServiceKeys, ServiceRecord, instance_key
 
 
 @dataclass(kw_only=True, frozen=True)
@@ -198,7 +198,7 @@ def make_view(
     instances = {}
     for key, instance_id in known.items():
         announced = record.instances.get(key)
-        left_out = _left_out(f"{SERVICES}/{service}/instances/{key}", routers)
+        left_out = _left_out(instance_key(service, key), routers)
         instance = Instance(
             id=instance_id,
             app=units.get(instance_id.app),

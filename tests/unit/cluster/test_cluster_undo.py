@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 
 import pytest
 
@@ -171,6 +172,26 @@ def test_instance_that_a_router_leaves_out_is_not_ready(world: World) -> None:
     with pytest.raises(ClusterError, match=f"{machine[:4]} leaves it out: 10.0.0.4:32768 belongs"):
         world.apply(V1)
 
+    world.assert_is_what_pulumi_believes()
+
+
+def test_instance_that_a_router_keeps_after_an_outage_is_not_stopped(world: World) -> None:
+    world.apply(V1.but(instances=1))
+    key = f"/services/api/instances/{V1.release}-1"
+    machine = next(iter(world.cluster.machines))
+    until = world.clock.now() + 25
+
+    def keeps() -> None:
+        report = json.loads(world.etcd.value(f"/routers/{machine}") or "{}")
+        if world.clock.now() < until:
+            world.etcd.put(f"/routers/{machine}", json.dumps(report | {"kept": [key]}), ttl=15)
+            assert f"api-{V1.release}@1.service" in world.launched()
+
+    world.clock.listeners.append(keeps)
+
+    world.apply(V2.but(instances=1))
+
+    assert world.clock.now() > until
     world.assert_is_what_pulumi_believes()
 
 
