@@ -67,10 +67,18 @@ def container(node: NodeFolder) -> Iterator[Container]:
 def script(node: NodeFolder, container: Container) -> Iterator[subprocess.Popen[bytes]]:
     del container  # first docker, then who asks it
     process = _start(node, "8080/tcp")
-    eventually(lambda: node.calls and "docker inspect" in node.calls[-1], what="it has started")
+    eventually(lambda: _watches(process), what="it has started and is watched")
     yield process
     process.kill()
     process.wait()
+
+
+def _watches(script: subprocess.Popen[bytes]) -> bool:
+    """It knows the container's process, and waits for its end."""
+    children = subprocess.run(
+        ["ps", "--ppid", str(script.pid), "-o", "comm="], capture_output=True, text=True
+    )
+    return "tail" in children.stdout.split()
 
 
 def _start(node: NodeFolder, *ports: str) -> subprocess.Popen[bytes]:
