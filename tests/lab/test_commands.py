@@ -29,6 +29,7 @@ def test_a_second_up_changes_nothing(second_up: SecondUp) -> None:
     assert "unchanged" in second_up.said
     assert " created" not in second_up.said
     assert " updated" not in second_up.said
+    assert "Previewing" not in second_up.said, "the program runs once"
     assert second_up.after == second_up.before
 
 
