@@ -20,7 +20,8 @@ from tools.paths import PROJECT
 from tools.progress import StepFailed
 
 NAME, HOST = "bench-fast", "bench-fast.example"
-BACK_ENDS = (28081, 28082, 28083)
+BACK_ENDS = (59081, 59082, 59083)
+"""Other nodes reach these, as they do every instance: components/network.py."""
 BARE = 28080
 BODY = "x" * 1024
 WORKERS = 2
@@ -92,7 +93,6 @@ def running(stack: ScratchStack, node: str, address: str, etcd: Etcd) -> Iterato
     finally:
         if etcd.find(f"{SERVICES}/{NAME}") is not None:
             etcd.delete(f"{SERVICES}/{NAME}", recursive=True)
-        # the logs come first, should one of them have failed
         stack.node(node, "sudo docker rm --force bench-back-end bench-bare")
 
 
