@@ -37,7 +37,7 @@ test: lint test-unit test-lab  ## lint, unit tests, and a real cluster in the la
 
 test-unit: prepare-test
 	@$(PYTHON) -m tools programs
-	$(PYTHON) -m pytest tests/unit
+	$(PYTHON) -m pytest tests/unit -n 4 --dist worksteal
 
 test-lab: prepare-test
 	$(PYTHON) -m pytest tests/lab
