@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from cluster.explain import why_not_ready
+from cluster.printable import printable_line
 from cluster.router.entries import Malformed, Route, parse_route
 from cluster.routers import left_out
 from cluster.service_keys import SERVICES, LedgerEntry
@@ -86,7 +87,7 @@ def _trouble(
     """What somebody should look at, a line each."""
     latest = max(view.record.ledger.values(), key=lambda entry: entry.started, default=None)
     if is_interrupted:
-        yield "a rollout was interrupted: run `pulumi up` again, or see it taken back in a minute"
+        yield "a change was not finished: run `pulumi up` again, or see it undone in two minutes"
     elif latest is not None and latest.outcome.startswith("failed") and latest != entry:
         yield f"release {latest.release} ({latest.image}) {_first_line(latest.outcome)}"
     for instance in view.present():
@@ -96,7 +97,7 @@ def _trouble(
 
 
 def _first_line(text: str) -> str:
-    return text.partition("\n")[0]
+    return printable_line(text.partition("\n")[0])
 
 
 def _instance(view: View, instance: Instance) -> dict[str, Any]:

@@ -286,7 +286,7 @@ class Rollouts(RuleBasedStateMachine):
 
 TestRollouts = Rollouts.TestCase
 TestRollouts.settings = settings(
-    max_examples=40,
+    max_examples=25,
     stateful_step_count=6,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking takes minutes for little
     deadline=None,

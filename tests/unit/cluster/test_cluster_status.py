@@ -128,7 +128,7 @@ def test_rollout_at_work_is_told_from_one_that_was_interrupted(world: World) -> 
 
     assert interrupted["state"] == "interrupted"
     assert interrupted["trouble"] == [
-        "a rollout was interrupted: run `pulumi up` again, or see it taken back in a minute"
+        "a change was not finished: run `pulumi up` again, or see it undone in two minutes"
     ]
     assert at_work["state"] == "rolling out"
 
