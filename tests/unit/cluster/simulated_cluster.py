@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -18,31 +17,26 @@ from tests.unit.cluster.simulated_etcd import SimulatedEtcd
 from tests.unit.cluster.simulated_fleet import Job, Loop
 from tests.unit.cluster.simulated_ports import CountedPorts, Ports
 from tests.unit.cluster.simulated_router import SimulatedRouter
-from tests.unit.cluster.simulated_systemd import SimulatedSystemd
+from tests.unit.cluster.simulated_sidekick import INSTANCE, SimulatedSidekicks, instance_key
 
 # coreos/fleet v1.0.0, registry/job.go and registry/unit.go
 JOBS, TEXTS = "/_coreos.com/fleet/job", "/_coreos.com/fleet/unit"
-_INSTANCE = re.compile(
-    r"(?P<service>.+)-(?P<release>[0-9a-f]{8})(?P<announce>-announce)?@(?P<n>\d+)\.service"
-)
 _SYSTEMCTL = "/usr/bin/systemctl"
-_ROUTERS_TIMEOUT = 10.0  # of a sidekick that leaves
 
 
 @dataclass
 class Weather:
     """What goes wrong."""
 
-    unhealthy: set[str] = field(default_factory=set)  # words in an app unit that never gets well
     stuck_routers: set[str] = field(default_factory=set)  # machine ids
     left_out: dict[str, str] = field(default_factory=dict)  # machine id → what its router can't use
     expired: set[str] = field(default_factory=set)  # certificates
 
 
-class SimulatedCluster(SimulatedSystemd):
+class SimulatedCluster(SimulatedSidekicks):
     """Machines that carry out what fleet wants."""
 
-    HEALTHY, AGENT_TTL, ROUTER_START = 1.5, 120.0, 8.0  # seconds
+    AGENT_TTL, ROUTER_START = 120.0, 8.0  # seconds
 
     def __init__(
         self,
@@ -52,8 +46,7 @@ class SimulatedCluster(SimulatedSystemd):
         machines: int = 3,
         ports: Callable[[], Ports] = CountedPorts,
     ) -> None:
-        super().__init__(clock, machines=machines, ports=ports)
-        self.etcd = etcd
+        super().__init__(clock, etcd, machines=machines, ports=ports)
         self.weather = Weather()
         self.router_lag = 0.5
         self.serving: list[set[str]] = []  # instances that every router serves, tick by tick
@@ -153,7 +146,7 @@ class SimulatedCluster(SimulatedSystemd):
     def _machine_key(self, machine: str) -> str:
         return f"/_coreos.com/fleet/machines/{machine}/object"
 
-    def _life(self, machine: str) -> dict[str, str]:
+    def life(self, machine: str) -> dict[str, str]:
         """What tells one start of a node, and of its docker, from another."""
         return {
             "boot": f"{machine[:4]}-boot-{self._boots.get(machine, 0)}",
@@ -206,69 +199,11 @@ class SimulatedCluster(SimulatedSystemd):
                 for unit in units:
                     (self.start if verb == "start" else self.stop)(unit, job.machine)
 
-    def while_active(self, job: Job) -> None:
-        match = _INSTANCE.fullmatch(job.unit.name)
-        if match is None or not match["announce"] or self.etcd.is_away:
-            return
-        key, app_name = _key(match), _app(match)
-        app = self.jobs.get((app_name, job.machine))
-        is_ill = any(word in app_name for word in self.weather.unhealthy)
-        if is_ill:
-            note = {"node": job.machine[:4], "reason": "GET /health answered 500", "log": "boom"}
-            self.etcd.put(key.replace("/instances/", "/failures/"), json.dumps(note), ttl=60)
-        if app is None or not app.is_up or is_ill:
-            if is_ill or self._is_time_for_a_check(job):
-                self._withdraw(key, job)
-        elif self.clock.now() - app.since >= self.HEALTHY:
-            self._announce(key, job, app)
-
-    def _announce(self, key: str, job: Job, app: Job) -> None:
-        machine = job.machine
-        address = {"http": f"{self.machines[machine]}:{app.port}", "node": machine[:4]}
-        value = json.dumps(address | self._life(machine))
-        if self.etcd.value(key) != value:
-            self.etcd.put(key, value, ttl=15)
-        elif self._is_time_for_a_check(job):
-            self.etcd.refresh(key, 15)
-        job.announced = value
-
-    def _is_time_for_a_check(self, job: Job) -> bool:
-        return (self.clock.now() - job.since) % 4 < SimulatedClock.TICK
-
-    def _withdraw(self, key: str, job: Job) -> None:
-        """Only what is its own: the same instance may be somewhere else by now."""
-        if job.announced and self.etcd.value(key) == job.announced:
-            self.etcd.delete(key)
-        job.announced = ""
-
-    def has_ended(self, job: Job) -> bool:
-        """A sidekick leaves the routing, waits for the routers, drains, and only then ends."""
-        match = _INSTANCE.fullmatch(job.unit.name)
-        if match is None or not match["announce"] or self.etcd.is_away:
-            return super().has_ended(job)
-        now = self.clock.now()
-        if job.announced:
-            self._withdraw(_key(match), job)
-            job.left = self.etcd.index
-        app = self.jobs.get((_app(match), job.machine))
-        if not job.left or app is None or not app.is_up:
-            return True  # nobody comes to it
-        if job.drains_since is None:
-            reports = [json.loads(self.etcd.value(key) or "") for key in self._reports()]
-            are_behind = any(report["applied"] < job.left for report in reports)
-            if are_behind and now - job.since < _ROUTERS_TIMEOUT:
-                return False
-            job.drains_since = now
-        return now - job.drains_since >= _drain(job)
-
     def _is_app(self, name: str) -> bool:
-        match = _INSTANCE.fullmatch(name)
+        match = INSTANCE.fullmatch(name)
         return match is not None and not match["announce"]
 
     # --- routers ------------------------------------------------------------------------------
-
-    def _reports(self) -> list[str]:
-        return list(self.etcd.children("/routers"))
 
     def _run_routers(self) -> None:
         weather, containers = self.weather, self._containers()
@@ -282,7 +217,7 @@ class SimulatedCluster(SimulatedSystemd):
                 lag=self.router_lag,
                 error="nginx -t failed" if machine in weather.stuck_routers else None,
                 left_out=weather.left_out.get(machine),
-                life=self._life(machine),
+                life=self.life(machine),
             )
             if report is not None:
                 report |= self._expired(report["error"])
@@ -300,9 +235,9 @@ class SimulatedCluster(SimulatedSystemd):
     def _containers(self) -> dict[str, str]:
         """The instance keys of the containers that listen, by address."""
         return {
-            f"{self.machines[machine]}:{job.port}": _key(match)
+            f"{self.machines[machine]}:{job.port}": instance_key(match)
             for (name, machine), job in self.jobs.items()
-            if job.port and machine not in self._killed and (match := _INSTANCE.fullmatch(name))
+            if job.port and machine not in self._killed and (match := INSTANCE.fullmatch(name))
         }
 
     def _send_request(self, router: str, key: str, answers: str | None) -> None:
@@ -316,16 +251,3 @@ class SimulatedCluster(SimulatedSystemd):
         loaded = [router.loaded.usable.keys() for router in self._routers.values()]
         keys = {key for key in self.etcd.entries if "/instances/" in key}
         return {key.rpartition("/")[2] for key in keys.intersection(*loaded)} if loaded else set()
-
-
-def _drain(job: Job) -> float:
-    variables = (v.strip('"').split("=", 1) for v in job.unit.values("Service", "Environment"))
-    return float(dict(variables)["DRAIN_SECONDS"])
-
-
-def _key(match: re.Match[str]) -> str:
-    return f"/services/{match['service']}/instances/{match['release']}-{match['n']}"
-
-
-def _app(match: re.Match[str]) -> str:
-    return f"{match['service']}-{match['release']}@{match['n']}.service"

@@ -122,7 +122,7 @@ def test_failed_release_leaves_the_old_one_serving(world: World) -> None:
     world.apply(V1.but(instances=3))
     old = world.record().current
     since = len(world.cluster.serving)
-    world.cluster.weather.unhealthy.add(V2.release)
+    world.cluster.unhealthy.add(V2.release)
 
     with pytest.raises(ClusterError, match=f"GET /health answered 500.*\n.*boom.*{old} keeps"):
         world.apply(V2.but(instances=3))
@@ -149,7 +149,7 @@ def test_release_that_fails_half_way_gives_all_old_instances_back(world: World) 
 
 
 def test_failed_first_deployment_leaves_nothing_behind(world: World) -> None:
-    world.cluster.weather.unhealthy.add(V1.release)
+    world.cluster.unhealthy.add(V1.release)
 
     with pytest.raises(ClusterError, match="its units are removed; no release before it"):
         world.apply(V1)
@@ -160,7 +160,7 @@ def test_failed_first_deployment_leaves_nothing_behind(world: World) -> None:
 
 def test_what_no_machine_has_told_of_is_not_taken_for_dead(world: World) -> None:
     world.cluster.silence = 40.0  # longer than the time to start
-    world.cluster.weather.unhealthy.add(V1.release)
+    world.cluster.unhealthy.add(V1.release)
     since = len(world.lines)
 
     with pytest.raises(ClusterError, match="its units are removed"):
@@ -195,10 +195,10 @@ def test_state_that_outlives_its_unit_is_no_instance(world: World) -> None:
 
 
 def test_failed_deployment_can_be_repeated_once_the_cause_is_gone(world: World) -> None:
-    world.cluster.weather.unhealthy.add(V1.release)
+    world.cluster.unhealthy.add(V1.release)
     with pytest.raises(ClusterError):
         world.apply(V1)
-    world.cluster.weather.unhealthy.clear()
+    world.cluster.unhealthy.clear()
 
     world.apply(V1)
 
@@ -237,7 +237,7 @@ def test_route_changes_without_touching_instances(world: World) -> None:
 
 def test_changed_route_waits_for_the_new_release(world: World) -> None:
     world.apply(V1)
-    world.cluster.weather.unhealthy.add(V2.release)
+    world.cluster.unhealthy.add(V2.release)
 
     with pytest.raises(ClusterError):
         world.apply(V2.but(route={"hosts": ["new.tok.tv"], "http": True}))

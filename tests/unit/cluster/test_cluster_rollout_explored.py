@@ -90,12 +90,12 @@ class Rollouts(RuleBasedStateMachine):
     @rule(wanted=SERVICES)
     def apply_a_broken_release(self, wanted: Wanted) -> None:
         broken = wanted.but(version="1.3")
-        self.world.cluster.weather.unhealthy.add(broken.release)
+        self.world.cluster.unhealthy.add(broken.release)
 
         self._while_serving(broken, lambda: self.world.apply(broken), fails=True)
 
         assert not any(broken.release in name for name in self.world.launched())
-        self.world.cluster.weather.unhealthy.clear()
+        self.world.cluster.unhealthy.clear()
 
     @rule(
         wanted=SERVICES,
@@ -286,7 +286,7 @@ class Rollouts(RuleBasedStateMachine):
 
 TestRollouts = Rollouts.TestCase
 TestRollouts.settings = settings(
-    max_examples=25,
+    max_examples=20,
     stateful_step_count=6,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking takes minutes for little
     deadline=None,

@@ -224,7 +224,7 @@ def test_a_rollout_that_is_at_work_is_left_alone(world: World) -> None:
 
 
 def test_what_came_to_its_end_is_left_alone(world: World) -> None:
-    world.cluster.weather.unhealthy.add(NEW.release)
+    world.cluster.unhealthy.add(NEW.release)
     with pytest.raises(ClusterError):
         world.apply(NEW)
     before = len(world.lines)

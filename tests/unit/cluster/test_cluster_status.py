@@ -76,7 +76,7 @@ def test_ports_and_the_default_site_are_addresses_too(world: World) -> None:
 
 def test_failed_release_is_trouble_of_a_service_that_serves(world: World) -> None:
     world.apply(Wanted())
-    world.cluster.weather.unhealthy.add(Wanted(version="1.1").release)
+    world.cluster.unhealthy.add(Wanted(version="1.1").release)
     with pytest.raises(ClusterError):
         world.apply(Wanted(version="1.1"))
 
@@ -90,7 +90,7 @@ def test_failed_release_is_trouble_of_a_service_that_serves(world: World) -> Non
 
 
 def test_service_that_never_came_up_has_failed(world: World) -> None:
-    world.cluster.weather.unhealthy.add(Wanted(version="1.0").release)
+    world.cluster.unhealthy.add(Wanted(version="1.0").release)
     with pytest.raises(ClusterError):
         world.apply(Wanted())
 
@@ -105,7 +105,7 @@ def test_instance_that_is_not_healthy_any_more_is_named(
 ) -> None:
     world.apply(Wanted(instances=instances))
     key = f"{Wanted().release}-1"
-    world.cluster.weather.unhealthy.add(Wanted(version="1.0").release)
+    world.cluster.unhealthy.add(Wanted(version="1.0").release)
     world.etcd.delete(f"/services/api/instances/{key}")
     note = {"node": "core", "reason": "GET /health answered 500", "log": "boom"}
     world.etcd.put(f"/services/api/failures/{key}", json.dumps(note))
