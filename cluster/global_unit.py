@@ -26,6 +26,7 @@ from cluster.turn import is_turn, turn_name, turn_options
 
 _PAUSE = 1.0
 _PLATFORM_IMAGE = "/opt/bin/platform-image"
+_TEST = "/usr/bin/test"
 
 
 @dataclass(kw_only=True, frozen=True)
@@ -36,6 +37,12 @@ class GlobalUnit:
     name: str
     options: tuple[Option, ...]
     sha256: str  # of its image's file
+
+    @property
+    def programs(self) -> list[str]:
+        """The node's own programs that it starts. An older node bundle may lack some."""
+        lines = (option.value for option in self.options if option.name.startswith("Exec"))
+        return sorted({found for line in lines for found in re.findall(r"/opt/bin/[\w-]+", line)})
 
 
 class GlobalRollout:
@@ -115,22 +122,22 @@ class GlobalRollout:
     def _replace(self, older: list[str], serving: str | None) -> None:
         """`serving` is what a failure goes back to."""
         self._await_all("loaded", lambda state: state.load == "loaded")
-        for machine in self._fleet.machines():
-            try:
+        try:
+            for machine in self._fleet.machines():
                 self._take_turn(machine.id, machine.primary_ip, older)
-            except LockLost:
+            # On a machine that came meanwhile fleet started the old one: it must be gone first.
+            for name in older:
+                self._order(name, DesiredState.LOADED)
+            self._await_dead(older)
+            self._submit(DesiredState.LAUNCHED)
+            self._await_everywhere()
+        except LockLost:
+            raise
+        except ClusterError as error:
+            if serving is None:
                 raise
-            except ClusterError as error:
-                if serving is None:
-                    raise
-                self._go_back(serving, [self._unit.name, *older])
-                raise ClusterError(f"{error}; {serving} runs again everywhere") from error
-        # On a machine that came meanwhile fleet started the old one: it must be gone first.
-        for name in older:
-            self._order(name, DesiredState.LOADED)
-        self._await_dead(older)
-        self._submit(DesiredState.LAUNCHED)
-        self._await_everywhere()
+            self._go_back(serving, [self._unit.name, *older])
+            raise ClusterError(f"{error}; {serving} runs again everywhere") from error
 
     def _take_turn(self, machine_id: str, address: str, older: list[str]) -> None:
         if self._runs_on(self._unit.name, machine_id):
@@ -144,7 +151,10 @@ class GlobalRollout:
                 machine_id=machine_id,
                 stop=older,
                 start=self._unit.name,
-                prepare=[f"{_PLATFORM_IMAGE} ensure {self._unit.key} {self._unit.sha256}"],
+                prepare=[
+                    *(f"{_TEST} -x {program}" for program in self._unit.programs),
+                    f"{_PLATFORM_IMAGE} ensure {self._unit.key} {self._unit.sha256}",
+                ],
             ),
             where=address,
         )
@@ -183,8 +193,10 @@ class GlobalRollout:
             if failed:
                 self._discard(name)
                 raise ClusterError(
-                    f"{self._unit.name} could not be started on {where}; "
-                    f"see `journalctl -u {name} -u {self._unit.name}` there"
+                    f"{self._unit.name} could not be started on {where}: see `journalctl "
+                    f"-u {name} -u {self._unit.name}` there. If the machine is of an older model "
+                    "and lacks a script, replace it first (docs/operations.md, Machines on an "
+                    "old model)"
                 )
             return any(state.is_running for state in states)
 

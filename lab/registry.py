@@ -91,6 +91,7 @@ def start(client: docker.DockerClient, stack_name: str, account: str) -> Registr
     It lives in the network namespace of a small companion, which routes the metadata address to
     the simulated Azure: the registry's own image has no tools to do so.
     """
+    _remove(client, "fleet-lab-registry", "fleet-lab-registry-network")  # what all stacks shared
     registry = Registry(stack=stack_name, port=_port(client, stack_name))
     companion = containers.ensure(
         client,
@@ -126,7 +127,11 @@ def start(client: docker.DockerClient, stack_name: str, account: str) -> Registr
 def remove(client: docker.DockerClient, stack_name: str) -> None:
     """Remove the registry of a stack that is gone."""
     gone = Registry(stack=stack_name, port=0)
-    for name in (gone.container, gone.companion):
+    _remove(client, gone.container, gone.companion)
+
+
+def _remove(client: docker.DockerClient, *names: str) -> None:
+    for name in names:
         container = get_container(client, name)
         if container is not None:
             container.remove(force=True)

@@ -38,7 +38,7 @@ class Settings:
     quit_timeout: float = 30
 
     # Megabytes for nginx workers that only wait for old connections to end (3 to 15 each), of sites
-    # and of TCP and UDP services each. The container has 512.
+    # and of TCP and UDP services each. The container has 1,024.
     retiring_memory: float = 192
 
     # After etcd was away, announcements (TTL 15 s) that expired meanwhile come back within one beat

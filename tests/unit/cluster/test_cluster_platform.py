@@ -11,6 +11,7 @@ import pytest
 
 from cluster import desired
 from cluster.errors import ClusterError, Interrupted
+from cluster.global_unit import GlobalRollout
 from cluster.platform import platform
 from cluster.registry import Registry
 from tests.unit.cluster.services import World
@@ -19,7 +20,7 @@ UNIT = """\
 [Unit]
 Description={key} __RELEASE__ {version}
 [Service]
-ExecStart=/usr/bin/docker run {key}
+ExecStart=/opt/bin/container-run {key}
 [X-Fleet]
 Global=true
 """
@@ -107,6 +108,40 @@ def test_router_that_does_not_start_stops_the_replacement(world: World) -> None:
         apply_platform(world, "2")
 
     assert running(world, "router") == old
+
+
+def test_a_turn_looks_for_the_units_scripts_before_it_stops_anything(world: World) -> None:
+    """A machine of an older model has an older bundle."""
+    apply_platform(world)
+    asked: list[list[str]] = []
+
+    def watch() -> None:
+        for name, unit in world.cluster.units.items():
+            if name.startswith("turn-router-"):
+                asked.append([o["value"] for o in unit.options if o["name"] == "ExecStart"])
+
+    world.clock.listeners.append(watch)
+
+    apply_platform(world, "2")
+
+    assert {commands[0] for commands in asked} == {"/usr/bin/test -x /opt/bin/container-run"}
+
+
+def test_failure_after_the_last_turn_goes_back_too(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apply_platform(world)
+    old = running(world, "router"), running(world, "registry")
+
+    def never(_: GlobalRollout) -> None:
+        raise ClusterError("gave up waiting")
+
+    monkeypatch.setattr(GlobalRollout, "_await_everywhere", never)
+
+    with pytest.raises(ClusterError, match="runs again everywhere"):
+        apply_platform(world, "2")
+
+    assert (running(world, "router"), running(world, "registry")) == old
 
 
 @pytest.mark.parametrize("requests", range(5, 330, 13))
