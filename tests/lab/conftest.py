@@ -31,6 +31,7 @@ ORDER = (
     "test_scaling",
     "test_releases",
     "test_refusals",
+    "test_right_answers",
     "test_healing",
     "test_interruptions",
     "test_down",

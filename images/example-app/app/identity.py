@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(kw_only=True, frozen=True)
 class Identity:
+    service: str
     instance: str
     node: str
     release: str
@@ -16,9 +17,10 @@ class Identity:
 
 
 def from_environment(environment: Mapping[str, str]) -> Identity:
-    """INSTANCE, NODE_NAME and RELEASE; outside a cluster the host name stands in."""
+    """SERVICE, INSTANCE, NODE_NAME and RELEASE; outside a cluster the host name stands in."""
     host = socket.gethostname()
     return Identity(
+        service=environment.get("SERVICE") or "unknown",
         instance=environment.get("INSTANCE") or host,
         node=environment.get("NODE_NAME") or "unknown",
         release=environment.get("RELEASE") or "unknown",

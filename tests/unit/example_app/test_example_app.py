@@ -37,7 +37,7 @@ class App:
 
 @pytest.fixture
 def app() -> Iterator[App]:
-    app = App(INSTANCE="web-2", NODE_NAME="core-1", RELEASE="<0badcafe>")
+    app = App(SERVICE="web", INSTANCE="web-2", NODE_NAME="core-1", RELEASE="<0badcafe>")
     yield app
     app.process.kill()
     app.process.wait()
@@ -65,6 +65,7 @@ def test_json_says_the_same(app: App) -> None:
     assert (
         answer.items()
         >= {
+            "service": "web",
             "instance": "web-2",
             "node": "core-1",
             "release": "<0badcafe>",
