@@ -75,6 +75,7 @@ def logs(stack_name: str, service: str, follow: bool) -> int:
         return max((one.wait() for one in running), default=0)
     except KeyboardInterrupt:
         for one in running:
+            one.terminate()  # a terminal's Ctrl-C has reached them, a signal to us alone has not
             one.wait()
         return 130
 
