@@ -32,6 +32,7 @@ ORDER = (
     "test_releases",
     "test_refusals",
     "test_right_answers",
+    "test_undo",
     "test_healing",
     "test_interruptions",
     "test_down",
