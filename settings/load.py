@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pulumi
+import yaml
 from pulumi.runtime import config as runtime_config
 from pydantic import ValidationError
 
@@ -26,9 +27,10 @@ def load() -> Settings:
     if misplaced := list(_misplaced_secrets()):
         raise SettingsError(misplaced)  # alone: other problems would show their values
     raw = _raw()
-    settings, problems = parse(raw)
-    written = unquoted.numbers(raw, _file())
-    problems = [*_cluster_name(), *_plain_secrets(), *written, *problems]
+    written = unquoted.written(_file())
+    settings, problems = parse(raw, written)
+    numbers = unquoted.numbers(raw, written)
+    problems = [*_cluster_name(), *_plain_secrets(), *numbers, *problems]
     if settings is None or problems:
         raise SettingsError(problems)
     for warning in secret_rules.warnings(settings, datetime.datetime.now(datetime.UTC)):
@@ -36,12 +38,14 @@ def load() -> Settings:
     return settings
 
 
-def parse(raw: Mapping[str, Any]) -> tuple[Settings | None, list[Problem]]:
-    """Settings from plain values, and what is wrong with them.
+def parse(
+    raw: Mapping[str, Any], written: yaml.Node | None = None
+) -> tuple[Settings | None, list[Problem]]:
+    """Settings from plain values, and what is wrong with them. `written`: as the file has them.
 
     Rules that compare values are only asked once every value by itself is right.
     """
-    changed = list(unquoted.dates(raw))
+    changed = list(unquoted.dates(raw, written))
     places = {problem.path for problem in changed}
     try:
         # by way of JSON, where lists become tuples and texts become networks, yet "3" no number

@@ -2,6 +2,7 @@
 
 Its YAML reader takes 2024-11-05 for a time and prints that as Go does: 2024-11-05 00:00:00 +0000
 UTC. `pulumi config set` writes the same text back into the file. What stood there is lost.
+It never writes that text in double quotes, so in those, the user means it.
 Numbers inside of maps and lists arrive as numbers, and are refused as such.
 """
 
@@ -19,71 +20,106 @@ _GO_TIME = re.compile(
     r"(?P<offset>[+-]\d{4}) ([A-Z]{1,5}|[+-]\d\d(\d\d)?)"
 )
 _NUMBER = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?|true|false")
+_MEANT = ('"', "|", ">")
+"""Styles of scalars that Pulumi gives no date: inside of {…} and […] it uses single quotes."""
 SECRET = ("secrets", "sshPrivateKey")
 """Encrypted, hence never read as YAML, and never shown."""
 
 
-def numbers(raw: Mapping[str, object], file: Path) -> Iterator[Problem]:
-    """A problem for every text at the top, where all is text, that was written as another number.
-
-    Only the stack's file knows, if it lies where Pulumi looks first: 007 arrives as 7.
-    """
+def written(file: Path) -> yaml.Node | None:
+    """The configuration as the stack's file has it, if that lies where Pulumi looks first."""
     try:
         root = yaml.compose(file.read_text(), Loader=yaml.SafeLoader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        return  # none, or one that only Pulumi can read
-    for section, config in _pairs(root):
-        for key, node in _pairs(config) if section == "config" else ():
-            name = key.removeprefix("fleet:")
-            arrived = raw.get(name)
-            if (
-                isinstance(arrived, str)
-                and _NUMBER.fullmatch(arrived)
-                and isinstance(node, yaml.ScalarNode)
-                and node.style is None  # not in quotes
-                and node.value != arrived
-                and (node.value[:1] in "+-.0123456789" or node.tag.endswith(":bool"))
-            ):
-                yield Problem(
-                    path=path((name,)),
-                    value=arrived,
-                    message=f"was written as {node.value}, which YAML reads as a number or truth "
-                    f'value: put it in quotes, like "{node.value}"',
-                )
+        return None  # there is none, or one that only Pulumi can read
+    return _item(root, "config")[1]
 
 
-def _pairs(node: yaml.Node | None) -> Iterator[tuple[str, yaml.Node]]:
-    for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
-        yield str(key.value), value
+def numbers(raw: Mapping[str, object], config: yaml.Node | None) -> Iterator[Problem]:
+    """A problem for every text at the top, where all is text, that was written as another number.
+
+    Only the stack's file knows: 007 arrives as 7. What arrives as a number here is no text.
+    """
+    for name, arrived in raw.items():
+        _, node = _setting(config, name)
+        if (
+            isinstance(arrived, str)
+            and _NUMBER.fullmatch(arrived)
+            and isinstance(node, yaml.ScalarNode)
+            and node.style is None  # not in quotes
+            and node.value != arrived
+            and (node.value[:1] in "+-.0123456789" or node.tag.endswith(":bool"))
+        ):
+            yield Problem(
+                path=path((name,)),
+                value=arrived,
+                message=f"was written as {node.value}, which YAML reads as a number or truth "
+                f'value: put it in quotes, like "{node.value}"',
+            )
 
 
-def dates(raw: Mapping[str, object]) -> Iterator[Problem]:
+def dates(raw: Mapping[str, object], config: yaml.Node | None) -> Iterator[Problem]:
     """A problem for every date in the configuration, names of things included."""
     for name, value in raw.items():
         if name not in SECRET:
-            yield from _within((name,), value)
+            yield from _within((name,), value, *_setting(config, name))
 
 
-def _within(location: tuple[int | str, ...], value: object) -> Iterator[Problem]:
-    yield from _told(location, location[-1])
+_Entry = tuple[yaml.Node | None, yaml.Node | None]
+"""A name and its value in the file."""
+
+
+def _setting(config: yaml.Node | None, name: str) -> _Entry:
+    entry = _item(config, f"fleet:{name}")
+    return entry if entry[1] else _item(config, name)
+
+
+def _item(node: yaml.Node | None, name: int | str) -> _Entry:
+    match node:
+        case yaml.MappingNode():
+            return next(((key, value) for key, value in node.value if key.value == name), _NOWHERE)
+        case yaml.SequenceNode() if isinstance(name, int) and name < len(node.value):
+            return None, node.value[name]
+        case yaml.ScalarNode():
+            return node, node  # a text that is JSON has all of it
+    return _NOWHERE
+
+
+_NOWHERE: _Entry = (None, None)
+
+
+def _within(
+    location: tuple[int | str, ...], value: object, key: yaml.Node | None, node: yaml.Node | None
+) -> Iterator[Problem]:
+    yield from _told(location, location[-1], key)
     if isinstance(value, Mapping):
         for name, inner in value.items():
-            yield from _within((*location, name), inner)
+            yield from _within((*location, name), inner, *_item(node, name))
     elif isinstance(value, Sequence) and not isinstance(value, str):
         for number, inner in enumerate(value):
-            yield from _within((*location, number), inner)
+            yield from _within((*location, number), inner, *_item(node, number))
     else:
-        yield from _told(location, value)
+        yield from _told(location, value, node)
 
 
-def _told(location: tuple[int | str, ...], value: object) -> Iterator[Problem]:
-    if isinstance(value, str) and (match := _GO_TIME.fullmatch(value)):
-        zone = "Z" if match["offset"] == "+0000" else f"{match['offset'][:3]}:{match['offset'][3:]}"
-        is_day = (match["time"], zone) == ("00:00:00", "Z")
-        written = match["date"] if is_day else f"{match['date']}T{match['time']}{zone}"
-        yield Problem(
-            path=path(location),
-            value=value,
-            message="is a date that YAML has turned into another text: put it in quotes, as it "
-            f'shall arrive, like "{written}"',
+def _told(
+    location: tuple[int | str, ...], value: object, node: yaml.Node | None
+) -> Iterator[Problem]:
+    if not isinstance(value, str) or not (match := _GO_TIME.fullmatch(value)):
+        return
+    shown = node if isinstance(node, yaml.ScalarNode) and value in node.value else None
+    if shown and (shown.value != value or shown.style in _MEANT):
+        return  # inside of JSON, or in quotes
+    zone = "Z" if match["offset"] == "+0000" else f"{match['offset'][:3]}:{match['offset'][3:]}"
+    is_day = (match["time"], zone) == ("00:00:00", "Z")
+    day = match["date"] if is_day else f"{match['date']}T{match['time']}{zone}"
+    message = (
+        "is a date that YAML has turned into another text: put it in double quotes, as it shall "
+        f'arrive, like "{day}"'
+    )
+    if not shown:
+        message += (
+            ". Where the stack's file does not show the text in this place, or can't be read, "
+            "this form of it is refused even in quotes"
         )
+    yield Problem(path=path(location), value=value, message=message)

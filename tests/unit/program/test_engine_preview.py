@@ -149,8 +149,12 @@ def test_what_lost_its_form_without_quotes_is_refused_with_how_to_write_it(
 ) -> None:
     use("dev", tmp_path)
     file = tmp_path / "project/Pulumi.test.yaml"
-    dates = "{A: 2024-11-05, B: 2024-1-5, C: 2001-12-14t21:59:43.10-05:00, D: '2024-11-05'}"
+    dates = (
+        "{A: 2024-11-05, B: 2024-1-5, C: 2001-12-14t21:59:43.10-05:00, D: '2024-11-05', "
+        'E: "2024-11-05 10:00:00 +0000 UTC"}'
+    )
     text = file.read_text().replace("ownerTag: dev", "ownerTag: 0o17")
+    text = text.replace("config:", "config:\n  fleet:protect: True\n  fleet:drainSeconds: +3")
     file.write_text(text.replace("      http:", f"      env: {dates}\n      http:"))
     engine.environment["TZ"] = "America/New_York"
 

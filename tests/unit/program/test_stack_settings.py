@@ -289,7 +289,8 @@ def test_a_date_without_quotes_is_refused_wherever_it_stands(config: Config, pat
 
     assert problem == (
         f'fleet:{path} = "{DATE}": is a date that YAML has turned into another text: put it in '
-        'quotes, as it shall arrive, like "2024-11-05"'
+        'double quotes, as it shall arrive, like "2024-11-05". Where the stack\'s file does not '
+        "show the text in this place, or can't be read, this form of it is refused even in quotes"
     )
 
 
