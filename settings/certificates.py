@@ -60,6 +60,10 @@ class Contents:
     """When the first one ends of those that clients need."""
     unknown_issuer: str | None
     """Who signed it, if the file does not hold that one's certificate and may have to."""
+    issuer_at: str
+    """Where it says that the issuer's certificate can be had, or nothing."""
+    cross_signed: tuple[str, datetime.datetime] | None
+    """A root that clients may know by another certificate than this last one, and its end."""
 
     def covers(self, host: str) -> bool:
         """Whether clients accept it for a host."""
@@ -87,14 +91,32 @@ def read(pem: str) -> Contents:
     _check_key(key)
     _check_chain(chain, _public(key.public_key()))
     leaf = chain[0]
-    own = [one for one in chain if one is leaf or one.issuer != one.subject]
+    needed, spare = _needed(chain)
     alone = len(chain) == 1 and leaf.issuer != leaf.subject
     return Contents(
         hosts=_hosts(leaf),
-        not_before=max(one.not_valid_before_utc for one in own),
-        not_after=min(one.not_valid_after_utc for one in own),
+        not_before=max(one.not_valid_before_utc for one in needed),
+        not_after=min(one.not_valid_after_utc for one in needed),
         unknown_issuer=leaf.issuer.rfc4514_string() if alone else None,
+        issuer_at=_where_issuer_lies(leaf) if alone else "",
+        cross_signed=(spare.subject.rfc4514_string(), spare.not_valid_after_utc) if spare else None,
     )
+
+
+def _needed(
+    chain: list[x509.Certificate],
+) -> tuple[list[x509.Certificate], x509.Certificate | None]:
+    """Those that clients need, who know the root, and one above that only some of them do.
+
+    The last one may be that of a root that clients know, signed by an older root that ends before
+    it: https://letsencrypt.org/certificates. The leaf and its issuer are never that.
+    """
+    own = [one for one in chain if one is chain[0] or one.issuer != one.subject]
+    *lower, last = own
+    root = chain[-1] if chain[-1] is not last else None
+    if len(lower) >= 2 and (not root or root.not_valid_after_utc <= last.not_valid_after_utc):
+        return lower, last
+    return own, None
 
 
 def _check_chain(chain: list[x509.Certificate], key: bytes) -> None:
@@ -117,13 +139,6 @@ def _check_chain(chain: list[x509.Certificate], key: bytes) -> None:
                 f"has a certificate, number {number}, that the next one did not sign, though it "
                 "has the issuer's name: an old or another version of it"
             ) from None
-    # Public authorities never sign with their root, and name the certificate that did.
-    leaf = chain[0]
-    if len(chain) == 1 and leaf.issuer != leaf.subject and (place := _where_issuer_lies(leaf)):
-        raise ValueError(
-            f"lacks the certificate of its issuer, {leaf.issuer.rfc4514_string()}, without which "
-            f"many clients refuse it: add it after the first one ({place} has it)"
-        )
 
 
 def _where_issuer_lies(leaf: x509.Certificate) -> str:

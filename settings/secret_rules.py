@@ -42,10 +42,20 @@ def warnings(settings: Settings, now: datetime.datetime) -> Iterator[str]:
                 f"fleet:certificates.{name} expires on {contents.not_after:%Y-%m-%d}: set a new "
                 "one soon"
             )
+        if contents.cross_signed and now >= contents.cross_signed[1]:
+            root, ended = contents.cross_signed
+            yield (
+                f"fleet:certificates.{name} ends with a certificate of {root} that expired on "
+                f"{ended:%Y-%m-%d}: clients that know {root} themselves do not mind, others refuse "
+                "it"
+            )
         if contents.unknown_issuer:
+            place = f" ({contents.issuer_at} has it)" if contents.issuer_at else ""
             yield (
                 f"fleet:certificates.{name} holds no certificate of its issuer, "
-                f"{contents.unknown_issuer}: only clients that know that one themselves trust it"
+                f"{contents.unknown_issuer}: clients that do not know that one themselves, as "
+                "browsers know roots only, refuse it. Add the issuer's after the first one"
+                f"{place}, unless all clients know it"
             )
     yield from _cut_keys(settings)
     if any(certificate.secret is None for certificate in settings.certificates.values()):

@@ -101,3 +101,16 @@ def three(*hosts: str, middle_ends: datetime.datetime = NOW + 90 * DAY, omit: in
     return "".join(
         _text(one) for number, one in enumerate(certificates) if number != omit
     ) + key_text(own)
+
+
+def cross_signed(host: str, *, root_ends: datetime.datetime, old_root: bool) -> str:
+    """A chain whose third certificate is that of a root, signed by an older root and expired."""
+    old, root, middle, own = new_key(), new_key(), new_key(), new_key()
+    starts, ends = NOW - 9 * DAY, NOW + 90 * DAY
+    certificates = [
+        _certificate("leaf", own, "middle", middle, (host,), starts, ends),
+        _certificate("middle", middle, "root", root, (), starts, ends),
+        _certificate("root", root, "old", old, (), starts, NOW - DAY),
+        _certificate("old", old, "old", old, (), starts, root_ends),
+    ]
+    return "".join(map(_text, certificates if old_root else certificates[:-1])) + key_text(own)

@@ -135,11 +135,6 @@ class TestCertificates:
             ),
             (pem.chain(), "must name hosts: subject alternative names"),
             (
-                pem.chain("shop.example", alone=True, issuer_at="http://ca.example/middle.crt"),
-                "lacks the certificate of its issuer, CN=authority, without which many clients "
-                "refuse it: add it after the first one (http://ca.example/middle.crt has it)",
-            ),
-            (
                 pem.three("shop.example", omit=1),
                 "number 1 is issued by CN=middle, and number 2 is that of CN=root",
             ),
@@ -280,13 +275,49 @@ class TestWarnings:
         assert warning.startswith("fleet:certificates.shop EXPIRED on ")
         assert "browsers refuse shop.example. All else is deployed. Set a new one now" in warning
 
-    def test_an_issuer_that_the_file_does_not_hold_is_told(self, web: Config) -> None:
-        """A private authority may sign with its root, which clients then know."""
-        text = pem.chain("shop.example", alone=True)
+    @pytest.mark.parametrize("old_root", [False, True])
+    def test_an_expired_signature_of_an_older_root_gets_a_soft_word(
+        self, web: Config, old_root: bool
+    ) -> None:
+        """Clients know the newer root, whose own certificate is not in the file."""
+        text = pem.cross_signed("shop.example", root_ends=pem.NOW - 2 * pem.DAY, old_root=old_root)
 
         (warning,) = self.of(accepted(with_certificates(web, shop=text)))
 
-        assert "fleet:certificates.shop holds no certificate of its issuer, CN=auth" in warning
+        assert "EXPIRED" not in warning
+        assert "clients that know CN=root themselves do not mind" in warning
+
+    def test_an_expired_one_below_a_root_that_is_valid_is_no_such_case(self, web: Config) -> None:
+        text = pem.cross_signed("shop.example", root_ends=pem.NOW + pem.DAY, old_root=True)
+
+        (warning,) = self.of(accepted(with_certificates(web, shop=text)))
+
+        assert "EXPIRED" in warning
+
+    def test_an_expired_issuer_without_its_root_is_refused_by_browsers(self, web: Config) -> None:
+        text = pem.three("shop.example", middle_ends=pem.NOW - pem.DAY / 2, omit=2)
+
+        (warning,) = self.of(accepted(with_certificates(web, shop=text)))
+
+        assert "EXPIRED" in warning
+
+    @pytest.mark.parametrize(
+        ("issuer_at", "place"),
+        [("", ""), ("http://ca.example/a.crt", " (http://ca.example/a.crt has it)")],
+    )
+    def test_an_issuer_that_the_file_does_not_hold_is_told(
+        self, web: Config, issuer_at: str, place: str
+    ) -> None:
+        """A private authority may sign with its root, which clients then know."""
+        text = pem.chain("shop.example", alone=True, issuer_at=issuer_at)
+
+        (warning,) = self.of(accepted(with_certificates(web, shop=text)))
+
+        assert warning == (
+            "fleet:certificates.shop holds no certificate of its issuer, CN=authority: clients "
+            "that do not know that one themselves, as browsers know roots only, refuse it. Add "
+            f"the issuer's after the first one{place}, unless all clients know it"
+        )
 
     @pytest.mark.parametrize("kind", ["OPENSSH PRIVATE KEY", "CERTIFICATE"])
     def test_a_key_whose_last_newline_is_gone_is_warned_about(
