@@ -79,7 +79,7 @@ def test_times_of_packages_stay(exported: Export) -> None:
         "var/cache/apt/archives/lock",
         "var/cache/debconf/config.dat-old",
         "var/cache/ldconfig/aux-cache",
-        "var/lib/apt/lists/deb.debian.org_InRelease",
+        "var/lib/apt/lists/mirror_InRelease",
         "var/lib/dpkg/status-old",
         "var/log/dpkg.log",
     ],
