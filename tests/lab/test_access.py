@@ -41,7 +41,7 @@ def test_machines_reach_of_each_other_what_they_need(
 ) -> None:
     there = access.nodes(stack.name)["core-1"]
 
-    tried = stack.try_node("core-0", f"timeout 5 bash -c '</dev/tcp/{there}/{port}'")
+    tried = stack.try_node("core-0", f"nc -n -z -w 5 {there} {port}")
 
     assert (tried.returncode == 0) is reachable, tried.stderr
 

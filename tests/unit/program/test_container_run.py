@@ -213,11 +213,21 @@ def test_it_says_how_it_is_used(node: NodeFolder) -> None:
         assert "usage: container-run UNIT NAME" in done.stderr
 
 
-def test_container_that_outlives_its_unit_is_ended(node: NodeFolder, tmp_path: Path) -> None:
-    node.play("docker", "echo 'is not running' >&2; exit 1")
+def test_container_that_outlives_its_unit_is_ended(node: NodeFolder) -> None:
+    node.play("docker", "[[ $1 == version ]] || { echo 'is not running' >&2; exit 1; }")
 
     done = node.run("container-end", NAME)
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert node.calls == [f"docker kill {NAME}"]
-    del tmp_path
+    assert node.calls == [f"docker kill {NAME}", "docker version"]
+
+
+def test_docker_that_is_away_is_waited_for_to_end_a_container(
+    node: NodeFolder, tmp_path: Path
+) -> None:
+    node.play("docker", f"echo >>{tmp_path}/asked; (($(wc -l <{tmp_path}/asked) > 4))")
+
+    assert node.run("container-end", NAME).returncode == 0
+
+    away = [f"docker kill {NAME}", "docker version", "sleep 1"]
+    assert node.calls == [*away, *away, f"docker kill {NAME}"]
