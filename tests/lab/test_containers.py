@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -120,10 +122,11 @@ def followed(stack: LabStack, file: Path) -> Iterator[Callable[[], str]]:
     command = [sys.executable, "-m", "lab", "logs", "--stack", stack.name, "-f", "hello"]
     with (
         file.open("wb") as output,
-        subprocess.Popen(command, cwd=PROJECT, stdout=output) as running,
+        subprocess.Popen(command, cwd=PROJECT, stdout=output, start_new_session=True) as running,
     ):
         try:
             yield lambda: file.read_text(errors="replace")
         finally:
-            running.send_signal(2)
+            # SIGINT is ignored where the tests run in the background
+            os.killpg(running.pid, signal.SIGTERM)
             running.wait()
