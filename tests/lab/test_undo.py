@@ -4,32 +4,35 @@ from __future__ import annotations
 
 import signal
 
-from lab.scratch_stack import Config, hello
+from lab.scratch_stack import Change, Config, hello
 from tests.lab.stack import LabStack, eventually, failed
 
 TWO_MINUTES = 120.0
 
 
-def test_new_hosts_and_more_instances_are_taken_back_while_a_machine_is_away(
+def test_one_more_host_and_instance_are_taken_back_while_a_machine_is_away(
     stack: LabStack,
 ) -> None:
-    """The default site, which the new hosts would end, goes on answering."""
-    old = stack.served_by()["release"]
-    used = {one["machine"] for one in stack.instances()}
-    victim = next(node for node in stack.nodes if node not in used)
-    both = hello(instances=3, http={"port": 8080, "health": "/health", "hosts": ["new.example"]})
+    """The release stays the same: only its route and its number were to change."""
 
-    stack.fault("kill", victim)
-    stack.configure(both)
-    said = failed(stack.lab("up", stack.name))
-    stack.configure()
+    def named(*hosts: str, instances: int = 2) -> Change:
+        http = {"port": 8080, "health": "/health", "hosts": list(hosts)}
+        return hello(http=http, instances=instances)
 
-    assert "with the route from before" in said
-    assert stack.served_by()["release"] == old
-    assert stack.get(host="new.example").status == 200, "by the default site"
-    assert stack.etcd("/v2/keys/rollouts")["node"].get("nodes", []) == []
-    stack.fault("start", victim)
-    stack.up()
+    with stack.changed(named("old.example")):
+        stack.up()
+        used = {one["machine"] for one in stack.instances()}
+        victim = next(node for node in stack.nodes if node not in used)
+
+        stack.fault("kill", victim)
+        stack.configure(named("old.example", "new.example", instances=3))
+        said = failed(stack.lab("up", stack.name))
+
+        assert "with the route from before" in said, said
+        assert stack.get("/json", host="old.example").status == 200
+        assert stack.get("/json", host="new.example").status == 404
+        assert not stack.etcd("/v2/keys/rollouts")["node"].get("nodes")
+        stack.fault("start", victim)
 
 
 def test_a_removal_that_is_killed_while_it_drains_is_taken_back(stack: LabStack) -> None:
