@@ -273,7 +273,7 @@ def test_instance_that_expired_while_etcd_only_hung_is_kept_too(
     unsteady_etcd.client.set(ACME_1, value, ttl=5)
     eventually(lambda: patient.get("acme.test").status_code == 200, what="acme is served")
 
-    unsteady_etcd.hang(5.5)  # a router reads every 4 s, and waits for an answer for 6 s
+    unsteady_etcd.hang(8)  # a router reads every 4 s: one read waits for seconds
 
     eventually(lambda: unsteady_etcd.client.find(ACME_1) is None, what="the key expires")
     eventually(lambda: (patient.announced() or {})["kept"] == [ACME_1], what="it is told")
