@@ -6,14 +6,12 @@ and the iptables rules that it made go with it.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import docker
@@ -62,8 +60,8 @@ def ensure() -> docker.DockerClient:
             why="no Docker daemon answers, and only root can start one",
             advice="Start Docker (on Debian: sudo systemctl start docker), or run this as root.",
         )
-    with step("Starting a Docker daemon"), _one_at_a_time():
-        return _client() or _start()
+    with step("Starting a Docker daemon"):
+        return _start()
 
 
 def was_started() -> bool:
@@ -111,16 +109,6 @@ def _refuse_unreadable() -> None:
             advice="Join the group `docker` (sudo usermod -aG docker $USER) and log in again, "
             "or run this as root.",
         )
-
-
-@contextmanager
-def _one_at_a_time() -> Iterator[None]:
-    """Of two commands that find no daemon, the second one takes the first one's."""
-    file = cache_root() / "locks" / "docker-daemon"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _start() -> docker.DockerClient:

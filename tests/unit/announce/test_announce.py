@@ -385,13 +385,14 @@ def test_key_says_since_when_the_node_and_its_docker_run(
 
 
 def test_instance_lives_on_through_a_restart_of_docker(
-    sidekick: Sidekick, container: Container, app: Backend
+    etcd: EtcdServer, sidekick: Sidekick, container: Container, app: Backend
 ) -> None:
     container.docker_starts("docker-1")
     container.runs({"8080/tcp": port_of(app)})
     sidekick.start(HTTP_PORT="8080", HEALTH_KIND="http", HEALTH_PATH="/ok")
     eventually(sidekick.announced, what="the instance is announced")
 
+    first = etcd.client.get(INSTANCE).node
     container.docker_is_away()
     asked = len(app.requests)
     eventually(lambda: len(app.requests) > asked + 2, what="it is checked without docker")
@@ -402,3 +403,5 @@ def test_instance_lives_on_through_a_restart_of_docker(
         return (sidekick.announced() or {}).get("docker") == "docker-2"
 
     eventually(said, what="the key names docker's new start")
+    # its age decides who keeps callers while two releases run
+    assert etcd.client.get(INSTANCE).node.created_index == first.created_index
