@@ -25,7 +25,7 @@ _BREAKS = re.compile(r"\r\n|[\r\n\v\f\x85\u2028\u2029]")
 
 
 def printable(text: str, *, lines: int = MOST_LINES) -> str:
-    """`text` without control sequences and commands: at most so many last lines, none too long."""
+    """The last lines of `text`, without control sequences and commands, cut to a maximum."""
     found = _BREAKS.split(_ESCAPES.sub("", text).rstrip())
     return "\n".join(_line(line) for line in found[-lines:])
 

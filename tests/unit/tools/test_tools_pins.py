@@ -178,7 +178,7 @@ def test_the_archive_is_asked_for_lists_of_the_lock(monkeypatch: pytest.MonkeyPa
 
     lines = debian.snapshot_sources(LATER).splitlines()
 
-    url = "http://snapshot.debian.org/archive/debian/20270101T120000Z"
+    url = f"{debian.SNAPSHOT}/debian/20270101T120000Z"
     assert lines[0] == f"deb [check-valid-until=no] {url} trixie main"
     assert asked[0].endswith("/dists/trixie-security/InRelease")
 
