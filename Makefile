@@ -46,7 +46,7 @@ lint: prepare-test  ## ruff, mypy --strict, shellcheck
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy .
-	cd images/example-app && MYPYPATH=. $(CURDIR)/$(PYTHON) -m mypy --strict -p app
+	cd samples/example-app && MYPYPATH=. $(CURDIR)/$(PYTHON) -m mypy --strict -p app
 	git ls-files -z | xargs -0 grep -lIE '^#!.*\b(ba)?sh\b' | xargs shellcheck
 
 bench:  ## measure; the report is written to bench/results

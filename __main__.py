@@ -10,14 +10,14 @@ import pulumi_azure_native as azure_native
 from pulumi_azure_native import authorization, resources
 
 import settings
-from components import artefacts, service_secrets
 from components.credentials import SelfSignedCertificate, SshKeyPair, admin_key
 from components.fleet import Fleet, FleetArgs
 from components.identity import Identity, IdentityArgs
 from components.key_vault import KeyVault, KeyVaultArgs
 from components.load_balancer import SSH_PORT, LoadBalancer, LoadBalancerArgs
 from components.network import Network, NetworkArgs
-from components.node_config import NodeConfigArgs, cloud_config
+from components.rendering import artefacts, service_secrets
+from components.rendering.cloud_config import NodeConfigArgs, cloud_config
 from components.scale_set import ADMIN, ScaleSet, ScaleSetArgs
 from components.storage import Storage, StorageArgs
 

@@ -32,8 +32,8 @@ from bench.measures import (
 from bench.panels import panels
 from bench.picture import draw
 from bench.session import Session, own_stack, refuse_company
-from cluster.errors import ClusterError
-from lab import docker_daemon
+from clients.errors import ClusterError
+from lab.machine import docker_daemon
 from tools import build
 from tools.paths import PROJECT
 from tools.progress import StepFailed, step

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from cluster.etcd import Etcd
-from cluster.service_keys import SERVICES, ServiceKeys
+from clients.etcd import Etcd
+from clients.service_store import SERVICES, ServiceKeys
 from lab.scratch_stack import ScratchStack
 from tools.paths import PROJECT
 from tools.progress import StepFailed
@@ -104,12 +104,12 @@ def back_end_config() -> str:
 
 def bare_config(access_log: str) -> str:
     """What one would write by hand in front of the back ends, with the router's log."""
-    shared = (PROJECT / "images/router/nginx/http.conf").read_text()
+    shared = (PROJECT / "router/image/nginx/http.conf").read_text()
     log_format = re.search(r"^log_format json .*?;\n", shared, re.DOTALL | re.MULTILINE)
     if log_format is None:
         raise StepFailed(
             "Configuring bare nginx",
-            why="images/router/nginx/http.conf has no log_format json",
+            why="router/image/nginx/http.conf has no log_format json",
             advice="Adapt bench/bare_nginx.py to the router's log.",
         )
     servers = " ".join(f"server 127.0.0.1:{port};" for port in BACK_ENDS)

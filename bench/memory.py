@@ -52,7 +52,7 @@ def biggest(processes: str, anonymous: str, count: int) -> tuple[Part, ...]:
 
 
 def program(arguments: str) -> str:
-    """What a command line runs: `etcd`, `cluster.router`, `docker run registry-1a2b`."""
+    """What a command line runs: `etcd`, `router`, `docker run registry-1a2b`."""
     first, *others = arguments.split() or ["?"]
     name = first.rsplit("/", 1)[-1].rstrip(":")
     if name.startswith("python"):

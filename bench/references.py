@@ -19,10 +19,10 @@ from docker.types import IPAMConfig, IPAMPool
 
 from bench.figures import Reference
 from bench.memory import working_memory
-from lab.cloud.docker_host import DockerHost
-from lab.cloud.host import Machine
-from lab.cloud.provisioning import PROVISIONING
-from lab.containers import LABEL
+from lab.azure.compute.provisioning import PROVISIONING
+from lab.azure.host.docker_host import DockerHost
+from lab.azure.host.host import Machine
+from lab.machine.containers import LABEL
 from tools import build
 from tools.progress import StepFailed
 

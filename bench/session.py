@@ -11,9 +11,9 @@ import docker
 
 from bench.references import References
 from bench.running import Run, run
-from lab import access
-from lab.endpoints import were_started
-from lab.engine import stacks_left
+from lab.commands import shell
+from lab.machine.endpoints import were_started
+from lab.pulumi.engine import stacks_left
 from lab.scratch_stack import ScratchStack
 from tools.progress import StepFailed, step
 
@@ -38,7 +38,7 @@ class Session:
 
     def address(self, node: str) -> str:
         """A node's private address, which this machine reaches over the lab's bridge."""
-        return access.nodes(self.stack.name)[node]
+        return shell.nodes(self.stack.name)[node]
 
 
 def make(target: str, log: Path) -> Run:

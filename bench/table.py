@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from bench.figures import Breakdown, Figure, Latency, Report
 from bench.words import number, quantity, ratio, spread
-from lab.status import table
+from lab.commands.status import table
 
 
 def render(report: Report) -> str:

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import httpx
 
-from cluster.etcd import Etcd
-from cluster.fleet import SOCKET, Fleet
+from clients.etcd import Etcd
+from clients.fleet import SOCKET, Fleet
 from lab.scratch_stack import ScratchStack
 from tools.progress import StepFailed
 

@@ -20,27 +20,28 @@ from functools import cached_property, partial
 from pathlib import Path
 from types import FrameType
 
-from cluster import desired, environment
-from cluster.apply import apply
-from cluster.bootstrap.blob import Blob
+from clients.blob import Blob
+from clients.clock import SystemClock
+from clients.errors import ClusterError, Interrupted
+from clients.etcd import Etcd, EtcdError
+from clients.etcd_members import Membership, client_url
+from clients.fleet import Fleet
+from clients.managed_identity import ManagedIdentity
+from clients.progress import Lines
+from clients.registry import Registry
+from cluster import node_settings
 from cluster.bootstrap.decide import Me
 from cluster.bootstrap.formed import mark_formed
 from cluster.bootstrap.run import Bootstrap, environment_file, write_environment
 from cluster.certificates import certificates
-from cluster.clock import SystemClock
-from cluster.environment import Environment
-from cluster.errors import ClusterError, Interrupted
-from cluster.etcd import Etcd, EtcdError
-from cluster.fleet import Fleet
-from cluster.identity import ManagedIdentity
-from cluster.membership import Membership, client_url
-from cluster.platform import platform
-from cluster.progress import Lines
-from cluster.registry import Registry
-from cluster.remove import remove
-from cluster.settle import settle
-from cluster.status import status
+from cluster.node_settings import Environment
+from cluster.platform.platform import platform
+from cluster.rollout.apply import apply
+from cluster.rollout.recover import settle
+from cluster.rollout.remove import remove
+from cluster.status.report import status
 from cluster.wait import wait
+from contract import requests
 
 # The node's /run inside this container.
 ETCD_ENVIRONMENT = Path("/run/host/etcd.env")
@@ -72,7 +73,7 @@ class Program:
 
     def wait(self) -> None:
         wait(
-            desired.cluster_size(sys.stdin.read()),
+            requests.cluster_size(sys.stdin.read()),
             etcd=self._etcd,
             fleet=self._fleet,
             membership=Membership(),
@@ -84,7 +85,7 @@ class Program:
 
     def platform(self) -> None:
         platform(
-            desired.platform(sys.stdin.read()),
+            requests.platform(sys.stdin.read()),
             etcd=self._etcd,
             fleet=self._fleet,
             registry=self._registry(),
@@ -95,7 +96,7 @@ class Program:
 
     def certificates(self) -> None:
         certificates(
-            desired.certificates(sys.stdin.read()),
+            requests.certificates(sys.stdin.read()),
             etcd=self._etcd,
             clock=self._clock,
             progress=self._progress,
@@ -104,7 +105,7 @@ class Program:
 
     def apply(self) -> None:
         apply(
-            desired.service(sys.stdin.read()),
+            requests.service(sys.stdin.read()),
             etcd=self._etcd,
             fleet=self._fleet,
             registry=self._registry(),
@@ -115,7 +116,7 @@ class Program:
 
     def remove(self) -> None:
         remove(
-            desired.removal(sys.stdin.read()),
+            requests.removal(sys.stdin.read()),
             etcd=self._etcd,
             fleet=self._fleet,
             clock=self._clock,
@@ -162,7 +163,7 @@ def main(arguments: list[str]) -> int:
         # As process 1 of its container the program would ignore signals it does not handle.
         signal.signal(number, _interrupt)
     try:
-        program = Program(environment.read(os.environ))
+        program = Program(node_settings.read(os.environ))
         verbs: dict[str, Callable[[], None]] = {
             "bootstrap": program.bootstrap,
             "wait": program.wait,

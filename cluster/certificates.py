@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from cluster.clock import Clock
-from cluster.desired import Certificates
-from cluster.errors import ClusterError, Interrupted
-from cluster.etcd import Etcd, EtcdError, KeyNotFound, Node
-from cluster.lock import Lock, LockLost
-from cluster.progress import Patience, Progress
-from cluster.router.certificate_keys import CERTIFICATES
-from cluster.routers import Router, have_applied, laggards, read_routers
+from clients.clock import Clock
+from clients.errors import ClusterError, Interrupted
+from clients.etcd import Etcd, EtcdError, KeyNotFound, Node
+from clients.lock import Lock, LockLost
+from clients.progress import Patience, Progress
+from clients.routers import Router, have_applied, laggards, read_routers
+from contract.certificate_source import CERTIFICATES
+from contract.requests import Certificates
 
 _PAUSE = 0.5
 # Seconds; with the wait for routers it stays below what the whole command may take.

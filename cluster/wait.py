@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from cluster.clock import Clock
-from cluster.desired import ClusterSize
-from cluster.errors import ClusterError
-from cluster.etcd import Etcd, EtcdError
-from cluster.fleet import Fleet, FleetUnavailable
-from cluster.fleet_machines import alive_addresses
-from cluster.membership import Membership
-from cluster.progress import Patience, Progress
-from cluster.routers import ROUTERS
-from cluster.service_keys import SERVICES
+from clients.clock import Clock
+from clients.errors import ClusterError
+from clients.etcd import Etcd, EtcdError
+from clients.etcd_members import Membership
+from clients.fleet import Fleet, FleetUnavailable
+from clients.fleet_machines import alive_addresses
+from clients.progress import Patience, Progress
+from clients.routers import ROUTERS
+from clients.service_store import SERVICES
+from contract.requests import ClusterSize
 
 _PAUSE = 2.0
 

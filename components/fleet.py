@@ -13,11 +13,11 @@ from typing import Any
 import pulumi
 from pulumi_command import remote
 
-from components.artefacts import Artefacts
 from components.load_balancer import SSH_PORT
+from components.rendering.artefacts import Artefacts
+from components.rendering.service_secrets import certificate_secret, service_secret, with_references
+from components.rendering.units import certificates_order, platform_order, service_order
 from components.scale_set import ADMIN
-from components.service_secrets import certificate_secret, service_secret, with_references
-from components.unit_files import certificates_order, platform_order, service_order
 from settings import Certificate, InstanceSet
 
 WAIT_SECONDS = 1200

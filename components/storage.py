@@ -12,7 +12,7 @@ from ipaddress import IPv4Network
 import pulumi
 from pulumi_azure_native import storage
 
-from components.artefacts import Artefacts
+from components.rendering.artefacts import Artefacts
 
 SOFT_DELETE_DAYS = 7
 OLD_VERSION_DAYS = 14

@@ -7,12 +7,13 @@ import sys
 
 from docker.errors import DockerException
 
-from lab import access, docker_daemon, registry
-from lab.down import down, remove_lab
-from lab.endpoints import call, find
-from lab.engine import Stack
-from lab.status import status
-from lab.up import preview, up
+from lab.commands import shell
+from lab.commands.down import down, remove_lab
+from lab.commands.status import status
+from lab.commands.up import preview, up
+from lab.machine import docker_daemon, registry
+from lab.machine.endpoints import call, find
+from lab.pulumi.engine import Stack
 from tools.progress import StepFailed
 
 FAULTS = (
@@ -51,11 +52,11 @@ def _run(options: argparse.Namespace) -> int:
         case "status":
             print(status(options.stack))
         case "exec":
-            return access.execute(options.run)
+            return shell.execute(options.run)
         case "ssh":
-            return access.ssh(options.stack, options.node, options.run)
+            return shell.ssh(options.stack, options.node, options.run)
         case "logs":
-            return access.logs(options.stack, options.service, options.follow)
+            return shell.logs(options.stack, options.service, options.follow)
         case "registry":
             _registry(options.stack)
         case "fault":

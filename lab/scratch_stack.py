@@ -14,9 +14,11 @@ from typing import Any
 
 import yaml
 
-from lab import access, docker_daemon, stack_config
-from lab.endpoints import find
-from lab.engine import Stack
+from lab.commands import shell
+from lab.machine import docker_daemon
+from lab.machine.endpoints import find
+from lab.pulumi import stack_config
+from lab.pulumi.engine import Stack
 from tools.progress import StepFailed
 
 COMMAND_TIMEOUT = 120.0
@@ -67,11 +69,11 @@ class ScratchStack:
     @property
     def nodes(self) -> list[str]:
         """The names of the machines that run."""
-        return sorted(access.nodes(self.name))
+        return sorted(shell.nodes(self.name))
 
     def cluster(self) -> dict[str, Any]:
         """What `fleet-cluster status` says."""
-        return access.ask_cluster(self.name)
+        return shell.ask_cluster(self.name)
 
     def instances(self, service: str = "hello") -> list[dict[str, Any]]:
         """The instances of a service, as the cluster says."""
@@ -106,7 +108,7 @@ class ScratchStack:
     def login(self, name: str) -> list[str]:
         """The ssh call that logs in to a node. Found once: asking Pulumi takes a second."""
         if name not in self._logins:
-            self._logins[name] = access.ssh_command(self.name, name, [])
+            self._logins[name] = shell.ssh_command(self.name, name, [])
         return self._logins[name]
 
 

@@ -16,9 +16,9 @@ from pydantic.fields import FieldInfo
 from settings.certificates import Certificate
 from settings.fields import DOCKER_BRIDGE
 from settings.health import Health
-from settings.port_rules import MOST_PORTS, RESERVED_PORTS
 from settings.problems import bare
-from settings.rules import FLEET_UNITS, RESERVED_NAMES
+from settings.rules.ports import MOST_PORTS, RESERVED_PORTS
+from settings.rules.stack import FLEET_UNITS, RESERVED_NAMES
 from settings.service import Customer, CustomerLimits, Http, Limits, Port, Service
 from settings.stack import Settings
 

@@ -13,8 +13,9 @@ import yaml
 from pulumi.runtime import config as runtime_config
 from pydantic import ValidationError
 
-from settings import rules, secret_rules, unquoted
+from settings import unquoted
 from settings.problems import NO_VALUE, Problem, SettingsError, from_pydantic
+from settings.rules import secrets, stack
 from settings.stack import Settings
 
 NAMESPACE = "fleet"
@@ -33,7 +34,7 @@ def load() -> Settings:
     problems = [*_cluster_name(), *_plain_secrets(), *numbers, *problems]
     if settings is None or problems:
         raise SettingsError(problems)
-    for warning in secret_rules.warnings(settings, datetime.datetime.now(datetime.UTC)):
+    for warning in secrets.warnings(settings, datetime.datetime.now(datetime.UTC)):
         pulumi.log.warn(warning)
     return settings
 
@@ -53,7 +54,7 @@ def parse(
     except ValidationError as error:
         others = from_pydantic(error, Settings)
         return None, [*changed, *(problem for problem in others if problem.path not in places)]
-    return settings, changed or list(rules.problems(settings))
+    return settings, changed or list(stack.problems(settings))
 
 
 def _file() -> Path:

@@ -126,7 +126,7 @@ def _docker_build(image: Image, context: Path, reference: str, *, base: str) -> 
     packages = image.packages.ensure() if image.packages else None
     with step(f"building image {image.name}"):
         _copy_files(files_below(image.folder), image.folder, context)
-        _copy_files(image.source_files(), PROJECT, context)
+        _copy_files(image.code_files(), PROJECT, context / "code")
         for binary, source in binaries.items():
             _copy(source, context / "bin" / binary)
         if image.packages and packages:

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tools import base_image
-from tools.content_key import is_source, key_of, key_of_tree
+from tools import base_image, python_modules
+from tools.content_key import key_of, key_of_tree
 from tools.packages import NodePackages, PythonPackages
 from tools.paths import PROJECT
 from tools.programs import PROGRAMS
@@ -27,8 +27,9 @@ class Image:
     """Holds the Dockerfile and its files: the root of the build's context."""
     parent: str | None = None
     """The image it stands on; None for the bare base."""
-    sources: tuple[str, ...] = ()
-    """Files of the project (globs), put into the context under the same paths."""
+    code: tuple[str, ...] = ()
+    """Packages of the project that it runs (`python3 -m PACKAGE`): they go into the context's code/
+    with every module that they import, and nothing more."""
     programs: Mapping[str, str] = field(default_factory=dict)
     """Binary, put into the context's bin/ → the program that it belongs to."""
     packages: PythonPackages | NodePackages | None = None
@@ -52,35 +53,36 @@ class Image:
         programs = [PROGRAMS[program].key for program in self.programs.values()]
         sources = [
             part
-            for path in self.source_files()
+            for path in self.code_files()
             for part in (path.relative_to(PROJECT).as_posix(), path.read_bytes())
         ]
         packages = self.packages.key if self.packages else ""
         form = FORMAT if self.for_nodes else ""
         return key_of(form, parent, key_of_tree(self.folder), *programs, packages, *sources)
 
-    def source_files(self) -> list[Path]:
-        """Return the project's files that `sources` names, in a fixed order."""
-        found = [path for glob in self.sources for path in sorted(PROJECT.glob(glob))]
-        return [path for path in found if path.is_file() and is_source(path)]
+    def code_files(self) -> list[Path]:
+        """Return the project's files that `code` needs, in a fixed order."""
+        return python_modules.closure(PROJECT, self.code)
 
 
-CLUSTER_PACKAGE = ("cluster/**/*",)
+PLATFORM = PROJECT / "images"
+SAMPLES = PROJECT / "samples"
 LAB = PROJECT / "lab" / "images"
 
 
 def _for_nodes(
     name: str,
+    folder: Path,
     *,
     parent: str | None = None,
-    sources: tuple[str, ...] = (),
+    code: tuple[str, ...] = (),
     programs: Mapping[str, str] | None = None,
 ) -> Image:
     return Image(
         name=name,
-        folder=PROJECT / "images" / name,
+        folder=folder,
         parent=parent,
-        sources=sources,
+        code=code,
         programs=programs or {},
         for_nodes=True,
     )
@@ -90,17 +92,23 @@ IMAGES = {
     image.name: image
     for image in (
         # on the nodes
-        _for_nodes("python"),
-        _for_nodes("cluster", parent="python", sources=CLUSTER_PACKAGE),
-        _for_nodes("nginx", parent="python"),
-        _for_nodes("router", parent="nginx", sources=CLUSTER_PACKAGE, programs={"confd": "confd"}),
-        _for_nodes("registry", programs={"registry": "registry"}),
-        _for_nodes("example-app", parent="python"),
+        _for_nodes("python", PLATFORM / "python"),
+        _for_nodes("cluster", PLATFORM / "cluster", parent="python", code=("cluster",)),
+        _for_nodes("nginx", PLATFORM / "nginx", parent="python"),
+        _for_nodes(
+            "router",
+            PROJECT / "router" / "image",
+            parent="nginx",
+            code=("router",),
+            programs={"confd": "confd"},
+        ),
+        _for_nodes("registry", PLATFORM / "registry", programs={"registry": "registry"}),
         # on the nodes: the sample stacks' applications
-        _for_nodes("php"),
-        _for_nodes("toktv-api", parent="php"),
-        _for_nodes("toktv-voice"),
-        _for_nodes("docebo-lms", parent="php"),
+        _for_nodes("example-app", SAMPLES / "example-app", parent="python"),
+        _for_nodes("php", SAMPLES / "php"),
+        _for_nodes("toktv-api", SAMPLES / "toktv-api", parent="php"),
+        _for_nodes("toktv-voice", SAMPLES / "toktv-voice"),
+        _for_nodes("docebo-lms", SAMPLES / "docebo-lms", parent="php"),
         # in the lab
         Image(
             name="node",
@@ -117,7 +125,7 @@ IMAGES = {
             name="cloud",
             folder=LAB / "cloud",
             parent="cloud-runtime",
-            sources=("lab/__init__.py", "lab/catalogue.py", "lab/cloud/**/*"),
+            code=("lab.azure", "lab.azure.load_balancer"),
             archived=False,
         ),
         Image(

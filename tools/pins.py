@@ -19,6 +19,8 @@ from tools.paths import PROJECT, cache_root
 from tools.progress import StepFailed, step
 
 LOCK = PROJECT / "images" / "debian.lock"
+DOCKERFILES = ("images/*/Dockerfile", "samples/*/Dockerfile", "router/image/Dockerfile")
+"""Of all images that nodes run."""
 BASE_PACKAGES = ("ca-certificates",)
 HEADER = f"""\
 # Versions of Debian {debian.SUITE}'s packages in the images of nodes, and the time of the package
@@ -138,7 +140,7 @@ def warn_if_substituted() -> None:
 def wanted() -> tuple[str, ...]:
     """Return what the images of nodes install, without what only depends on it."""
     found = set(BASE_PACKAGES)
-    for dockerfile in (PROJECT / "images").glob("*/Dockerfile"):
+    for dockerfile in (path for glob in DOCKERFILES for path in PROJECT.glob(glob)):
         found.update(debian.added_packages(dockerfile.read_text()))
     return tuple(sorted(found))
 

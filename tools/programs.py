@@ -24,7 +24,7 @@ class Program:
     """A Go module in tools/ and the binaries built from it."""
 
     name: str
-    """Also the name of its folder in tools/."""
+    """Also the name of its folder in tools/go/."""
     binaries: Mapping[str, str]
     """Name of each binary → its Go package."""
     variables: Mapping[str, str] = field(default_factory=dict)
@@ -38,7 +38,7 @@ class Program:
 
     @property
     def folder(self) -> Path:
-        return PROJECT / "tools" / self.name
+        return PROJECT / "tools" / "go" / self.name
 
     @property
     def key(self) -> str:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from bench.figures import Breakdown, Figure, Result
 from bench.memory import biggest, working_memory
 from bench.session import Session
-from lab import access
-from lab.endpoints import find
+from lab.commands import shell
+from lab.machine.endpoints import find
 from tools.progress import StepFailed
 
 LIMIT = 350.0
@@ -21,7 +21,7 @@ SHOWN = 10
 def measure(session: Session) -> Iterator[Result]:
     stack = session.stack
     busy = {one["machine"] for one in stack.instances()}
-    machines = access.instances(find(session.client), stack.name)
+    machines = shell.instances(find(session.client), stack.name)
     idle = [one for one in machines if one["node"] not in busy]
     if not idle:
         raise StepFailed(

@@ -8,7 +8,7 @@ from bench.figures import Figure, Result
 from bench.load import stream, summary
 from bench.phases import between
 from bench.session import Session
-from lab import images
+from lab.pulumi import push_images
 from lab.scratch_stack import hello
 from tools.progress import StepFailed
 
@@ -25,7 +25,7 @@ def measure(session: Session) -> Iterator[Result]:
         with stream(url, per_second=PER_SECOND) as answers:
             run = session.make("up", "new-release")
     finally:
-        images.forget(session.client, IMAGE)  # it was only for us
+        push_images.forget(session.client, IMAGE)  # it was only for us
     rollout = between(run.lines, BEGAN, ENDED)
     if rollout is None:
         raise StepFailed(

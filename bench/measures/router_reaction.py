@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from bench.figures import Figure, Reference, Result
 from bench.session import Session
 from bench.tunnel import to_node
-from cluster.etcd import Etcd
-from cluster.service_keys import SERVICES, ServiceKeys
+from clients.etcd import Etcd
+from clients.service_store import SERVICES, ServiceKeys
 
 LIMIT = 1000.0
 """Milliseconds: "routers pick changes up within a second"."""

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from bench.figures import Figure, Reference, Result
 from bench.session import Session
 from bench.tunnel import to_node
-from cluster import unit_file
-from cluster.clock import SystemClock
-from cluster.fleet import DesiredState, Fleet, UnitState
-from cluster.nudge import Nudge
+from clients import unit_file
+from clients.clock import SystemClock
+from clients.fleet import DesiredState, Fleet, UnitState
+from clients.wake_fleet import Nudge
 from lab.scratch_stack import ScratchStack
 from tools.progress import StepFailed
 

@@ -10,9 +10,9 @@ from statistics import median
 from bench.figures import Figure, Reference, Result
 from bench.running import run
 from bench.session import Session
-from lab import docker_daemon
-from lab.endpoints import find
-from lab.engine import environment
+from lab.machine import docker_daemon
+from lab.machine.endpoints import find
+from lab.pulumi.engine import environment
 from tools.paths import PROJECT
 
 LIMIT = 15.0

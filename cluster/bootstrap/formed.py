@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from cluster.bootstrap.blob import Blob, BlobUnavailable
-from cluster.bootstrap.members import from_json
-from cluster.clock import Clock
-from cluster.errors import ClusterError
+from clients.blob import Blob, BlobUnavailable
+from clients.clock import Clock
+from clients.errors import ClusterError
+from cluster.bootstrap.record import from_json
 
 _PATIENCE = 120.0
 _PAUSE = 2.0

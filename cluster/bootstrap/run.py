@@ -10,7 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cluster.bootstrap.blob import Blob, BlobUnavailable, Content
+from clients.blob import Blob, BlobUnavailable, Content
+from clients.clock import Clock
+from clients.etcd import Etcd, EtcdError
+from clients.etcd_members import Member, Members, Membership, MembershipError, client_url, peer_url
+from clients.fleet_machines import alive_addresses
+from clients.progress import Patience, Progress
 from cluster.bootstrap.decide import (
     CreateRecord,
     Decision,
@@ -25,12 +30,7 @@ from cluster.bootstrap.decide import (
     decide,
     must_ask_members,
 )
-from cluster.bootstrap.members import Record, from_json
-from cluster.clock import Clock
-from cluster.etcd import Etcd, EtcdError
-from cluster.fleet_machines import alive_addresses
-from cluster.membership import Member, Members, Membership, MembershipError, client_url, peer_url
-from cluster.progress import Patience, Progress
+from cluster.bootstrap.record import Record, from_json
 
 _PAUSE = 1.0
 

@@ -1,4 +1,4 @@
-"""The lab's cloud over HTTP, as its provider plugin sees it (see the API in `lab.cloud`).
+"""The lab's cloud over HTTP, as its provider plugin sees it (see the API in `lab.azure`).
 
 Blocking, on the standard library only: a plugin must start fast, and its calls run in threads.
 Every failure comes out as a `ProviderError` whose code tells the engine what it means.

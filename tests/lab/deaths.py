@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from docker.models.containers import Container
 
-from lab import containers, docker_daemon
-from lab.endpoints import CLOUD
-from lab.paths import state_root
+from lab.machine import containers, docker_daemon
+from lab.machine.endpoints import CLOUD
+from lab.machine.paths import state_root
 
 
 def every_container() -> None:

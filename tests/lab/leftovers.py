@@ -12,9 +12,9 @@ import docker
 from docker.errors import DockerException
 from docker.models.resource import Model
 
-from lab.containers import LABEL
-from lab.paths import state_root
-from lab.processes import ENGINE_MARK
+from lab.machine.containers import LABEL
+from lab.machine.paths import state_root
+from lab.machine.processes import ENGINE_MARK
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from lab import docker_daemon
-from lab.endpoints import call, find
+from lab.machine import docker_daemon
+from lab.machine.endpoints import call, find
 from lab.scratch_stack import Change, ScratchStack, setting
 from tools.paths import PROJECT
 

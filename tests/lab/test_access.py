@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from lab import access
+from lab.commands import shell
 from tests.lab.stack import LabStack
 
 
@@ -39,7 +39,7 @@ def test_public_address_has_no_other_ports(stack: LabStack, port: int) -> None:
 def test_machines_reach_of_each_other_what_they_need(
     stack: LabStack, port: int, reachable: bool
 ) -> None:
-    there = access.nodes(stack.name)["core-1"]
+    there = shell.nodes(stack.name)["core-1"]
 
     tried = stack.try_node("core-0", f"nc -n -z -w 5 {there} {port}")
 
@@ -57,7 +57,7 @@ def test_machines_reach_of_each_other_what_they_need(
     ],
 )
 def test_an_app_reaches_neither_the_nodes_identity_nor_etcd(stack: LabStack, target: str) -> None:
-    addresses = access.nodes(stack.name)
+    addresses = shell.nodes(stack.name)
     here = stack.instances()[0]["machine"]
     there = next(node for node in addresses if node != here)
     address = target.format(here=addresses[here], there=addresses[there])
@@ -78,7 +78,7 @@ def greeting(address: str, *, source: str) -> bytes:
     """What the SSH port says first; nothing if it hangs up."""
     try:
         with socket.create_connection(
-            (address, access.SSH_PORT), timeout=10, source_address=(source, 0)
+            (address, shell.SSH_PORT), timeout=10, source_address=(source, 0)
         ) as connection:
             return connection.recv(100)
     except ConnectionResetError:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from lab import docker_daemon, images
-from lab.engine import stacks_left
+from lab.machine import docker_daemon
+from lab.pulumi import push_images
+from lab.pulumi.engine import stacks_left
 from tests.lab import deaths
 from tests.lab.leftovers import Machine, docker_objects
 from tests.lab.stack import LabStack, eventually
@@ -20,7 +21,7 @@ def test_only_images_that_nothing_needs_are_forgotten() -> None:
     client.images.get(current).tag("fleet/python", "of-yesterday")
     client.images.get(current).tag("somebody/elses", "python")
 
-    images.forget_old(client)
+    push_images.forget_old(client)
 
     left = {tag for image in client.images.list() for tag in image.tags}
     assert {current, "somebody/elses:python"} <= left

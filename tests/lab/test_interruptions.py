@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 
-from lab.engine import stacks_left
+from lab.pulumi.engine import stacks_left
 from lab.scratch_stack import hello
 from tests.lab.leftovers import docker_objects, engine_processes
 from tests.lab.stack import LabStack, eventually, succeeded

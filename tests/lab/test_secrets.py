@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from lab.paths import state_root
+from lab.machine.paths import state_root
 from tests.lab.hiding_places import PLACES, leaked, material
 from tests.lab.stack import LabStack
 

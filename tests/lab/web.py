@@ -14,7 +14,7 @@ import aiohttp
 import httpx
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from lab import throwaway
+from lab.pulumi import sample_secrets
 from tests.lab.stack import LabStack
 
 TIMEOUT = 30.0
@@ -86,7 +86,7 @@ def websockets(stack: LabStack, *, source: str = "") -> aiohttp.ClientSession:
 def trust(stack: LabStack) -> ssl.SSLContext:
     """The certificates that the lab made up for a stack."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    if file := throwaway.certificates_file(stack.name):
+    if file := sample_secrets.certificates_file(stack.name):
         context.load_verify_locations(file)
     for certificate in stack.trusted:
         context.load_verify_locations(cadata=certificate)

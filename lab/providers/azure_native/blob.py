@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 import grpc
 
-from lab.catalogue import LIST_STORAGE_ACCOUNT_KEYS, RESOURCE_TYPES
+from lab.azure.arm.resource_types import LIST_STORAGE_ACCOUNT_KEYS, RESOURCE_TYPES
 from lab.providers.azure_native.blob_service import BlobEndpoint, BlobHeaders, BlobService
 from lab.providers.cloud_client import CloudClient, CloudError, CloudResource
 from lab.providers.plugin import ProviderError

@@ -20,7 +20,7 @@ from typing import BinaryIO
 
 import grpc
 
-from lab.cloud.data import shared_key
+from lab.azure.storage import shared_key
 from lab.providers.cloud_client import CloudError
 from lab.providers.plugin import ProviderError
 

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from lab.catalogue import AutoName, ResourceType
+from lab.azure.arm.resource_types import AutoName, ResourceType
 from lab.providers.azure_native import schema
 from lab.providers.azure_native.validation import Problem, problems
 from lab.providers.wire import UNKNOWN, Asset, Props, Secret, Value, reveal

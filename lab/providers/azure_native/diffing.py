@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from lab.catalogue import ResourceType
+from lab.azure.arm.resource_types import ResourceType
 from lab.providers.azure_native.checking import CREATE_BEFORE_DELETE
 from lab.providers.wire import Asset, Props, Secret, Value
 

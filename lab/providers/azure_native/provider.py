@@ -9,7 +9,7 @@ import grpc
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import provider_pb2
 
-from lab.catalogue import (
+from lab.azure.arm.resource_types import (
     INVOKES,
     LIST_STORAGE_ACCOUNT_KEYS,
     PACKAGE_VERSION,

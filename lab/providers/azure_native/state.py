@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lab.catalogue import ResourceType
+from lab.azure.arm.resource_types import ResourceType
 from lab.providers.azure_native import schema
 from lab.providers.azure_native.checking import API_VERSION
 from lab.providers.azure_native.schema import Listing, Record, Shape, Table

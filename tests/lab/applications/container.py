@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 from docker.models.containers import Container as DockerContainer
 
-from lab import docker_daemon
+from lab.machine import docker_daemon
 from tests.unit.ports import free_port
 from tools import build
 

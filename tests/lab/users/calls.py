@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
-from lab.cloud.load_balancer.sources import seen_as
+from lab.azure.load_balancer.sources import seen_as
 from tests.lab.stack import LabStack, eventually
 from tests.lab.voice_client import PORT, VoiceClient
 

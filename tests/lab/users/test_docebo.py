@@ -7,7 +7,8 @@ import subprocess
 
 import pytest
 
-from lab import access, throwaway
+from lab.commands import shell
+from lab.pulumi import sample_secrets
 from tests.lab.dokuwiki import sign_in
 from tests.lab.stack import LabStack
 from tests.lab.web import Browser
@@ -43,7 +44,7 @@ def test_a_customers_site_is_as_the_config_says(
 @pytest.mark.parametrize("host", HOSTS)
 def test_no_router_takes_a_host_to_another_customers_instance(docebo: LabStack, host: str) -> None:
     customer = HOSTS[host]
-    for address in access.nodes(docebo.name).values():
+    for address in shell.nodes(docebo.name).values():
         met = set()
         for _ in range(12):
             with Browser(docebo, f"https://{host}", address=address) as stranger:
@@ -56,7 +57,7 @@ def test_no_router_takes_a_host_to_another_customers_instance(docebo: LabStack, 
 
 
 def test_a_host_that_no_customer_has_is_nobodys(docebo: LabStack) -> None:
-    for address in access.nodes(docebo.name).values():
+    for address in shell.nodes(docebo.name).values():
         with Browser(docebo, "http://nobody.docebo.example", address=address) as stranger:
             answer = stranger.get("/")
 
@@ -74,7 +75,7 @@ def test_who_comes_by_http_is_sent_to_https(docebo: LabStack) -> None:
 
 
 def test_a_visitor_stays_where_he_signed_in(docebo: LabStack) -> None:
-    password = throwaway.made_up(docebo.name)["acme-admin"]
+    password = sample_secrets.made_up(docebo.name)["acme-admin"]
     with Browser(docebo, "https://acme.docebo.example") as admin:
         admin.follow_redirects = True
         assert "do=logout" in sign_in(admin, password).text
@@ -86,7 +87,7 @@ def test_a_visitor_stays_where_he_signed_in(docebo: LabStack) -> None:
 
 
 def test_a_customers_password_opens_no_other_customers_site(docebo: LabStack) -> None:
-    password = throwaway.made_up(docebo.name)["acme-admin"]
+    password = sample_secrets.made_up(docebo.name)["acme-admin"]
     with Browser(docebo, "https://globex.docebo.example") as admin:
         admin.follow_redirects = True
 
@@ -116,7 +117,7 @@ def curl(stack: LabStack, *options: str) -> subprocess.CompletedProcess[str]:
             *("curl", "--silent", "--show-error", "--output", "/dev/null"),
             *(
                 "--cacert",
-                str(throwaway.certificates_file(stack.name)),
+                str(sample_secrets.certificates_file(stack.name)),
                 "--connect-to",
                 f"::{stack.public_ip}:",
             ),

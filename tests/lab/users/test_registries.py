@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from lab import docker_daemon, images
+from lab.machine import docker_daemon
+from lab.pulumi import push_images
 from tests.lab.stack import LabStack, failed, succeeded
 from tools import build
 
@@ -22,7 +23,7 @@ def test_a_push_reaches_only_the_stack_whose_address_it_names(
         client.images.get(build.ensure_image("python")).tag(f"{first}/{IMAGE}", "1")
         said = client.images.push(f"{first}/{IMAGE}", tag="1")
     finally:
-        images.forget(client, f"{IMAGE}:1")
+        push_images.forget(client, f"{IMAGE}:1")
 
     assert "error" not in said
     assert tags(toktv) == (200, '{"name":"team/pushed","tags":["1"]}')

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from lab import throwaway
-from lab.paths import state_root
+from lab.machine.paths import state_root
+from lab.pulumi import sample_secrets
 from tests.lab.dokuwiki import sign_in
 from tests.lab.hiding_places import PLACES, leaked, material
 from tests.lab.stack import LabStack, succeeded
@@ -17,7 +17,7 @@ from tests.lab.web import Browser
 @pytest.fixture(scope="module")
 def secrets(docebo: LabStack, toktv: LabStack) -> dict[str, list[str]]:
     """Every secret of both stacks, known by what nobody could write by chance."""
-    values = {**throwaway.made_up(docebo.name), **throwaway.made_up(toktv.name)}
+    values = {**sample_secrets.made_up(docebo.name), **sample_secrets.made_up(toktv.name)}
     assert len(values) == 5
     return {
         name: material(value) if "-----BEGIN" in value else [value]
@@ -40,7 +40,7 @@ def test_no_secret_on_a_node_outside_its_file(
 def test_a_secrets_file_is_for_its_containers_users_and_in_memory(docebo: LabStack) -> None:
     one = docebo.instances("lms-acme")[0]
     file = f"/run/fleet-secrets/instances/lms-acme-{one['release']}-{one['n']}/ADMIN_PASSWORD"
-    value = throwaway.made_up(docebo.name)["acme-admin"]
+    value = sample_secrets.made_up(docebo.name)["acme-admin"]
 
     on_node = docebo.node(one["machine"], f"sudo stat --format='%U %a' {file}").split()
     folder = docebo.node(one["machine"], f"sudo stat --file-system --format=%T $(dirname {file})")

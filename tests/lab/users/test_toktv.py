@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from lab import access
+from lab.commands import shell
 from lab.scratch_stack import service
 from tests.lab.stack import LabStack, eventually
 from tests.lab.users.calls import Call, call_where, place
@@ -70,7 +70,7 @@ def test_a_clients_tcp_and_udp_reach_the_same_instance(toktv: LabStack) -> None:
 
 def test_every_router_takes_a_client_to_the_same_instance(toktv: LabStack) -> None:
     met = set()
-    for address in access.nodes(toktv.name).values():
+    for address in shell.nodes(toktv.name).values():
         with VoiceClient(address, "ada") as ada:
             assert ada.has_media(), f"by the router {address}"
             met.add(place(ada)["instance"])

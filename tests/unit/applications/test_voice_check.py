@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 from tools.paths import PROJECT
 
-CHECK = PROJECT / "images" / "toktv-voice" / "check-voice"
+CHECK = PROJECT / "samples" / "toktv-voice" / "check-voice"
 Answer = Callable[[bytes], bytes]
 
 

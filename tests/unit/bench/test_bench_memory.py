@@ -48,7 +48,7 @@ def test_the_biggest_programs_are_named_and_the_rest_is_one() -> None:
     [
         ("/opt/bin/etcd --name core-0", "etcd"),
         ("nginx: worker process", "nginx"),
-        ("python3 -m cluster.router", "cluster.router"),
+        ("python3 -m router", "router"),
         ("/usr/bin/python3 -u /srv/app.py --port 80", "app.py"),
         ("python3", "python3"),
         ("bash /opt/bin/announce", "bash announce"),

@@ -18,7 +18,7 @@ from tools.progress import StepFailed
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project and a state folder of the test's own, with no lab on the machine."""
     shutil.copy(PROJECT / "Pulumi.dev.yaml", tmp_path)
-    monkeypatch.setattr("lab.stack_config.PROJECT", tmp_path)
+    monkeypatch.setattr("lab.pulumi.stack_config.PROJECT", tmp_path)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     return tmp_path
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from cluster.membership import Membership
+from clients.etcd_members import Membership
 from tests.unit.cluster.real_etcd import NETWORK, etcd_binary, eventually
 from tests.unit.cluster.services import World
 

@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from clients.clock import SystemClock
+from clients.etcd import Etcd
+from clients.etcd_members import Membership, client_url
 from cluster.bootstrap.decide import Me
 from cluster.bootstrap.run import Bootstrap, Start, environment_file
-from cluster.clock import SystemClock
-from cluster.etcd import Etcd
-from cluster.membership import Membership, client_url
 from tests.unit.cluster.simulated_blob import SimulatedBlob
 from tests.unit.ports import WORKER
 from tools.build import ensure_program

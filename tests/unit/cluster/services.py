@@ -12,17 +12,17 @@ from typing import Any
 
 import httpx
 
-from cluster import desired
-from cluster.apply import apply
-from cluster.errors import ClusterError, Interrupted
-from cluster.etcd import Etcd
-from cluster.fleet import Fleet
-from cluster.registry import Registry
-from cluster.release import instance_of, make_release
-from cluster.remove import remove
-from cluster.service_keys import ServiceKeys, ServiceRecord
-from cluster.settle import settle
-from components.unit_files import service_order
+from clients.errors import ClusterError, Interrupted
+from clients.etcd import Etcd
+from clients.fleet import Fleet
+from clients.registry import Registry
+from clients.service_store import ServiceKeys, ServiceRecord
+from cluster.rollout.apply import apply
+from cluster.rollout.recover import settle
+from cluster.rollout.release import instance_of, make_release
+from cluster.rollout.remove import remove
+from components.rendering.units import service_order
+from contract import requests
 from settings import Http, InstanceSet, Limits
 from tests.unit.cluster.simulated_clock import SimulatedClock
 from tests.unit.cluster.simulated_cluster import SimulatedCluster
@@ -87,7 +87,7 @@ class Wanted:
 
 @cache
 def release_id(name: str, version: str) -> str:
-    service = desired.service(Wanted(name=name, version=version).text)
+    service = requests.service(Wanted(name=name, version=version).text)
     return make_release(service, digest_of(version)).id
 
 
@@ -164,7 +164,7 @@ class World:
     def apply(self, wanted: Wanted) -> None:
         with self._pulumi_believes(wanted.name, wanted):
             apply(
-                desired.service(wanted.text),
+                requests.service(wanted.text),
                 etcd=self.client,
                 fleet=self.fleet,
                 registry=Registry(
@@ -181,7 +181,7 @@ class World:
     def remove(self, name: str = "api") -> None:
         with self._pulumi_believes(name, None):
             remove(
-                desired.removal(json.dumps({"name": name, "drain": DRAIN})),
+                requests.removal(json.dumps({"name": name, "drain": DRAIN})),
                 etcd=self.client,
                 fleet=self.fleet,
                 clock=self.clock,

@@ -9,9 +9,9 @@ from email.utils import format_datetime
 
 import httpx
 
-from cluster.bootstrap.blob import Blob
-from cluster.clock import Clock, SystemClock
-from cluster.identity import ManagedIdentity
+from clients.blob import Blob
+from clients.clock import Clock, SystemClock
+from clients.managed_identity import ManagedIdentity
 
 
 class SimulatedBlob:

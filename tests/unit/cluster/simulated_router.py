@@ -7,9 +7,9 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from cluster.etcd import Node
-from cluster.router.lives import Life, Sighting
-from cluster.router.survey import Survey, survey
+from clients.etcd import Node
+from router.lives import Life, Sighting
+from router.route_table import Survey, survey
 from tests.unit.cluster.simulated_etcd import SimulatedEtcd
 
 PATIENCE = 20.0  # seconds for which instances are kept after an outage of etcd

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cluster.membership import Member, Members, Membership
+from clients.etcd_members import Member, Members, Membership
 
 
 class SomeMembers(Membership):

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from clients.etcd_members import Member, Members
 from cluster.bootstrap.decide import (
     DEAD_AFTER,
     JOIN_PATIENCE,
@@ -21,8 +22,7 @@ from cluster.bootstrap.decide import (
     decide,
     must_ask_members,
 )
-from cluster.bootstrap.members import Record
-from cluster.membership import Member, Members
+from cluster.bootstrap.record import Record
 
 ADDRESSES = {"core-0": "10.0.0.4", "core-1": "10.0.0.5", "core-2": "10.0.0.6"}
 RECORD = Record(cluster="toktv-dev", token="t", size=3, members=ADDRESSES)

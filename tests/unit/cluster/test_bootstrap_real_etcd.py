@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from clients.clock import SystemClock
+from clients.etcd import Etcd
+from clients.etcd_members import Membership, client_url
 from cluster.bootstrap import decide
 from cluster.bootstrap.formed import mark_formed
-from cluster.bootstrap.members import from_json
-from cluster.clock import SystemClock
-from cluster.etcd import Etcd
-from cluster.membership import Membership, client_url
+from cluster.bootstrap.record import from_json
 from tests.unit.cluster.real_etcd import Node, eventually
 from tests.unit.cluster.simulated_blob import SimulatedBlob
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from cluster import desired
+from clients.errors import ClusterError, Interrupted
+from clients.routers import Router
 from cluster.certificates import certificates
-from cluster.errors import ClusterError, Interrupted
-from cluster.router.certificate_keys import read_sources
-from cluster.routers import Router
+from contract import requests
+from contract.certificate_source import read_sources
 from tests.unit.cluster.services import World
 
 OURS = {"secret": "certificate-tok-tv", "version": "0a1b", "hosts": ["api.tok.tv", "*.live.tok.tv"]}
@@ -22,7 +22,7 @@ def tell(world: World, **wanted: dict[str, Any]) -> list[str]:
     """Run the verb. Returns what it printed."""
     world.lines.clear()
     certificates(
-        desired.certificates(json.dumps({"certificates": wanted})),
+        requests.certificates(json.dumps({"certificates": wanted})),
         etcd=world.client,
         clock=world.clock,
         progress=world.lines.append,
@@ -221,7 +221,7 @@ def test_all_problems_of_the_order_are_reported_at_once() -> None:
     }
 
     with pytest.raises(ClusterError) as refusal:
-        desired.certificates(json.dumps(order))
+        requests.certificates(json.dumps(order))
 
     for problem in (
         "certificates.A must be 1 to 60 characters",

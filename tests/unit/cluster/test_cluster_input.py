@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from cluster import desired, environment
-from cluster.errors import ClusterError
+from clients.errors import ClusterError
+from cluster import node_settings
+from contract import requests
 from tests.unit.cluster.services import Wanted
 
 GOOD = json.loads(Wanted().text)
@@ -19,15 +20,15 @@ def changed(**changes: Any) -> str:
 
 
 def test_service_is_read() -> None:
-    service = desired.service(json.dumps(GOOD))
+    service = requests.service(json.dumps(GOOD))
 
     assert str(service.image) == "toktv/api:1.0"
     assert (service.instances, service.drain, service.keep) == (2, 2.0, 2)
 
 
 def test_equal_routes_are_equal_whatever_their_order() -> None:
-    one = desired.service(changed(route={"hosts": [], "http": True}))
-    other = desired.service(changed(route={"http": True, "hosts": []}))
+    one = requests.service(changed(route={"hosts": [], "http": True}))
+    other = requests.service(changed(route={"http": True, "hosts": []}))
 
     assert one.route == other.route
 
@@ -49,23 +50,23 @@ def test_equal_routes_are_equal_whatever_their_order() -> None:
 )
 def test_wrong_input_is_refused_by_name(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ClusterError, match=message):
-        desired.service(changed(**changes))
+        requests.service(changed(**changes))
 
 
 def test_all_problems_are_reported_at_once() -> None:
     with pytest.raises(ClusterError, match=r"name .*; image .*; instances "):
-        desired.service(changed(name="-", image="x", instances=-1))
+        requests.service(changed(name="-", image="x", instances=-1))
 
 
 def test_what_is_not_json_is_refused() -> None:
     with pytest.raises(ClusterError, match="not JSON"):
-        desired.service("hello")
+        requests.service("hello")
 
 
 def test_image_may_be_given_by_digest() -> None:
     digest = "sha256:" + "ab" * 32
 
-    image = desired.service(changed(image=f"team/api@{digest}")).image
+    image = requests.service(changed(image=f"team/api@{digest}")).image
 
     assert image.reference == digest
 
@@ -74,9 +75,9 @@ def test_platform_unit_needs_its_image() -> None:
     text = json.dumps({"images": {"cluster": "12"}, "units": {"router": "[Unit]"}})
 
     with pytest.raises(ClusterError, match=r"images\.cluster must be.*units\.router has no image"):
-        desired.platform(text)
+        requests.platform(text)
 
 
 def test_environment_reports_every_missing_variable() -> None:
     with pytest.raises(ClusterError, match=r"CLUSTER_SIZE must be a number.*NODE_IP is not set"):
-        environment.read({"NODE_NAME": "core-0", "CLUSTER_SIZE": "three"})
+        node_settings.read({"NODE_NAME": "core-0", "CLUSTER_SIZE": "three"})

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from cluster.errors import Interrupted
-from cluster.etcd import Etcd
-from cluster.lock import TTL, Lock, LockLost, LockTaken
+from clients.errors import Interrupted
+from clients.etcd import Etcd
+from clients.lock import TTL, Lock, LockLost, LockTaken
 from tests.unit.cluster.simulated_clock import SimulatedClock
 from tests.unit.cluster.simulated_etcd import SimulatedEtcd
 

@@ -9,11 +9,11 @@ from contextlib import suppress
 import httpx
 import pytest
 
-from cluster import desired
-from cluster.errors import ClusterError, Interrupted
-from cluster.global_unit import GlobalRollout
-from cluster.platform import platform
-from cluster.registry import Registry
+from clients.errors import ClusterError, Interrupted
+from clients.registry import Registry
+from cluster.platform.global_rollout import GlobalRollout
+from cluster.platform.platform import platform
+from contract import requests
 from tests.unit.cluster.services import World
 
 UNIT = """\
@@ -33,7 +33,7 @@ def apply_platform(world: World, version: str = "1") -> None:
     }
     units = {key: UNIT.format(key=key, version=version) for key in ("registry", "router")}
     platform(
-        desired.platform(json.dumps({"images": images, "units": units, "timeout": 60})),
+        requests.platform(json.dumps({"images": images, "units": units, "timeout": 60})),
         etcd=world.client,
         fleet=world.fleet,
         registry=Registry(
@@ -186,8 +186,8 @@ def test_interrupted_replacement_is_taken_back_by_the_old_platform(requests: int
 def interrupted_after_one_machine(world: World) -> None:
     """A replacement of platform 1 by 2 that ends when the first machine's router is new."""
     old = running(world, "router")
-    for requests in range(1, 2000):
-        world.interrupt_after(requests, answered=True)
+    for count in range(1, 2000):
+        world.interrupt_after(count, answered=True)
         with pytest.raises(Interrupted):
             apply_platform(world, "2")
         world.no_interrupt()
@@ -236,8 +236,8 @@ def test_interruption_between_stop_and_start_of_a_turn_is_taken_back(world: Worl
     apply_platform(world)
     old = running(world, "router")
     machine, (name,) = next(iter(old.items()))
-    for requests in range(1, 2000):
-        world.interrupt_after(requests, answered=True)
+    for count in range(1, 2000):
+        world.interrupt_after(count, answered=True)
         with pytest.raises(Interrupted):
             apply_platform(world, "2")
         world.no_interrupt()

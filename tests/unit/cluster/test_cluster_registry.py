@@ -5,8 +5,8 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from cluster.desired import ImageName
-from cluster.registry import Registry, RegistryError
+from clients.registry import Registry, RegistryError
+from contract.requests import ImageName
 from tests.unit.cluster.simulated_clock import SimulatedClock
 
 IMAGE = ImageName(repository="toktv/api", tag="1.4.2", digest=None)

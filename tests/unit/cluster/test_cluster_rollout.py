@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from cluster.errors import ClusterError
-from cluster.service_keys import ServiceKeys
-from cluster.view import Observer
+from clients.errors import ClusterError
+from clients.service_store import ServiceKeys
+from cluster.rollout.observed import Observer
 from tests.unit.cluster.services import Wanted, World
 
 V1 = Wanted(version="1.0")

@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from cluster.errors import ClusterError, Interrupted
-from cluster.etcd import EtcdError
+from clients.errors import ClusterError, Interrupted
+from clients.etcd import EtcdError
 from tests.unit.cluster.services import Killed, Wanted, World
 
 MACHINES = 4

@@ -7,8 +7,8 @@ from contextlib import suppress
 
 import pytest
 
-from cluster.errors import ClusterError, Interrupted
-from cluster.service_keys import ServiceKeys
+from clients.errors import ClusterError, Interrupted
+from clients.service_store import ServiceKeys
 from tests.unit.cluster.services import Killed, Wanted, World
 
 OLD, NEW = Wanted(version="1.0"), Wanted(version="1.1")

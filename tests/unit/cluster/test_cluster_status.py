@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from cluster.errors import ClusterError
-from cluster.status import status
+from clients.errors import ClusterError
+from cluster.status.report import status
 from tests.unit.cluster.services import Wanted, World
 from tests.unit.cluster.some_members import SomeMembers
 

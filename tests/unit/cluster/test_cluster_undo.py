@@ -7,10 +7,10 @@ import json
 
 import pytest
 
-from cluster import apply as apply_module
-from cluster import arrival
-from cluster.errors import ClusterError, Interrupted
-from cluster.prune import prune
+from clients.errors import ClusterError, Interrupted
+from cluster.rollout import apply as apply_module
+from cluster.rollout import readiness
+from cluster.rollout.prune import prune
 from tests.unit.cluster.services import Wanted, World
 
 V1, V2 = Wanted(version="1.0"), Wanted(version="1.1")
@@ -219,7 +219,7 @@ def test_pulling_an_image_takes_nothing_from_the_time_to_become_healthy(world: W
 def test_image_that_never_arrives_fails_the_rollout_in_the_end(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(arrival, "PREPARATION_LIMIT", 60.0)
+    monkeypatch.setattr(readiness, "PREPARATION_LIMIT", 60.0)
     world.cluster.pulls[f"{V1.release}@"] = 3000.0
     began = world.clock.now()
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from cluster.desired import ClusterSize
-from cluster.errors import ClusterError
-from cluster.membership import Membership
+from clients.errors import ClusterError
+from clients.etcd_members import Membership
 from cluster.wait import wait
+from contract.requests import ClusterSize
 from tests.unit.cluster.services import World
 from tests.unit.cluster.some_members import SomeMembers
 

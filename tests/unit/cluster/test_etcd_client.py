@@ -9,14 +9,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from cluster.etcd import (
-    CompareFailed,
-    Etcd,
-    EtcdUnavailable,
-    IndexCleared,
-    KeyExists,
-    KeyNotFound,
-)
+from clients.etcd import CompareFailed, Etcd, EtcdUnavailable, IndexCleared, KeyExists, KeyNotFound
 from tests.unit.cluster.simulated_clock import SimulatedClock
 from tests.unit.cluster.simulated_etcd import SimulatedEtcd
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from cluster.etcd import Etcd
-from cluster.fleet import DesiredState, Fleet, FleetError, FleetUnavailable, Option
+from clients.etcd import Etcd
+from clients.fleet import DesiredState, Fleet, FleetError, FleetUnavailable, Option
 from tests.unit.cluster.services import World
 from tests.unit.cluster.simulated_clock import SimulatedClock
 from tests.unit.cluster.simulated_etcd import SimulatedEtcd

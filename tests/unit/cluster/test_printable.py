@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cluster.errors import ClusterError
-from cluster.printable import LONGEST_LINE, MOST_LINES, printable, printable_line
+from clients.errors import ClusterError
+from contract.printable import LONGEST_LINE, MOST_LINES, printable, printable_line
 from tests.unit.cluster.services import Wanted, World
 
 

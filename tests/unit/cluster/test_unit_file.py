@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from cluster.etcd import Etcd
-from cluster.fleet import Option
-from cluster.unit_file import UnitFileError, check_name, parse
+from clients.etcd import Etcd
+from clients.fleet import Option
+from clients.unit_file import UnitFileError, check_name, parse
 from tools.build import ensure_program
 
 TRICKY = """\

@@ -22,7 +22,7 @@ class App:
         self.port = free_port()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "app"],
-            cwd=PROJECT / "images" / "example-app",
+            cwd=PROJECT / "samples" / "example-app",
             env={"PATH": os.environ["PATH"], "PORT": str(self.port), **environment},
         )
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", trust_env=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lab.catalogue import RESOURCE_TYPES, SUBSCRIPTION_ID, ResourceType, type_of_id
+from lab.azure.arm.resource_types import RESOURCE_TYPES, SUBSCRIPTION_ID, ResourceType, type_of_id
 from lab.providers.azure_native import schema
 
 ALL = pytest.mark.parametrize("resource_type", RESOURCE_TYPES.values(), ids=RESOURCE_TYPES)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from lab import engine
-from lab.engine import Stack
-from lab.paths import state_root
+from lab.machine.paths import state_root
+from lab.pulumi import engine
+from lab.pulumi.engine import Stack
 from tools.progress import StepFailed
 
 Start = Callable[[str, str], subprocess.Popen[bytes]]

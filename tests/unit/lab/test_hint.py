@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lab.hint import SHOWN, hint
+from lab.commands.next_steps import SHOWN, hint
 
 URL = "http://fleet-dev-1.westeurope.cloudapp.azure.com"
 ADDRESS = "127.1.2.3"

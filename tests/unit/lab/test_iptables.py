@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import iptables
+from lab.machine import iptables
 
 # What dockerd adds, in short: chains, rules that lead into them, and a policy.
 DOCKER_STARTS = """

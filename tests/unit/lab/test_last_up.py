@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from lab import engine, last_up, stack_config, throwaway
-from lab.engine import Stack
-from lab.paths import state_root
+from lab.machine.paths import state_root
+from lab.pulumi import engine, last_up, sample_secrets, stack_config
+from lab.pulumi.engine import Stack
 from tools.paths import PROJECT
 
 CONFIG = "Pulumi.dev.yaml"
@@ -63,7 +63,9 @@ def test_a_change_of_program_config_or_lab_is_another_up(
     "change",
     [
         lambda: write_state("after"),  # by pulumi itself, or by an up that was cut short
-        lambda: throwaway._write_private(throwaway._values_file("dev"), '{"key": "renewed"}'),
+        lambda: sample_secrets._write_private(
+            sample_secrets._values_file("dev"), '{"key": "renewed"}'
+        ),
         lambda: last_up.forget("dev"),
     ],
 )
@@ -88,7 +90,8 @@ def test_all_that_the_program_and_the_plugins_import_counts() -> None:
     """Read from Python itself: a new folder must not be forgotten."""
     look = (
         "import json, sys;"
-        "import components, components.fleet, components.scale_set, components.service_secrets;"
+        "import components, components.fleet, components.scale_set;"
+        "import components.rendering.service_secrets;"
         "import lab.providers.azure_native.provider, lab.providers.command.provider;"
         "print(json.dumps([getattr(one, '__file__', None) for one in sys.modules.values()]))"
     )

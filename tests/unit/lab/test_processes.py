@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.paths import state_root
-from lab.processes import ENGINE_MARK, end_leftovers
+from lab.machine.paths import state_root
+from lab.machine.processes import ENGINE_MARK, end_leftovers
 
 # Like the engine's plugins: in a session of its own, and with a child that waits, too.
 PLUGIN = "setsid bash -c 'sleep 60 & wait' & echo $! >{pid}; wait"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lab.readiness import unready
+from lab.commands.readiness import unready
 
 DEV = "/subscriptions/1/resourceGroups/fleet-dev/providers"
 MACHINES = f"{DEV}/Microsoft.Compute/virtualMachineScaleSets/core/virtualMachines"

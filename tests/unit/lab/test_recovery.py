@@ -9,9 +9,9 @@ from urllib.parse import unquote
 
 import pytest
 
-from lab import recovery
-from lab.endpoints import Endpoints
-from lab.engine import Stack
+from lab.machine.endpoints import Endpoints
+from lab.pulumi import recovery
+from lab.pulumi.engine import Stack
 from tools.progress import StepFailed
 
 DEV = "/subscriptions/1/resourceGroups/fleet-dev"

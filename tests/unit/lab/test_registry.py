@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from lab import registry
-from lab.registry import DEFAULT_PORT, OTHER_PORTS, choose_port
+from lab.machine import registry
+from lab.machine.registry import DEFAULT_PORT, OTHER_PORTS, choose_port
 
 
 @pytest.fixture

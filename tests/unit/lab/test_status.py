@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lab.status import picture
+from lab.commands.status import picture
 
 MACHINE = {"node": "core-0", "ip": "10.22.0.4", "power": "running", "model": "latest"}
 

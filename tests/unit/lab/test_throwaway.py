@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from lab import stack_config, throwaway
+from lab.pulumi import sample_secrets, stack_config
 from settings.certificates import read
 from tools.progress import StepFailed
 
@@ -29,7 +29,7 @@ def write(*, salt: str | None = SALT, **settings: Any) -> None:
 
 
 def lent() -> dict[str, Any]:
-    file = throwaway.config_file("s", "lab")
+    file = sample_secrets.config_file("s", "lab")
     assert file
     found: dict[str, Any] = yaml.safe_load(file.read_text())["config"]["fleet:secrets"]
     return found
@@ -38,7 +38,7 @@ def lent() -> dict[str, Any]:
 def test_a_config_that_lacks_nothing_is_taken_as_it_is() -> None:
     write(services={"hello": {"image": "a:1"}})
 
-    assert throwaway.config_file("s", "lab") is None
+    assert sample_secrets.config_file("s", "lab") is None
 
 
 def test_services_and_customers_get_what_they_name() -> None:
@@ -46,7 +46,7 @@ def test_services_and_customers_get_what_they_name() -> None:
     write(services={"lms": {"secrets": {"A": "of-all"}, "customers": {"acme": acme}}})
 
     assert lent().keys() == {"of-all", "of-acme"}
-    assert len(set(throwaway.made_up("s").values())) == 2
+    assert len(set(sample_secrets.made_up("s").values())) == 2
 
 
 def test_what_the_config_holds_is_left_alone() -> None:
@@ -54,18 +54,18 @@ def test_what_the_config_holds_is_left_alone() -> None:
     write(services={"a": {"secrets": {"A": "own", "B": "other"}}}, secrets={"own": own})
 
     assert lent()["own"] == own
-    assert throwaway.made_up("s").keys() == {"other"}
+    assert sample_secrets.made_up("s").keys() == {"other"}
 
 
 def test_a_value_stays_the_same_for_as_long_as_it_is_wanted() -> None:
     write(services={"a": {"secrets": {"A": "one"}}})
     lent()
-    before = throwaway.made_up("s")["one"]
+    before = sample_secrets.made_up("s")["one"]
 
     write(services={"a": {"secrets": {"A": "one", "B": "two"}}})
     lent()
 
-    assert throwaway.made_up("s")["one"] == before
+    assert sample_secrets.made_up("s")["one"] == before
 
 
 def test_a_certificate_is_for_all_hosts_and_for_those_to_come() -> None:
@@ -73,7 +73,7 @@ def test_a_certificate_is_for_all_hosts_and_for_those_to_come() -> None:
     write(services={"s": site}, certificates={"any": {"secret": "pem"}})
     lent()
 
-    contents = read(throwaway.made_up("s")["pem"])
+    contents = read(sample_secrets.made_up("s")["pem"])
 
     assert contents.hosts == ("*.one.example", "two.example")
 
@@ -86,7 +86,7 @@ def test_a_host_belongs_to_the_certificate_that_is_named_after_it() -> None:
     )
     lent()
 
-    made = {name: read(pem).hosts for name, pem in throwaway.made_up("s").items()}
+    made = {name: read(pem).hosts for name, pem in sample_secrets.made_up("s").items()}
 
     assert made == {"a": ("*.acme.example", "*.else.example"), "g": ("*.globex.example",)}
 
@@ -98,7 +98,7 @@ def test_all_certificates_can_be_trusted_by_one_file_without_keys() -> None:
     )
     lent()
 
-    file = throwaway.certificates_file("s")
+    file = sample_secrets.certificates_file("s")
 
     assert file
     assert file.read_text().count("-----BEGIN CERTIFICATE") == 2
@@ -108,12 +108,12 @@ def test_all_certificates_can_be_trusted_by_one_file_without_keys() -> None:
 def test_a_certificate_that_no_host_needs_is_not_made_up() -> None:
     write(services={"s": {"tcp": [{"port": 5000}]}}, certificates={"any": {"secret": "pem"}})
 
-    assert throwaway.config_file("s", "lab") is None
+    assert sample_secrets.config_file("s", "lab") is None
 
 
 def test_what_is_made_up_is_for_its_owner_only() -> None:
     write(services={"a": {"secrets": {"A": "one"}}})
-    file = throwaway.config_file("s", "lab")
+    file = sample_secrets.config_file("s", "lab")
 
     assert file
     assert {one.stat().st_mode & 0o777 for one in file.parent.iterdir()} == {0o600}
@@ -123,16 +123,16 @@ def test_nothing_is_left_of_a_stack_that_is_gone() -> None:
     write(services={"a": {"secrets": {"A": "one"}}})
     lent()
 
-    throwaway.forget("s")
+    sample_secrets.forget("s")
 
-    assert throwaway.made_up("s") == {}
+    assert sample_secrets.made_up("s") == {}
 
 
 def test_a_stack_with_another_kind_of_encryption_is_refused_by_name() -> None:
     write(salt=None, services={"a": {"secrets": {"A": "one"}}})
 
     with pytest.raises(StepFailed, match="no encryptionsalt"):
-        throwaway.config_file("s", "lab")
+        sample_secrets.config_file("s", "lab")
 
 
 AS_WRITTEN = """\
@@ -162,11 +162,11 @@ def test_pulumi_gets_what_was_written_and_the_secrets(held: str) -> None:
     text = f"{AS_WRITTEN}{held}encryptionsalt: {SALT}\n"
     stack_config.path("s").write_text(text)
 
-    file = throwaway.config_file("s", "lab")
+    file = sample_secrets.config_file("s", "lab")
 
     assert file
     copy = file.read_text()
-    assert throwaway.made_up("s").keys() == {"no"}
+    assert sample_secrets.made_up("s").keys() == {"no"}
     both = stack_config.parse(text)["config"], stack_config.parse(copy)["config"]
     before, after = (config.pop("fleet:secrets", None) or {} for config in both)
     assert after.keys() == {*before, "no"}
@@ -179,4 +179,4 @@ def test_pulumi_gets_what_was_written_and_the_secrets(held: str) -> None:
 def test_nonsense_is_the_programs_to_refuse(services: object) -> None:
     write(services=services)
 
-    assert throwaway.config_file("s", "lab") is None
+    assert sample_secrets.config_file("s", "lab") is None

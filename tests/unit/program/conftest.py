@@ -7,7 +7,7 @@ from typing import Any
 import hypothesis
 import pytest
 
-from components import artefacts
+from components.rendering import artefacts
 from tests.unit.program.node_folder import NodeFolder, node_folder
 from tests.unit.program.recorded_stack import PROJECT, Recorded, run_program
 

@@ -1,7 +1,7 @@
 """Rendered files as the tests want them: one example of each, with values that are easy to spot."""
 
-from components.node_config import rendered
-from components.unit_files import announce_unit, app_unit, platform_unit
+from components.rendering.cloud_config import rendered
+from components.rendering.units import announce_unit, app_unit, platform_unit
 from settings import Health, Http, InstanceSet, Limits
 
 RELEASE = "0a1b2c3d"

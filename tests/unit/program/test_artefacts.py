@@ -6,7 +6,7 @@ from pathlib import Path
 import pulumi
 import pytest
 
-from components.artefacts import read
+from components.rendering.artefacts import read
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from components import node_config
+from components.rendering import cloud_config
 from components.scale_set import encoded
 from tests.unit.program import rendered
 from tests.unit.program.recorded_stack import PROJECT
@@ -61,7 +61,7 @@ def test_it_fits_into_custom_data_with_room_to_grow(text: str) -> None:
 
 def test_a_value_that_nobody_gives_is_an_error() -> None:
     with pytest.raises(Exception, match="is undefined"):
-        node_config.rendered(cluster_name="fleet-dev")
+        cloud_config.rendered(cluster_name="fleet-dev")
 
 
 def test_there_is_one_command_and_it_cannot_block(document: dict[str, Any]) -> None:
@@ -94,10 +94,10 @@ def test_every_script_that_a_unit_calls_is_there(units: dict[str, str]) -> None:
 
 
 def test_what_boots_before_the_bundle_needs_nothing_of_it() -> None:
-    for name in node_config.BOOT_SCRIPTS:
+    for name in cloud_config.BOOT_SCRIPTS:
         called = set(re.findall(r"/opt/bin/([\w-]+)", (SCRIPTS / name).read_text()))
 
-        assert called <= set(node_config.BOOT_SCRIPTS), name
+        assert called <= set(cloud_config.BOOT_SCRIPTS), name
 
 
 def test_the_docker_configuration_is_json_that_keeps_containers_over_a_restart(

@@ -13,8 +13,8 @@ import pulumi
 import pytest
 import yaml
 
-from components import node_config
-from components.custom_data import FLAG, KNOWN, MAX_BYTES, Shape, problems
+from components.rendering import cloud_config
+from components.rendering.custom_data import FLAG, KNOWN, MAX_BYTES, Shape, problems
 from tests.unit.program import rendered
 from tests.unit.program.conftest import Config
 from tests.unit.program.recorded_stack import Recorded
@@ -212,7 +212,7 @@ def test_a_preview_before_anything_is_known_refuses_it(
     run: Callable[[Config], Recorded], config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wrong = "#cloud-config\nruncmd: [x]\n"
-    monkeypatch.setattr(node_config, "render", lambda *_, **__: wrong)
+    monkeypatch.setattr(cloud_config, "render", lambda *_, **__: wrong)
 
     with pytest.raises(pulumi.RunError, match=re.escape("would make no node")):
         run(config)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lab import stack_config, throwaway
+from lab.pulumi import sample_secrets, stack_config
 from tests.unit.lab.providers.attached import attached_plugins
 from tests.unit.lab.providers.fake_cloud import FakeCloud, serving
 from tests.unit.lab.providers.pulumi_stack import PASSPHRASE, PulumiStack
@@ -89,14 +89,14 @@ def test_the_lab_lends_a_sample_stack_the_secrets_that_it_lacks(
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "lab"))
     monkeypatch.setattr(stack_config, "PROJECT", tmp_path / "project")
 
-    lent = throwaway.config_file("test", PASSPHRASE)
+    lent = sample_secrets.config_file("test", PASSPHRASE)
     engine.environment["PULUMI_OPTION_CONFIG_FILE"] = str(lent)
     outcome = engine.run("preview", "--non-interactive", "--diff")
 
     assert outcome.succeeded, outcome.text
     assert "no certificate in" not in outcome.text, "the one that was made up is for all hosts"
-    assert len(throwaway.made_up("test")) == secrets
-    assert not any(value in outcome.text for value in throwaway.made_up("test").values())
+    assert len(sample_secrets.made_up("test")) == secrets
+    assert not any(value in outcome.text for value in sample_secrets.made_up("test").values())
     assert (tmp_path / "project/Pulumi.test.yaml").read_text() == before
 
 
@@ -127,7 +127,9 @@ def test_values_that_yaml_readers_take_differently_arrive_as_written_in_the_lab_
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "lab"))
     monkeypatch.setattr(stack_config, "PROJECT", tmp_path / "project")
 
-    engine.environment["PULUMI_OPTION_CONFIG_FILE"] = str(throwaway.config_file("test", PASSPHRASE))
+    engine.environment["PULUMI_OPTION_CONFIG_FILE"] = str(
+        sample_secrets.config_file("test", PASSPHRASE)
+    )
     engine.program("import pulumi; print(pulumi.Config('fleet').require('services'))")
     outcome = engine.run("preview", "--non-interactive")
 

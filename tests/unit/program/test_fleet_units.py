@@ -12,9 +12,9 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cluster import desired, unit_file
-from components.artefacts import Artefacts
-from components.unit_files import (
+from clients import unit_file
+from components.rendering.artefacts import Artefacts
+from components.rendering.units import (
     announce_unit,
     app_unit,
     command_argument,
@@ -23,6 +23,7 @@ from components.unit_files import (
     route,
     service_order,
 )
+from contract import requests
 from settings import InstanceSet, Limits
 from settings.fields import fits_a_unit
 from tests.unit.program import rendered
@@ -172,14 +173,14 @@ def test_changing_the_number_of_instances_is_no_new_release() -> None:
 def test_the_cluster_understands_a_services_order(service: InstanceSet) -> None:
     order = service_order(service, drain_seconds=10, references=REFERENCES)
 
-    understood = desired.service(json.dumps(order))
+    understood = requests.service(json.dumps(order))
 
     assert understood.name == service.name
     assert json.loads(understood.route) == route(service)
 
 
 def test_the_cluster_understands_the_platforms_order(built: Artefacts) -> None:
-    understood = desired.platform(json.dumps(platform_order(built)))
+    understood = requests.platform(json.dumps(platform_order(built)))
 
     assert set(understood.images) == {"cluster", "registry", "router"}
     assert list(understood.units) == ["registry", "router"]

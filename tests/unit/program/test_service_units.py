@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cluster import unit_file
-from components.unit_files import (
+from clients import unit_file
+from components.rendering.units import (
     START_TIMEOUT,
     announce_unit,
     app_unit,

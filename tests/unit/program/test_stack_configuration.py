@@ -16,7 +16,7 @@ from components.credentials import new_ssh_key
 from settings import Settings, SettingsError, load
 from settings.documentation import EXAMPLE, page, project_schema
 from settings.load import parse
-from settings.secret_rules import wanted
+from settings.rules.secrets import wanted
 from tests.unit.program import pem
 from tests.unit.program.conftest import Config
 from tests.unit.program.judging import accepted, refused

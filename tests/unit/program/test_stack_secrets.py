@@ -7,10 +7,10 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from cluster.router.entries import parse_hosts
+from contract.route import parse_hosts
 from settings import Settings
 from settings.certificates import matches
-from settings.secret_rules import wanted, warnings
+from settings.rules.secrets import wanted, warnings
 from tests.unit.program import pem
 from tests.unit.program.conftest import Config
 from tests.unit.program.judging import accepted, refused

@@ -22,13 +22,13 @@ from typing import Any, TypeVar
 
 import httpx
 
-from cluster.etcd import Etcd, EtcdError
-from lab import docker_daemon
+from clients.etcd import Etcd, EtcdError
+from lab.machine import docker_daemon
 from tests.unit.ports import free_port
 from tools.build import ensure_image, ensure_program
 
 PROJECT = Path(__file__).resolve().parents[3]
-IMAGE = PROJECT / "images" / "router"
+IMAGE = PROJECT / "router" / "image"
 
 # A connection of its own for every request, as different clients would have.
 CLIENT = httpx.Client(
@@ -229,9 +229,7 @@ class Router:
         }
         command = in_container(self._container, "python3", environment)
         with (self.folder / "agent.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [*command, "-m", "cluster.router"], stdout=log, stderr=log
-            )
+            self.process = subprocess.Popen([*command, "-m", "router"], stdout=log, stderr=log)
 
     def stop(self) -> int:
         """SIGTERM as docker sends it; the exit code."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.router import processes
+from router.nginx import processes
 from tests.unit.ports import free_port
 from tests.unit.router.backends import Backend, TcpEcho, serving
 from tests.unit.router.harness import (

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from cluster.router.origin_headers import DROPPED, WRITTEN
+from router.nginx.origin_headers import DROPPED, WRITTEN
 from tests.unit.router.backends import Backend, Scripted, serving
 from tests.unit.router.certificates import write_certificate
 from tests.unit.router.harness import EtcdServer, Router, open_websocket, publish, running

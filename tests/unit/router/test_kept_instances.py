@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.router.lives import Life, Sighting
-from cluster.router.survey import Survey, survey
+from router.lives import Life, Sighting
+from router.route_table import Survey, survey
 from tests.unit.router.trees import tree
 
 ACME, GLOBEX = ({"hosts": [f"{name}.test"], "http": True} for name in ("acme", "globex"))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.router.settings import SettingsError, from_environment, machine_id
+from router.settings import SettingsError, from_environment, machine_id
 
 NODE = {"NODE_NAME": "core-0", "NODE_IP": "10.0.0.4", "MACHINE_ID": "abc"}
 

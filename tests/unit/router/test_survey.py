@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.router.entries import Malformed, parse_instance, parse_route
-from cluster.router.survey import Survey, survey
+from contract.route import Malformed, parse_instance, parse_route
+from router.route_table import Survey, survey
 from tests.unit.router.trees import tree
 
 HTTP = {"http": "10.0.0.4:32768"}

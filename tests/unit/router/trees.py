@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from cluster.etcd import Node
+from clients.etcd import Node
 
 
 def tree(

@@ -1,6 +1,5 @@
 """An image's key holds everything that its content depends on, and nothing more."""
 
-import ast
 from pathlib import Path
 
 import pytest
@@ -12,17 +11,17 @@ from tools.paths import PROJECT
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project with one image that holds the package `code`, and one that stands on it."""
-    for folder in ("images/below", "images/above", "code"):
+    """A project with one image that holds the package `program`, and one that stands on it."""
+    for folder in ("images/below", "images/above", "program"):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "images/below/Dockerfile").write_text("FROM base\n")
     (tmp_path / "images/above/Dockerfile").write_text("FROM below\n")
-    (tmp_path / "code/module.py").write_text("x = 1\n")
+    (tmp_path / "program/__main__.py").write_text("from program import module\n")
+    (tmp_path / "program/module.py").write_text("x = 1\n")
+    (tmp_path / "program/unused.py").write_text("x = 1\n")
     monkeypatch.setattr(images, "PROJECT", tmp_path)
     below = Image(name="below", folder=tmp_path / "images/below")
-    above = Image(
-        name="above", folder=tmp_path / "images/above", parent="below", sources=("code/**/*",)
-    )
+    above = Image(name="above", folder=tmp_path / "images/above", parent="below", code=("program",))
     monkeypatch.setattr(images, "IMAGES", {"below": below, "above": above})
     return tmp_path
 
@@ -34,7 +33,7 @@ def keys() -> dict[str, str]:
 def test_changed_code_changes_only_the_image_that_holds_it(project: Path) -> None:
     before = keys()
 
-    (project / "code/module.py").write_text("x = 2\n")
+    (project / "program/module.py").write_text("x = 2\n")
 
     assert keys()["above"] != before["above"]
     assert keys()["below"] == before["below"]
@@ -52,8 +51,8 @@ def test_a_changed_dockerfile_changes_what_stands_on_it(project: Path) -> None:
 def test_compiled_modules_change_nothing(project: Path) -> None:
     before = keys()
 
-    (project / "code/__pycache__").mkdir()
-    (project / "code/__pycache__/module.pyc").write_bytes(b"compiled")
+    (project / "program/__pycache__").mkdir()
+    (project / "program/__pycache__/module.pyc").write_bytes(b"compiled")
 
     assert keys() == before
 
@@ -69,27 +68,15 @@ def test_every_platform_image_is_kept_as_a_file() -> None:
     assert all(IMAGES[name].archived for name in PLATFORM_IMAGES)
 
 
-def test_the_cloud_image_holds_every_module_of_the_lab_that_the_cloud_imports() -> None:
-    held = IMAGES["cloud"].source_files()
+def test_a_module_that_the_program_does_not_import_changes_nothing(project: Path) -> None:
+    before = keys()
 
-    imported = {name for path in held if path.suffix == ".py" for name in lab_imports(path)}
+    (project / "program/unused.py").write_text("x = 2\n")
 
-    missing = {name for name in imported if not module_files(name) & set(held)}
-    assert missing == set()
-
-
-def lab_imports(path: Path) -> set[str]:
-    """Return the modules `lab.…` that a file imports."""
-    modules: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        match node:
-            case ast.Import(names=names):
-                modules |= {alias.name for alias in names}
-            case ast.ImportFrom(module=str(module)):
-                modules.add(module)
-    return {module for module in modules if module == "lab" or module.startswith("lab.")}
+    assert keys() == before
 
 
-def module_files(module: str) -> set[Path]:
-    path = PROJECT.joinpath(*module.split("."))
-    return {path.with_suffix(".py"), path / "__init__.py"}
+def test_rollout_code_is_no_part_of_the_router() -> None:
+    held = {path.relative_to(PROJECT).parts[0] for path in IMAGES["router"].code_files()}
+
+    assert held == {"router", "clients", "contract"}

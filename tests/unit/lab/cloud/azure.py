@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lab.catalogue import RESOURCE_TYPES, SUBSCRIPTION_ID, TENANT_ID
-from lab.cloud.control_plane import ControlPlane
-from lab.cloud.instances import Instance, instances
-from lab.cloud.store import JsonObject, Resource, Store
+from lab.azure.arm.resource_types import RESOURCE_TYPES, SUBSCRIPTION_ID, TENANT_ID
+from lab.azure.arm.store import JsonObject, Resource, Store
+from lab.azure.arm.vm_records import Instance, instances
+from lab.azure.control_plane import ControlPlane
 from tests.unit.lab.cloud.fake_host import FakeHost
 
 GROUP = f"/subscriptions/{SUBSCRIPTION_ID}/resourceGroups/fleet-dev"

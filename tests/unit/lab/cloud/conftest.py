@@ -5,17 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from lab.cloud import nodes, virtual_network
-from lab.cloud.errors import AzureError
+from lab.azure.arm.errors import AzureError
+from lab.azure.compute import vms
+from lab.azure.network import virtual_networks
 from tests.unit.lab.cloud.azure import Azure
 
 
 @pytest.fixture
 def azure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Azure:
     """An empty subscription; nothing in it takes time."""
-    monkeypatch.setattr(virtual_network, "OPERATION_SECONDS", 0)
-    monkeypatch.setattr(nodes, "POLL_SECONDS", 0)
-    monkeypatch.setattr(nodes, "PROVISIONING_SECONDS", 0.05)
+    monkeypatch.setattr(virtual_networks, "OPERATION_SECONDS", 0)
+    monkeypatch.setattr(vms, "POLL_SECONDS", 0)
+    monkeypatch.setattr(vms, "PROVISIONING_SECONDS", 0.05)
     return Azure(tmp_path)
 
 

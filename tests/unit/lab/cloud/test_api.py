@@ -7,11 +7,15 @@ import pytest
 from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 
-from lab.catalogue import DEPLOYER_OBJECT_ID, GET_CLIENT_CONFIG, LIST_STORAGE_ACCOUNT_KEYS
-from lab.cloud.api import Api
-from lab.cloud.data.faults import Faults
-from lab.cloud.faults import FaultInjection
-from lab.cloud.status import Status
+from lab.azure.api import Api
+from lab.azure.arm.resource_types import (
+    DEPLOYER_OBJECT_ID,
+    GET_CLIENT_CONFIG,
+    LIST_STORAGE_ACCOUNT_KEYS,
+)
+from lab.azure.endpoints.outages import Faults
+from lab.azure.faults import FaultInjection
+from lab.azure.status import Status
 from tests.unit.lab.cloud.azure import EVERYTHING_BUT_MACHINES, GROUP, Azure, inputs_of
 
 GROUP_TOKEN = "azure-native:resources:ResourceGroup"

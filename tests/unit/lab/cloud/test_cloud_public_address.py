@@ -4,7 +4,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
-from lab.cloud.public_address import loopback_address
+from lab.azure.network.public_addresses import loopback_address
 from tests.unit.lab.cloud.azure import NETWORK, Azure
 from tests.unit.lab.cloud.conftest import refusal
 

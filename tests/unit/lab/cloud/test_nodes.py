@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from lab.cloud.data.faults import Faults
-from lab.cloud.faults import FaultInjection
+from lab.azure.endpoints.outages import Faults
+from lab.azure.faults import FaultInjection
 from tests.unit.lab.cloud.azure import EVERYTHING_BUT_MACHINES, SCALE_SET, Azure, scale_set
 from tests.unit.lab.cloud.conftest import refusal
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from lab.catalogue import DEPLOYER_OBJECT_ID
-from lab.cloud.control_plane import kinds
-from lab.cloud.kinds import Kind
-from lab.cloud.properties import as_sent
+from lab.azure.arm.kinds import Kind
+from lab.azure.arm.properties import as_sent
+from lab.azure.arm.resource_types import DEPLOYER_OBJECT_ID
+from lab.azure.control_plane import kinds
 from lab.providers.azure_native.schema import (
     Listing,
     OneOf,

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from lab.cloud.kinds import Answer
+from lab.azure.arm.kinds import Answer
 from tests.unit.lab.cloud.azure import ACCOUNT, CONTAINER, EVERYTHING_BUT_MACHINES, GROUP, Azure
 from tests.unit.lab.cloud.conftest import refusal
 
@@ -151,7 +151,7 @@ async def test_one_operation_at_a_time_on_a_resource(
         await never.wait()
         return Answer()
 
-    monkeypatch.setattr("lab.cloud.resources.ResourceGroupKind.write", slowly)
+    monkeypatch.setattr("lab.azure.arm.resource_groups.ResourceGroupKind.write", slowly)
     first = asyncio.create_task(azure.create("resources:ResourceGroup"))
     await asyncio.sleep(0)
 
@@ -171,7 +171,7 @@ async def test_a_group_with_an_operation_going_on_in_it_cannot_be_deleted(
         await never.wait()
         return Answer()
 
-    monkeypatch.setattr("lab.cloud.public_address.PublicAddressKind.write", slowly)
+    monkeypatch.setattr("lab.azure.network.public_addresses.PublicAddressKind.write", slowly)
     first = asyncio.create_task(azure.create("network:PublicIPAddress"))
     await asyncio.sleep(0)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lab.cloud.compute import is_current
+from lab.azure.compute.scale_sets import is_current
 from tests.unit.lab.cloud.azure import (
     BALANCER,
     EVERYTHING_BUT_MACHINES,

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from lab.catalogue import DEPLOYER_OBJECT_ID
-from lab.cloud import key_vault
-from lab.cloud.data import roles, secrets
-from lab.cloud.data.roles import SECRET_DELETE, Roles
-from lab.cloud.storage import account_keys
-from lab.cloud.store import Store
+from lab.azure.arm.resource_types import DEPLOYER_OBJECT_ID
+from lab.azure.arm.store import Store
+from lab.azure.identity import roles
+from lab.azure.identity.roles import SECRET_DELETE, Roles
+from lab.azure.keyvault import secrets, vaults
+from lab.azure.storage.accounts import account_keys
 from tests.unit.lab.cloud.azure import ACCOUNT, CONTAINER, GROUP, ROLES, Azure, inputs_of
 from tests.unit.lab.cloud.conftest import refusal
 
@@ -26,7 +26,7 @@ OFFICER = {
 
 def _roles_act_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     later = time.time() + roles.PROPAGATION
-    monkeypatch.setattr(key_vault, "Roles", functools.partial(Roles, clock=lambda: later + 1))
+    monkeypatch.setattr(vaults, "Roles", functools.partial(Roles, clock=lambda: later + 1))
 
 
 @pytest.fixture

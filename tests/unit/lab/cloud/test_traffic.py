@@ -2,9 +2,9 @@
 
 import pytest
 
-from lab.cloud.load_balancer import config
-from lab.cloud.load_balancer.config import Configuration
-from lab.cloud.traffic import has_way_out, packet_filter
+from lab.azure.fabric.traffic import has_way_out, packet_filter
+from lab.azure.load_balancer import config
+from lab.azure.load_balancer.config import Configuration
 from tests.unit.lab.cloud.azure import (
     BALANCER,
     EVERYTHING_BUT_MACHINES,

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from lab.cloud.host import Network
-from lab.cloud.virtual_network import free_addresses
+from lab.azure.host.host import Network
+from lab.azure.network.virtual_networks import free_addresses
 from tests.unit.lab.cloud.azure import EVERYTHING_BUT_MACHINES, NETWORK, SUBNET, Azure
 from tests.unit.lab.cloud.conftest import refusal
 

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from lab.catalogue import SUBSCRIPTION_ID
-from lab.cloud.data import secrets
-from lab.cloud.instances import RUNNING, Instance
-from lab.cloud.store import JsonObject, Resource, Store
+from lab.azure.arm.resource_types import SUBSCRIPTION_ID
+from lab.azure.arm.store import JsonObject, Resource, Store
+from lab.azure.arm.vm_records import RUNNING, Instance
+from lab.azure.keyvault import secrets
 
 GROUP = f"/subscriptions/{SUBSCRIPTION_ID}/resourceGroups/fleet-dev"
 SUBNET = f"{GROUP}/providers/Microsoft.Network/virtualNetworks/fleet/subnets/core"

@@ -15,11 +15,11 @@ import aiohttp
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from lab.cloud.data.callers import LabCallers
-from lab.cloud.data.identity import STORAGE, Principal
-from lab.cloud.data.plane import DataPlane, Settings
-from lab.cloud.store import Store
-from lab.paths import PROJECT
+from lab.azure.arm.store import Store
+from lab.azure.endpoints.callers import LabCallers
+from lab.azure.endpoints.data_plane import DataPlane, Settings
+from lab.azure.identity.tokens import STORAGE, Principal
+from lab.machine.paths import PROJECT
 from tests.unit.lab.data.azure import KEY, NODE, Azure
 from tests.unit.ports import free_port
 from tools.packages import NodePackages

@@ -5,8 +5,8 @@ from email.utils import formatdate
 
 import pytest
 
-from lab.cloud.data import shared_key
-from lab.cloud.data.identity import VAULT
+from lab.azure.identity.tokens import VAULT
+from lab.azure.storage import shared_key
 from tests.unit.lab.data.azure import BLOB_READER, KEY, NODE, SUBNET, Azure
 from tests.unit.lab.data.conftest import Running
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from dnslib import QTYPE, RCODE, DNSRecord  # type: ignore[import-untyped]
 
-from lab.cloud.nsg import PLATFORM
+from lab.azure.network.nsg import PLATFORM
 from tests.unit.lab.data.azure import GROUP, Azure
 from tests.unit.lab.data.conftest import Running
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.catalogue import TENANT_ID
-from lab.cloud.data.identity import STORAGE, VAULT, InvalidToken, Principal, Tokens, bearer
+from lab.azure.arm.resource_types import TENANT_ID
+from lab.azure.identity.tokens import STORAGE, VAULT, InvalidToken, Principal, Tokens, bearer
 
 NODE = Principal(object_id="11111111-1111-4111-8111-111111111111", client_id="client")
 FOR_STORAGE = frozenset({STORAGE})

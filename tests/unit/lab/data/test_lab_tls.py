@@ -8,8 +8,8 @@ import pytest
 from cryptography import x509
 from cryptography.x509.verification import PolicyBuilder, Store
 
-from lab.cloud.data import tls
-from lab.cloud.data.tls import Authority
+from lab.azure.endpoints import tls
+from lab.azure.endpoints.tls import Authority
 
 
 @pytest.fixture

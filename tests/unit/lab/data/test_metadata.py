@@ -8,9 +8,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from lab.catalogue import DEPLOYER_OBJECT_ID
-from lab.cloud.data.identity import STORAGE
-from lab.cloud.instances import STOPPED
+from lab.azure.arm.resource_types import DEPLOYER_OBJECT_ID
+from lab.azure.arm.vm_records import STOPPED
+from lab.azure.identity.tokens import STORAGE
 from tests.unit.lab.data.azure import NODE, Azure
 from tests.unit.lab.data.conftest import Running
 

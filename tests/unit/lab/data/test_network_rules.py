@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from lab.cloud.data.network_rules import Sender, Service, check, of_account, of_vault
-from lab.cloud.errors import AzureError
+from lab.azure.arm.errors import AzureError
+from lab.azure.endpoints.network_rules import Sender, Service, check, of_account, of_vault
 from tests.unit.lab.data.azure import SUBNET, Azure
 
 DEVELOPER = Sender(address="127.0.0.1")

@@ -2,9 +2,9 @@
 
 import pytest
 
-from lab.cloud.data import roles
-from lab.cloud.data.roles import PROPAGATION, Roles
-from lab.cloud.store import Store
+from lab.azure.arm.store import Store
+from lab.azure.identity import roles
+from lab.azure.identity.roles import PROPAGATION, Roles
 from tests.unit.lab.data.azure import (
     BLOB_CONTRIBUTOR,
     BLOB_READER,

@@ -1,6 +1,6 @@
 """Shared-key signatures against the examples of Azure's documentation."""
 
-from lab.cloud.data.shared_key import authorization, string_to_sign
+from lab.azure.storage.shared_key import authorization, string_to_sign
 from tests.unit.lab.data.azure import KEY
 
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from lab.cloud.data import secrets
-from lab.cloud.data.identity import STORAGE, VAULT
-from lab.cloud.errors import AzureError
+from lab.azure.arm.errors import AzureError
+from lab.azure.identity.tokens import STORAGE, VAULT
+from lab.azure.keyvault import secrets
 from tests.unit.lab.data.azure import SECRETS_OFFICER, SECRETS_USER, SUBNET, Azure
 from tests.unit.lab.data.conftest import Running
 

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from lab.cloud.load_balancer.config import Backend, BalancingRule, Security
-from lab.cloud.nsg import AddressSpace, security_group
+from lab.azure.load_balancer.config import Backend, BalancingRule, Security
+from lab.azure.network.nsg import AddressSpace, security_group
 
 SPACE = AddressSpace(prefixes=("127.9.0.0/16",))
 

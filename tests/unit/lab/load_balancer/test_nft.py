@@ -2,8 +2,8 @@
 
 import pytest
 
-from lab.cloud.nft import ruleset
-from lab.cloud.nsg import AddressSpace, security_group
+from lab.azure.fabric.nft import ruleset
+from lab.azure.network.nsg import AddressSpace, security_group
 from tests.unit.lab.load_balancer.pool import allow
 
 SPACE = AddressSpace(prefixes=("10.31.0.0/16",))

@@ -2,8 +2,8 @@
 
 import pytest
 
-from lab.cloud.errors import AzureError
-from lab.cloud.nsg import AddressSpace, Flow, Verdict, evaluate, security_group
+from lab.azure.arm.errors import AzureError
+from lab.azure.network.nsg import AddressSpace, Flow, Verdict, evaluate, security_group
 from tests.unit.lab.load_balancer.pool import allow
 
 SPACE = AddressSpace(prefixes=("10.31.0.0/16",))

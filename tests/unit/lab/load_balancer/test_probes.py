@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from lab.cloud.load_balancer.config import BalancingRule, Probe
-from lab.cloud.load_balancer.probes import Probes
+from lab.azure.load_balancer.config import BalancingRule, Probe
+from lab.azure.load_balancer.probes import Probes
 from tests.unit.lab.load_balancer.conftest import Serve
 from tests.unit.lab.load_balancer.eventually import eventually
 from tests.unit.lab.load_balancer.pool import allow, rule, security

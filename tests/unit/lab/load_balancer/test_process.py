@@ -10,14 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.cloud.load_balancer.config import (
-    BalancingRule,
-    Configuration,
-    Frontend,
-    Probe,
-    dump,
-    load,
-)
+from lab.azure.load_balancer.config import BalancingRule, Configuration, Frontend, Probe, dump, load
 from tests.unit.lab.load_balancer.conftest import Serve
 from tests.unit.lab.load_balancer.eventually import eventually
 from tests.unit.lab.load_balancer.pool import allow, rule, security

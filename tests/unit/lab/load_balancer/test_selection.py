@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from lab.cloud.load_balancer.config import Backend, BalancingRule, Security
-from lab.cloud.load_balancer.selection import Refusal, Selector
+from lab.azure.load_balancer.config import Backend, BalancingRule, Security
+from lab.azure.load_balancer.selection import Refusal, Selector
 from tests.unit.lab.load_balancer.pool import SPACE, allow, backends, rule, security
 
 FRONTEND = "127.50.0.1"

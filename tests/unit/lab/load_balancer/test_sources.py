@@ -4,7 +4,7 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from lab.cloud.load_balancer.sources import CLIENTS, seen_as
+from lab.azure.load_balancer.sources import CLIENTS, seen_as
 
 
 @pytest.mark.parametrize(

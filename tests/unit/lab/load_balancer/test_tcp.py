@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from lab.cloud.load_balancer.config import Backend, BalancingRule
-from lab.cloud.load_balancer.tcp import TcpListener
+from lab.azure.load_balancer.config import Backend, BalancingRule
+from lab.azure.load_balancer.tcp import TcpListener
 from tests.unit.lab.load_balancer.conftest import Serve
 from tests.unit.lab.load_balancer.eventually import PATIENCE, eventually
 from tests.unit.lab.load_balancer.pool import rule

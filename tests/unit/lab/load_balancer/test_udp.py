@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from lab.cloud.load_balancer.config import Backend, BalancingRule
-from lab.cloud.load_balancer.udp import IDLE, UdpListener
+from lab.azure.load_balancer.config import Backend, BalancingRule
+from lab.azure.load_balancer.udp import IDLE, UdpListener
 from tests.unit.lab.load_balancer.pool import rule
 
 FRONTEND = "127.50.0.1"

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from lab.catalogue import (
+from lab.azure.arm.resource_types import (
     DEPLOYER_CLIENT_ID,
     DEPLOYER_OBJECT_ID,
     GET_CLIENT_CONFIG,

@@ -12,7 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from lab.cloud.data import shared_key, tls
+from lab.azure.endpoints import tls
+from lab.azure.storage import shared_key
 from tests.unit.lab.providers.fake_cloud import ACCOUNT_KEY
 
 

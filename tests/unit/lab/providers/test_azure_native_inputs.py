@@ -7,13 +7,8 @@ from typing import Any
 
 import pytest
 
-from lab.catalogue import RESOURCE_TYPES
-from lab.providers.azure_native.checking import (
-    Naming,
-    NamingMode,
-    check_problems,
-    with_defaults,
-)
+from lab.azure.arm.resource_types import RESOURCE_TYPES
+from lab.providers.azure_native.checking import Naming, NamingMode, check_problems, with_defaults
 from lab.providers.wire import UNKNOWN, Asset, Secret
 
 ACCOUNT = RESOURCE_TYPES["azure-native:storage:StorageAccount"]

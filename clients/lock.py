@@ -1,0 +1,151 @@
+"""A lock in etcd, so that two rollouts of one service never meet.
+
+The holder renews it at every pause of its work; one that died loses it after the TTL.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from types import TracebackType
+
+from clients.clock import Clock, timestamp
+from clients.errors import ClusterError, Interrupted
+from clients.etcd import CompareFailed, Etcd, EtcdError, EtcdUnavailable, KeyExists, KeyNotFound
+from clients.progress import Patience, Progress
+
+LOCKS = "/locks"
+# Longer than any single request may take (etcd 16 s, fleet with its back-off about 30 s).
+TTL = 60
+_RENEW_AFTER = 15.0
+_PAUSE = 1.0
+
+
+class LockLost(ClusterError):
+    """Somebody else may hold the lock now: stop at once, change nothing more."""
+
+
+class LockTaken(ClusterError):
+    """The lock was not free in time."""
+
+
+class Lock:
+    """`with Lock(…) as lock:` holds it; call `lock.pause` wherever the work waits."""
+
+    def __init__(
+        self,
+        etcd: Etcd,
+        name: str,
+        *,
+        holder: str,
+        clock: Clock,
+        progress: Progress,
+        patience: float = 900.0,
+    ) -> None:
+        self._etcd = etcd
+        self._key = f"{LOCKS}/{name}"
+        self._name = name
+        self._clock = clock
+        self._progress = progress
+        self._patience = patience
+        self._renewed = 0.0
+        # The id makes the value ours alone, also after a write whose answer was lost.
+        self._value = json.dumps(
+            {"holder": holder, "since": timestamp(clock), "id": uuid.uuid4().hex}, sort_keys=True
+        )
+
+    def __enter__(self) -> Lock:
+        try:
+            self._acquire()
+        except BaseException:
+            self._release()  # Ctrl-C may come between the write and its answer
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._release()
+
+    def pause(self, seconds: float) -> None:
+        """Let time pass and keep the lock. Raises LockLost."""
+        self.keep()
+        self._clock.sleep(seconds)
+
+    def keep(self) -> None:
+        """Renew the lock if it is due. Raises LockLost."""
+        if self._clock.now() - self._renewed < _RENEW_AFTER:
+            return
+        asked = self._clock.now()
+        try:
+            self._etcd.refresh(self._key, TTL, prev_value=self._value)
+        except (KeyNotFound, CompareFailed) as error:
+            raise LockLost(
+                f"lost the lock on {self._name} to another rollout; run this again to finish"
+            ) from error
+        except EtcdUnavailable as error:
+            if self._clock.now() - self._renewed >= TTL:
+                raise LockLost(
+                    f"etcd was away for longer than the lock on {self._name} lives ({error}); "
+                    "run this again to finish"
+                ) from error
+            return
+        self._renewed = asked
+
+    def _acquire(self) -> None:
+        deadline = self._clock.now() + self._patience
+        patience = Patience(self._clock, self._progress, quiet=0.0)
+        while True:
+            asked = self._clock.now()
+            who = self._try()
+            if who is None:
+                self._renewed = asked
+                return
+            if self._clock.now() >= deadline:
+                raise LockTaken(
+                    f"{self._name} is locked by {who} for more than {self._patience:.0f} s. "
+                    "Wait for that rollout, or stop it: its lock ends a minute after it"
+                )
+            patience.waiting_for(f"{self._name} is locked by {who}: waiting")
+            self._clock.sleep(_PAUSE)
+
+    def _try(self) -> str | None:
+        """None if the lock is ours now, else who has it."""
+        try:
+            self._etcd.create(self._key, self._value, ttl=TTL)
+        except KeyExists:
+            found = self._etcd.find(self._key)
+        except EtcdUnavailable as error:
+            return f"nobody can tell ({error})"
+        else:
+            return None
+        if found is None:
+            return "somebody who just let go"
+        # a write whose answer was lost
+        return None if found.node.value == self._value else _describe(found.node.value)
+
+    def _release(self) -> None:
+        try:
+            self._delete()
+        except Interrupted:
+            self._delete()  # an impatient second Ctrl-C must not cost the next one a minute
+            raise
+
+    def _delete(self) -> None:
+        try:
+            self._etcd.delete(self._key, prev_value=self._value)
+        except (KeyNotFound, CompareFailed):
+            return
+        except EtcdError as error:
+            self._progress(f"could not release the lock on {self._name} ({error}); it ends by TTL")
+
+
+def _describe(value: str) -> str:
+    try:
+        raw = json.loads(value)
+        return f"{raw['holder']} since {raw['since']}"
+    except (ValueError, KeyError, TypeError):
+        return f"somebody unknown ({value[:60]})"

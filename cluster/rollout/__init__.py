@@ -1,0 +1,1 @@
+"""Rollouts of services: apply, remove, recover."""

@@ -1,0 +1,103 @@
+"""Names and contents of a service's units. The same input gives the same release, for ever.
+
+Pure. A release is what shapes its units: the image's digest and both unit texts, and nothing that
+may change while it runs (the number of instances, the route).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from clients.fleet import Option
+from clients.registry import ADDRESS
+from clients.unit_file import check_name, parse
+from contract.requests import Service
+
+_UNIT = re.compile(r"(?P<release>[0-9a-f]{8})(?P<announce>-announce)?@(?P<n>[1-9][0-9]*)\.service")
+
+
+@dataclass(kw_only=True, frozen=True, order=True)
+class InstanceId:
+    """One instance of one release of a service."""
+
+    service: str
+    release: str
+    n: int
+
+    @property
+    def app(self) -> str:
+        """The unit that runs the container."""
+        return f"{self.service}-{self.release}@{self.n}.service"
+
+    @property
+    def announce(self) -> str:
+        """The unit that announces the container in etcd while it is healthy."""
+        return f"{self.service}-{self.release}-announce@{self.n}.service"
+
+    @property
+    def key(self) -> str:
+        """Its key below /services/<name>/instances."""
+        return f"{self.release}-{self.n}"
+
+    def __str__(self) -> str:
+        return f"{self.service} {self.release} instance {self.n}"
+
+
+@dataclass(kw_only=True, frozen=True)
+class Release:
+    """A service's release with the contents of its units."""
+
+    service: str
+    id: str
+    image: str
+    digest: str
+    app: tuple[Option, ...]
+    announce: tuple[Option, ...]
+
+    def instance(self, n: int) -> InstanceId:
+        return InstanceId(service=self.service, release=self.id, n=n)
+
+
+def make_release(service: Service, digest: str) -> Release:
+    """The release that `service` means with its image at `digest`. Raises UnitFileError."""
+    texts = (digest, service.app_unit, service.announce_unit)
+    release_id = hashlib.sha256("\0".join(texts).encode()).hexdigest()[:8]
+    image = f"{ADDRESS}/{service.image.repository}@{digest}"
+
+    def options(text: str, name: str) -> tuple[Option, ...]:
+        check_name(name)
+        return parse(
+            text.replace("__RELEASE__", release_id).replace("__IMAGE__", image), origin=name
+        )
+
+    last = InstanceId(service=service.name, release=release_id, n=service.instances)
+    return Release(
+        service=service.name,
+        id=release_id,
+        image=str(service.image),
+        digest=digest,
+        app=options(service.app_unit, last.app),
+        announce=options(service.announce_unit, last.announce),
+    )
+
+
+def instance_of(service: str, unit: str) -> InstanceId | None:
+    """Which instance of `service` a unit belongs to; None for other units.
+
+    `api` and a customer set `api-acme` don't mix: a release is 8 hex digits and follows at once.
+    """
+    if not unit.startswith(service + "-"):
+        return None
+    match = _UNIT.fullmatch(unit[len(service) + 1 :])
+    if match is None:
+        return None
+    return InstanceId(service=service, release=match["release"], n=int(match["n"]))
+
+
+def instances_among(service: str, units: Iterable[str]) -> tuple[InstanceId, ...]:
+    """The instances of `service` that have a unit among `units`, ordered."""
+    found = {instance_of(service, unit) for unit in units}
+    return tuple(sorted(instance for instance in found if instance is not None))

@@ -1,0 +1,1 @@
+"""The cluster as `status` prints it."""

@@ -1,0 +1,1 @@
+"""What the program renders: cloud-config, units, requests. Pure: no resource."""

@@ -1,0 +1,1 @@
+"""Everything that crosses between the program, the nodes and the routers. Pure: no I/O."""

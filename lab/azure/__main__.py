@@ -1,0 +1,86 @@
+"""`python3 -m lab.azure`: the simulated Azure, in one process, until it is told to stop."""
+
+import asyncio
+import logging
+import signal
+
+from aiohttp import web
+
+from lab.azure.api import Api
+from lab.azure.arm.store import Store, write_private
+from lab.azure.control_plane import ControlPlane
+from lab.azure.endpoints.data_plane import DataPlane, Settings
+from lab.azure.environment import Environment
+from lab.azure.fabric.fabric import own_platform_addresses
+from lab.azure.faults import FaultInjection
+from lab.azure.host.docker_host import DockerHost, connect
+from lab.azure.status import Status
+
+LOG = logging.getLogger("lab.azure")
+
+API_PORT = 8900
+SHUTDOWN_SECONDS = 5.0
+"""For calls that are being answered; what takes longer is finished by the next start."""
+
+
+async def run(environment: Environment) -> None:
+    """Serves until SIGTERM. What was running when the last process ended runs again."""
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    store = Store(environment.state / "resources")
+    plane = DataPlane(
+        store,
+        Settings(
+            state=environment.state,
+            azurite_url=environment.azurite_url,
+            azurite_account=environment.azurite_account,
+            azurite_key=environment.azurite_key,
+        ),
+    )
+    # For the programs of the machine that the lab runs on.
+    certificate = plane.authority.certificate.read_text()
+    write_private(environment.state / "ca.pem", certificate)
+    host = DockerHost(connect(), image=environment.node_image, container=environment.container)
+    cloud = ControlPlane.assemble(
+        store=store,
+        host=host,
+        blobs=plane.azurite,
+        authority=plane.authority.certificate,
+        balancer=environment.state / "load-balancer.json",
+    )
+
+    await own_platform_addresses()
+    await plane.start()
+    await cloud.resume()
+    background = [
+        asyncio.create_task(cloud.nodes.keep_healed(cloud.scale_sets.reimage)),
+        asyncio.create_task(cloud.fabric.keep_filtered()),
+    ]
+    runner = await _serve(environment, cloud, plane)
+    LOG.info("serving %d resources", len(store.list()))
+    stopping = asyncio.create_task(stopped.wait())
+    done, _ = await asyncio.wait([*background, stopping], return_when=asyncio.FIRST_COMPLETED)
+    await runner.cleanup()
+    await plane.stop()
+    for task in done:
+        task.result()  # background tasks end only by an error, which must end the process
+
+
+async def _serve(environment: Environment, cloud: ControlPlane, plane: DataPlane) -> web.AppRunner:
+    faults = FaultInjection(cloud.store, cloud.nodes, cloud.scale_sets, plane.faults)
+    status = Status(cloud.store, environment.state / "probes.json")
+    api = Api(cloud.store, cloud.manager, faults, status)
+    runner = web.AppRunner(
+        api.application(environment.api_token),
+        access_log=None,
+        shutdown_timeout=SHUTDOWN_SECONDS,
+    )
+    await runner.setup()
+    await web.TCPSite(runner, "0.0.0.0", API_PORT).start()
+    return runner
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    asyncio.run(run(Environment.read()))

@@ -1,0 +1,1 @@
+"""Azure Resource Manager: ids, types, references, operations, the store."""

@@ -1,0 +1,237 @@
+"""Azure's resource manager: ids, existence, parents, one operation at a time, deletion in order.
+
+It knows what all resource types share. What is special about one is in that service's module.
+"""
+
+import copy
+import re
+import uuid
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from lab.azure.arm.errors import AzureError, not_found, not_modelled
+from lab.azure.arm.kinds import Kind, Request
+from lab.azure.arm.locations import LOCATIONS, normalised
+from lab.azure.arm.naming import check_tags
+from lab.azure.arm.properties import as_sent
+from lab.azure.arm.resource_types import RESOURCE_TYPES, SUBSCRIPTION_ID, ResourceType
+from lab.azure.arm.store import JsonObject, Resource, Store
+
+_SUBSCRIPTION = f"/subscriptions/{SUBSCRIPTION_ID}"
+
+
+class ResourceManager:
+    """Carries out PUT and DELETE on resources of the given kinds."""
+
+    def __init__(self, store: Store, kinds: Iterable[Kind]) -> None:
+        self._store = store
+        self._kinds: Mapping[str, Kind] = {kind.token: kind for kind in kinds}
+        self._busy: set[str] = set()
+        self._going: set[str] = set()
+
+    async def create(self, token: str, inputs: JsonObject) -> Resource:
+        """Raises 409 if there is a resource with that id: Pulumi must not take over others'."""
+        kind, resource_type = self._known(token)
+        inputs = as_sent(inputs)
+        id = _resource_id(resource_type, inputs)
+        existing = self._store.get(id)
+        if existing is not None and not kind.always_exists:
+            message = f"cannot create already existing resource '{existing.id}'"
+            raise AzureError("ResourceExists", message, 409)
+        return await self._write(kind, resource_type, id, inputs, existing)
+
+    async def update(self, id: str, token: str, inputs: JsonObject) -> Resource:
+        kind, resource_type = self._known(token)
+        before = self._store.get(id)
+        if before is None:
+            raise not_found(id)
+        inputs = as_sent(inputs)
+        _refuse_replacement(resource_type, before, inputs)
+        return await self._write(kind, resource_type, before.id, inputs, before)
+
+    async def delete(self, id: str) -> None:
+        """Deletes it with everything inside it. Deleting what is gone is fine, as in ARM.
+
+        What always exists is set back instead, and what lies below its id has another parent.
+        """
+        resource = self._store.get(id)
+        if resource is None:
+            return
+        kind, _ = self._known(resource.token)
+        if kind.always_exists:
+            async with self._operation(resource.id):
+                await kind.remove(resource)
+                self._store.delete(resource.id)
+            return
+        async with self._operation(resource.id), self._deletion(resource.id):
+            kind.check_delete(resource)
+            for child in self._contents(resource):
+                await self._kinds[child.token].remove(child)
+                self._store.delete(child.id)
+            await kind.remove(resource)
+            self._store.delete(resource.id)
+
+    def operations(self) -> list[str]:
+        """The ids (in lower case) on which an operation is running now."""
+        return sorted(self._busy)
+
+    async def _write(
+        self,
+        kind: Kind,
+        resource_type: ResourceType,
+        id: str,
+        inputs: JsonObject,
+        before: Resource | None,
+    ) -> Resource:
+        kind.properties.refuse_unmodelled(resource_type.arm_type, inputs)
+        names = {name: str(inputs[name]) for name in resource_type.id_names}
+        self._check_parents(id, parents(resource_type, names))
+        _check_location(resource_type, inputs)
+        check_tags(inputs.get("tags") or {})
+        request = Request(id=id, path=names, inputs=inputs, before=before)
+        async with self._operation(id):
+            kind.check(request)
+            answer = await kind.write(request)
+            outputs = _outputs(resource_type, request) | answer.outputs
+            resource = Resource(
+                id=id,
+                token=resource_type.token,
+                inputs=_without(resource_type.write_only, inputs),
+                outputs=outputs,
+                private=answer.private,
+            )
+            self._store.put(resource)
+        return resource
+
+    def _known(self, token: str) -> tuple[Kind, ResourceType]:
+        if token not in self._kinds or token not in RESOURCE_TYPES:
+            raise not_modelled(f"resource type {token}")
+        return self._kinds[token], RESOURCE_TYPES[token]
+
+    def _check_parents(self, id: str, parents: Iterable[str]) -> None:
+        for parent in parents:
+            if self._store.get(parent) is not None or parent.lower() == _SUBSCRIPTION.lower():
+                continue
+            if re.fullmatch(r"(?i)/subscriptions/[^/]+", parent):
+                message = f"The subscription '{parent}' could not be found."
+                raise AzureError("SubscriptionNotFound", message, 404)
+            if re.fullmatch(r"(?i)/subscriptions/[^/]+/resourceGroups/[^/]+", parent):
+                message = f"Resource group '{parent.rsplit('/', 1)[-1]}' could not be found."
+                raise AzureError("ResourceGroupNotFound", message, 404)
+            message = f"Can not perform requested operation on nested resource '{id}'. "
+            message += f"Parent resource '{parent}' not found."
+            raise AzureError("ParentResourceNotFound", message, 404)
+
+    def _contents(self, resource: Resource) -> list[Resource]:
+        """Everything inside it, users before what they use, so that the effects can be undone."""
+        inside = self._store.list(prefix=f"{resource.id}/")
+        order = list(self._kinds)
+        known = [each for each in inside if each.token in self._kinds]
+        return sorted(known, key=lambda each: order.index(each.token), reverse=True)
+
+    @asynccontextmanager
+    async def _operation(self, id: str) -> AsyncIterator[None]:
+        """One at a time on a resource, as ARM wants it, and none inside what is being deleted."""
+        key = id.lower()
+        if key in self._busy or any(key.startswith(f"{going}/") for going in self._going):
+            raise _in_progress(id)
+        self._busy.add(key)
+        try:
+            yield
+        finally:
+            self._busy.discard(key)
+
+    @asynccontextmanager
+    async def _deletion(self, id: str) -> AsyncIterator[None]:
+        key = id.lower()
+        if any(busy.startswith(f"{key}/") for busy in self._busy):
+            raise _in_progress(id)
+        self._going.add(key)
+        try:
+            yield
+        finally:
+            self._going.discard(key)
+
+
+def _in_progress(id: str) -> AzureError:
+    message = f"Another operation on '{id}' is in progress. Try again later."
+    return AzureError("AnotherOperationInProgress", message, 409)
+
+
+def parents(resource_type: ResourceType, names: Mapping[str, str]) -> list[str]:
+    """Ids that must exist before one of this type can: subscription, group, outer resources.
+
+    Each is the part of the id up to one of its named parts; of a role assignment, its scope.
+    """
+    template = resource_type.id_template
+    ends = [match.end() for match in re.finditer(r"{\w+}", template)][:-1]
+    return [template[:end].format(subscriptionId=SUBSCRIPTION_ID, **names) for end in ends]
+
+
+def _resource_id(resource_type: ResourceType, inputs: JsonObject) -> str:
+    for name in resource_type.id_names:
+        if not inputs.get(name):
+            message = f"The {resource_type.arm_type} request names no '{name}'."
+            raise AzureError("InvalidRequestContent", message)
+    return resource_type.resource_id(inputs)
+
+
+def _refuse_replacement(resource_type: ResourceType, before: Resource, inputs: JsonObject) -> None:
+    for path in sorted(resource_type.replace_on - resource_type.write_only):
+        old, new = _at(before.inputs, path), _at(inputs, path)
+        if old is not None and _differs(path, old, new):
+            message = f"Changing property '{path}' of '{before.id}' is not allowed."
+            raise AzureError("PropertyChangeNotAllowed", message, 409)
+
+
+def _at(inputs: JsonObject, path: str) -> Any:
+    value: Any = inputs
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def _without(paths: Iterable[str], inputs: JsonObject) -> JsonObject:
+    """The inputs without what Azure never returns; the service keeps that in ``private``."""
+    kept = copy.deepcopy(inputs)
+    for path in paths:
+        parent, _, name = path.rpartition(".")
+        holder = _at(kept, parent) if parent else kept
+        if isinstance(holder, dict):
+            holder.pop(name, None)
+    return kept
+
+
+def _differs(name: str, old: Any, new: Any) -> bool:
+    if name == "location" and isinstance(old, str) and isinstance(new, str):
+        return normalised(old) != normalised(new)
+    return bool(old != new)
+
+
+def _check_location(resource_type: ResourceType, inputs: JsonObject) -> None:
+    if not resource_type.located:
+        return
+    location = inputs.get("location")
+    if not location:
+        message = "The location property is required for this definition."
+        raise AzureError("LocationRequired", message)
+    if normalised(location) not in LOCATIONS:
+        message = f"The provided location '{location}' is not available for resource type "
+        message += f"'{resource_type.arm_type}'."
+        raise AzureError("LocationNotAvailableForResourceType", message)
+
+
+def _outputs(resource_type: ResourceType, request: Request) -> JsonObject:
+    """What every resource gives back: its inputs but for the id's parts and secrets, its name."""
+    returned = _without(resource_type.write_only, request.inputs)
+    outputs = {key: value for key, value in returned.items() if key not in request.path}
+    if "location" in outputs:
+        outputs["location"] = normalised(outputs["location"])
+    return outputs | {
+        "name": request.name,
+        "type": resource_type.arm_type,
+        "azureApiVersion": resource_type.api_version,
+        "provisioningState": "Succeeded",
+        "etag": f'W/"{uuid.uuid4()}"',
+    }

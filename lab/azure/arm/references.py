@@ -1,0 +1,80 @@
+"""References between resources: by full id, to things that exist, in the same region."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from lab.azure.arm.errors import AzureError
+from lab.azure.arm.kinds import Request
+from lab.azure.arm.locations import WITHOUT_ZONES, normalised
+from lab.azure.arm.store import JsonObject, Resource, Store
+
+
+def require(store: Store, id: str, token: str, by: Request) -> Resource:
+    """The resource with that id and type. Azure's answer is the same for "gone" and "elsewhere"."""
+    found = store.get(id)
+    if found is None or found.token != token:
+        raise _invalid(id, by)
+    location = found.outputs.get("location")
+    if location and by.location and location != normalised(by.location):
+        raise _invalid(id, by)
+    return found
+
+
+def require_part(store: Store, id: str, token: str, collection: str, by: Request) -> Resource:
+    """The resource that holds a named part (a pool, a probe) with that id."""
+    owner, _, name = id.rpartition(f"/{collection}/")
+    found = require(store, owner, token, by)
+    if name not in names(found.inputs, collection):
+        raise _invalid(id, by)
+    return found
+
+
+def names(inputs: JsonObject, collection: str) -> list[str]:
+    """The names of the parts in one of a resource's lists."""
+    return [part.get("name", "") for part in inputs.get(collection) or []]
+
+
+def users(store: Store, id: str, token: str | None = None) -> list[Resource]:
+    """Resources of that type (or of any) that refer to ``id`` or to a part of it."""
+    wanted = id.lower()
+    return [
+        resource
+        for resource in store.list(token)
+        if resource.id.lower() != wanted
+        and any(_is_at_or_below(each, wanted) for each in references(resource.inputs))
+    ]
+
+
+def references(value: Any) -> Iterator[str]:
+    """Every id that the inputs refer to, at any depth."""
+    if isinstance(value, dict):
+        for key, each in value.items():
+            if key == "id" and isinstance(each, str):
+                yield each
+            else:
+                yield from references(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from references(each)
+
+
+def check_zones(request: Request, zones: list[str]) -> None:
+    for zone in zones:
+        if zone not in ("1", "2", "3"):
+            message = f"The zone '{zone}' of '{request.id}' is not one of 1, 2, 3."
+            raise AzureError("InvalidAvailabilityZone", message)
+    if zones and normalised(request.location) in WITHOUT_ZONES:
+        message = f"The location '{request.location}' does not support availability zones."
+        raise AzureError("LocationNotSupportAvailabilityZones", message)
+
+
+def _is_at_or_below(id: str, wanted: str) -> bool:
+    return id.lower() == wanted or id.lower().startswith(wanted + "/")
+
+
+def _invalid(id: str, by: Request) -> AzureError:
+    message = (
+        f"Resource {id} referenced by resource {by.id} was not found. Please make sure that the "
+        "referenced resource exists, and that both resources are in the same region."
+    )
+    return AzureError("InvalidResourceReference", message)

@@ -1,0 +1,1 @@
+"""Microsoft.Compute, with the metadata service."""

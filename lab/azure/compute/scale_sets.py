@@ -1,0 +1,201 @@
+"""Microsoft.Compute: scale sets in uniform orchestration, with manual upgrades.
+
+A PUT changes the model and the number of machines. Running machines stay on the model they were
+made from, until they are reimaged.
+"""
+
+import copy
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterable
+from itertools import islice
+
+from lab.azure.arm.errors import AzureError, not_found
+from lab.azure.arm.kinds import Answer, Kind, Request
+from lab.azure.arm.locations import normalised
+from lab.azure.arm.store import JsonObject, Resource, Store
+from lab.azure.arm.vm_records import RUNNING, SCALE_SET, Instance, instances
+from lab.azure.compute import scale_set_rules
+from lab.azure.compute.provisioning import model_version
+from lab.azure.compute.vms import SHUTDOWN_SECONDS, Nodes
+from lab.azure.network.virtual_networks import free_addresses
+
+# Azure numbers a scale set's machines in base 36.
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+class ScaleSetKind(Kind):
+    token = SCALE_SET
+    properties = scale_set_rules.PROPERTIES
+
+    def __init__(self, store: Store, nodes: Nodes) -> None:
+        super().__init__(store)
+        self._nodes = nodes
+
+    def check(self, request: Request) -> None:
+        scale_set_rules.check(self.store, request)
+
+    async def write(self, request: Request) -> Answer:
+        custom_data = _custom_data(request)
+        existing = list(instances(self.store, request.id))
+        if request.before is None:
+            # Left by a creation that died: nobody knows what they were made of.
+            await self._nodes.retire(existing)
+            existing = []
+        first = int(request.before.private["nextIndex"]) if request.before else 0
+        wanted = int(request.inputs["sku"]["capacity"])
+        surplus = _surplus(request, existing, len(existing) - wanted)
+        await self._nodes.retire(surplus, grace=SHUTDOWN_SECONDS)
+        kept = [instance for instance in existing if instance not in surplus]
+        made = self._new(request, kept, wanted - len(kept), first)
+        await self._nodes.provision(made, custom_data)
+        return Answer(
+            outputs=self._outputs(request),
+            private={
+                "customData": custom_data,
+                "nextIndex": max([first, *(instance.index + 1 for instance in made)]),
+                "uniqueId": _unique_id(request),
+            },
+        )
+
+    async def remove(self, resource: Resource) -> None:
+        await self._nodes.retire(list(instances(self.store, resource.id)))
+
+    async def reimage(self, instance: Instance) -> None:
+        """Gives a machine a fresh system disk with the scale set's present model."""
+        scale_set = self.store.get(instance.scale_set)
+        if scale_set is None:
+            raise not_found(instance.scale_set)
+        made_from = _model(scale_set.inputs, scale_set.private["customData"])
+        renewed = Instance(**{**vars(instance), **made_from})
+        await self._nodes.reimage(instance, renewed, scale_set.private["customData"])
+
+    def _new(
+        self, request: Request, kept: Iterable[Instance], count: int, first: int
+    ) -> list[Instance]:
+        if count <= 0:
+            return []
+        made_from = _model(request.inputs, _custom_data(request))
+        subnet = self.store.get(_subnet(request.inputs))
+        assert subnet is not None, "the rules have been checked"
+        free = list(islice(free_addresses(self.store, subnet), count))
+        if len(free) < count:
+            message = f"Subnet {subnet.id} does not have enough capacity for {count} machines."
+            raise AzureError("SubnetIsFull", message)
+        zones = _spread(request.inputs.get("zones") or [], kept, count)
+        prefix = request.inputs["virtualMachineProfile"]["osProfile"].get(
+            "computerNamePrefix", request.name
+        )
+        return [
+            Instance(
+                id=f"{request.id}/virtualMachines/{first + n}",
+                scale_set=request.id,
+                index=first + n,
+                container=f"fleet-lab-{request.name}_{first + n}",
+                computer_name=f"{prefix}{_base36(first + n):0>6}",
+                vm_id=str(uuid.uuid4()),
+                address=free[n],
+                subnet=subnet.id,
+                zone=zones[n],
+                location=normalised(request.location),
+                power=RUNNING,
+                created=time.time(),
+                **made_from,
+            )
+            for n in range(count)
+        ]
+
+    def _outputs(self, request: Request) -> JsonObject:
+        outputs: JsonObject = {"uniqueId": _unique_id(request)}
+        if identity := request.inputs.get("identity"):
+            ids = identity.get("userAssignedIdentities") or []
+            found = {id: self.store.get(id) for id in ids}
+            # A list going in, a map coming out: azure-native's SDK fails on a list in the output.
+            shown = {
+                id: {key: resource.outputs[key] for key in ("clientId", "principalId")}
+                for id, resource in found.items()
+                if resource is not None
+            }
+            outputs["identity"] = {**identity, "userAssignedIdentities": shown}
+        return outputs
+
+
+def is_current(scale_set: Resource, instance: Instance) -> bool:
+    """Whether the machine is made from the present model (Azure: latestModelApplied)."""
+    model: str = _model(scale_set.inputs, scale_set.private["customData"])["model"]
+    return instance.model == model
+
+
+def _model(inputs: JsonObject, custom_data: str) -> JsonObject:
+    """What a machine takes from the scale set it is made by."""
+    profile = copy.deepcopy(inputs["virtualMachineProfile"])
+    profile["osProfile"].pop("customData", None)
+    identities = tuple((inputs.get("identity") or {}).get("userAssignedIdentities") or [])
+    return {
+        "profile": profile,
+        "identities": identities,
+        "model": model_version(profile, custom_data, identities),
+    }
+
+
+def _custom_data(request: Request) -> str:
+    """As text. It is never returned, so a PUT that leaves it out keeps what was there."""
+    given = request.inputs["virtualMachineProfile"]["osProfile"].get("customData")
+    if given:
+        return scale_set_rules.decoded(given)
+    return str(request.before.private["customData"]) if request.before else ""
+
+
+def _unique_id(request: Request) -> str:
+    return str(request.before.private["uniqueId"]) if request.before else str(uuid.uuid4())
+
+
+def _subnet(inputs: JsonObject) -> str:
+    interfaces = inputs["virtualMachineProfile"]["networkProfile"]["networkInterfaceConfigurations"]
+    subnet: str = interfaces[0]["ipConfigurations"][0]["subnet"]["id"]
+    return subnet
+
+
+def _surplus(request: Request, existing: list[Instance], count: int) -> list[Instance]:
+    """The machines that a scale-in takes, by the policy.
+
+    Default: from the fullest zones, there the highest number. NewestVM and OldestVM likewise keep
+    the zones balanced, and choose by age.
+    """
+    rules = (request.inputs.get("scaleInPolicy") or {}).get("rules") or ["Default"]
+    left = sorted(existing, key=lambda instance: (instance.created, instance.index))
+    if rules[0] == "Default":
+        left.sort(key=lambda instance: instance.index)
+    if rules[0] == "OldestVM":
+        left.reverse()
+    taken: list[Instance] = []
+    for _ in range(max(0, count)):
+        zones = Counter(instance.zone for instance in left)
+        fullest = max(zones.values())
+        last = next(instance for instance in reversed(left) if zones[instance.zone] == fullest)
+        left.remove(last)
+        taken.append(last)
+    return taken
+
+
+def _spread(zones: list[str], kept: Iterable[Instance], count: int) -> list[str | None]:
+    """A zone for each new machine: always one of the emptiest."""
+    if not zones:
+        return [None] * count
+    filled = Counter(dict.fromkeys(zones, 0))
+    filled.update(instance.zone for instance in kept if instance.zone in zones)
+    chosen: list[str | None] = []
+    for _ in range(count):
+        zone = min(zones, key=lambda each: (filled[each], each))
+        filled[zone] += 1
+        chosen.append(zone)
+    return chosen
+
+
+def _base36(number: int) -> str:
+    digits = ""
+    while number:
+        number, digit = divmod(number, 36)
+        digits = _DIGITS[digit] + digits
+    return digits

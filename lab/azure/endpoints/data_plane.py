@@ -1,0 +1,92 @@
+"""The whole data plane as one object: made from the store, started and stopped with the cloud.
+
+The control plane holds it, asks `tokens` and `roles` when it needs them, tells `azurite` about
+containers, and sets `faults`.
+"""
+
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import web
+
+from lab.azure.arm.resource_types import TENANT_ID
+from lab.azure.arm.store import Store
+from lab.azure.compute.metadata_service import Metadata
+from lab.azure.endpoints import dns, front, tls
+from lab.azure.endpoints.callers import Callers, LabCallers
+from lab.azure.endpoints.dns import Names
+from lab.azure.endpoints.front import Front
+from lab.azure.endpoints.outages import Faults
+from lab.azure.identity.roles import Roles
+from lab.azure.identity.tokens import Tokens
+from lab.azure.keyvault.vault_service import VaultService
+from lab.azure.storage.azurite import Azurite
+from lab.azure.storage.blob_service import BlobService
+
+# Linux: bind to an address that isn't there yet. The cloud joins its networks, and gets its
+# addresses in them, while it is already running.
+_IP_FREEBIND = 15
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Where things are; the defaults are those of the lab's container."""
+
+    state: Path = Path("/var/lib/lab")
+    azurite_url: str
+    azurite_account: str
+    azurite_key: str
+    metadata: tuple[str, int] = ("169.254.169.254", 80)
+    names: tuple[str, int] = ("168.63.129.16", 53)
+    front: tuple[str, int] = ("0.0.0.0", 443)
+
+
+class DataPlane:
+    """`start` listens on all three addresses; `stop` ends it. Both once."""
+
+    def __init__(self, store: Store, settings: Settings, callers: Callers | None = None) -> None:
+        self.tokens = Tokens(settings.state, TENANT_ID)
+        self.roles = Roles(store)
+        self.faults = Faults()
+        self.azurite = Azurite(settings.azurite_url, settings.azurite_account, settings.azurite_key)
+        self.authority = tls.authority(settings.state / "tls")
+        self._settings = settings
+        callers = callers or LabCallers(store=store)
+        blob = BlobService(store, self.tokens, self.roles, self.azurite, self.faults)
+        vault = VaultService(store, self.tokens, self.roles)
+        self._front = Front(blob, vault, callers, self.faults)
+        self._metadata = Metadata(store, callers, self.tokens, self.faults)
+        self._names = Names(store, callers)
+        self._runners: list[web.ServerRunner] = []
+        self._stop_names: Callable[[], None] | None = None
+
+    async def start(self) -> None:
+        self._stop_names = await dns.serve(
+            self._names.resolve,
+            listener(socket.SOCK_DGRAM, self._settings.names),
+            listener(socket.SOCK_STREAM, self._settings.names),
+        )
+        context = self.authority.server_context()
+        server = listener(socket.SOCK_STREAM, self._settings.front)
+        self._runners.append(await front.serve(self._front.handle, server, context))
+        server = listener(socket.SOCK_STREAM, self._settings.metadata)
+        self._runners.append(await front.serve(self._metadata.handle, server))
+
+    async def stop(self) -> None:
+        for runner in self._runners:
+            await runner.cleanup()
+        if self._stop_names is not None:
+            self._stop_names()
+        await self.azurite.close()
+
+
+def listener(kind: socket.SocketKind, address: tuple[str, int]) -> socket.socket:
+    """A bound socket, whether or not the machine has the address yet."""
+    sock = socket.socket(socket.AF_INET, kind)
+    sock.setblocking(False)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
+    sock.bind(address)
+    return sock

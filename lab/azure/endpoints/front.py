@@ -1,0 +1,76 @@
+"""The TLS front of storage and vault: one listener, told apart by host name as on Azure.
+
+It finds out who sends a request and applies faults; everything else is the service's own.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from lab.azure.endpoints.callers import DEVELOPER_ADDRESS, Callers
+from lab.azure.endpoints.dns import STORAGE_SUFFIX, VAULT_SUFFIX
+from lab.azure.endpoints.network_rules import Sender
+from lab.azure.endpoints.outages import Faults, Service, hang_up
+from lab.azure.keyvault.vault_service import VaultService
+from lab.azure.storage.blob_service import BlobService
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+ServiceHandler = Callable[[web.BaseRequest, str, Sender], Awaitable[web.StreamResponse]]
+
+_READ_BUFFER = 1 << 19
+_SHUTDOWN = 2.0
+"""Seconds for answers under way when the cloud stops; docker kills it after ten."""
+
+
+class Front:
+    """The dispatcher; `serve` below puts it behind a socket."""
+
+    def __init__(
+        self, blob: BlobService, vault: VaultService, callers: Callers, faults: Faults
+    ) -> None:
+        self._blob = blob
+        self._vault = vault
+        self._callers = callers
+        self._faults = faults
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        host = request.host.partition(":")[0].lower()
+        if host.endswith(STORAGE_SUFFIX):
+            return await self._serve("blob", self._blob.handle, request, host)
+        if host.endswith(VAULT_SUFFIX):
+            return await self._serve("vault", self._vault.handle, request, host)
+        return web.Response(status=400, text=f"{host} is no name of the lab's storage or vaults\n")
+
+    async def _serve(
+        self, service: Service, handle: ServiceHandler, request: web.BaseRequest, host: str
+    ) -> web.StreamResponse:
+        await asyncio.sleep(self._faults.delay.get(service, 0))
+        if self._faults.is_down(service):
+            return hang_up(request)
+        return await handle(request, host, self._sender(request))
+
+    def _sender(self, request: web.BaseRequest) -> Sender:
+        instance = self._callers.instance_at(request.remote or "")
+        if instance is None:
+            return Sender(address=DEVELOPER_ADDRESS)
+        return Sender(address=instance.address, subnet=instance.subnet)
+
+
+async def serve(
+    handler: Handler, listener: socket.socket, context: ssl.SSLContext | None = None
+) -> web.ServerRunner:
+    """Answers on a bound socket, with TLS if there is a context, until the runner's ``cleanup``."""
+    server = web.Server(
+        handler,
+        access_log=None,
+        read_bufsize=_READ_BUFFER,
+        # A client that gave up must not hold what it asked for.
+        handler_cancellation=True,
+    )
+    runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN)
+    await runner.setup()
+    await web.SockSite(runner, listener, ssl_context=context, backlog=1024).start()
+    return runner

@@ -1,0 +1,1 @@
+"""From resources to traffic: the load balancer's orders, packet filters."""

@@ -1,0 +1,1 @@
+"""Docker as Azure's hardware."""

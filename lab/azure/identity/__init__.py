@@ -1,0 +1,1 @@
+"""Microsoft.ManagedIdentity and Microsoft.Authorization, with tokens and roles."""

@@ -1,0 +1,1 @@
+"""Microsoft.KeyVault, with the vault service."""

@@ -1,0 +1,1 @@
+"""Microsoft.Storage, with the blob service."""

@@ -1,4 +1,0 @@
-"""Azure's data plane in the lab: metadata, names, storage and vault, behind tokens and roles.
-
-The control plane (lab.cloud) starts it (plane.py) in its own process, with its own store.
-"""

@@ -1,0 +1,62 @@
+"""`make up`: the whole way from nothing to a page that answers."""
+
+from __future__ import annotations
+
+import sys
+
+from lab.commands import readiness
+from lab.commands.next_steps import hint
+from lab.machine import containers, docker_daemon
+from lab.machine.endpoints import find
+from lab.pulumi import last_up, push_images, recovery, sample_secrets, stack_config
+from lab.pulumi.engine import Stack
+from tools import build
+from tools.progress import StepFailed
+
+SERVICES = "**fleet:index:Service**"
+"""The URNs of all services: they need images, and images need the storage made before them."""
+
+PLATFORM = "fleet-platform"
+"""The last resource before the services."""
+
+
+def up(stack_name: str) -> None:
+    """Bring the stack up in the lab; safe to run again at any time."""
+    client = docker_daemon.ensure()
+    build.ensure_artefacts()
+    endpoints = containers.start(client)
+    stack = Stack(stack_name, endpoints)
+    stack.unlock()
+    stack.select()
+    recovery.recover(stack, endpoints)
+    wanted = stack_config.images(stack_config.read(stack_name))
+    outputs = stack.outputs()
+    # an interrupted run may have made the platform and not come to the outputs
+    if not outputs or not stack.holds(PLATFORM):
+        _pulumi_up(stack, "--exclude", SERVICES)
+        outputs = stack.outputs()
+    push_images.push_missing(client, stack_name, outputs["dataAccount"], wanted)
+    _pulumi_up(stack, *(["--skip-preview"] if last_up.is_repeated(stack) else []))
+    last_up.remember(stack)
+    readiness.await_machines(stack_name, endpoints)
+    print(hint(stack_name, stack.outputs(), sample_secrets.certificates_file(stack_name)))
+
+
+def preview(stack_name: str) -> int:
+    """What `up` would change."""
+    stack = Stack(stack_name, find(docker_daemon.find()))
+    build.ensure_artefacts()
+    stack.select()
+    return stack.run("preview", "--diff")
+
+
+def _pulumi_up(stack: Stack, *arguments: str) -> None:
+    # Dots that move are for terminals; a log keeps the lines that say something.
+    quiet = [] if sys.stdout.isatty() else ["--suppress-progress"]
+    code = stack.run("up", "--yes", *quiet, *arguments)
+    if code != 0:
+        raise StepFailed(
+            "pulumi up",
+            why=f"it ended with exit code {code}; its own words are above",
+            advice="Mend what it says and run the same command again: it goes on where it stopped.",
+        )

@@ -1,0 +1,1 @@
+"""The machine below the lab: Docker, processes, paths, endpoints."""

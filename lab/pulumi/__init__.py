@@ -1,0 +1,1 @@
+"""The real Pulumi engine: its stacks, config, secrets and recovery."""

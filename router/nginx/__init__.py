@@ -1,0 +1,1 @@
+"""nginx as a process: start, reload, quit, and what it may bind."""

@@ -1,0 +1,1 @@
+"""Certificates: fetched, checked, laid out for nginx."""

@@ -1,0 +1,228 @@
+"""Fetches the certificates that etcd names, in a thread of its own, and keeps the last good ones.
+
+A vault that is slow, refuses or holds nonsense costs nothing but the new certificate: the agent
+goes on, the one before is served, and `problems` says why. Keys stay in memory (a tmpfs).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from clients.key_vault import Secret, VaultError
+from contract.certificate_source import Source
+from router.tls.check import BadCertificate, examine
+
+_FIRST_PAUSE = 2.0
+_LONGEST_PAUSE = 30.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(kw_only=True, frozen=True)
+class Certificate:
+    """One that can be served."""
+
+    source: Source
+    version: str
+    hosts: tuple[str, ...]
+    expires: float  # in seconds since 1970
+    file: Path
+
+    @property
+    def has_expired(self) -> bool:
+        return self.expires < time.time()
+
+
+@dataclass(kw_only=True)
+class _Errand:
+    """What is known about fetching one certificate."""
+
+    source: Source
+    due: float | None = 0.0  # when to ask the vault (again); None: never
+    pause: float = _FIRST_PAUSE
+    problem: str = ""
+    was_tried: bool = False
+
+
+class Certificates(threading.Thread):
+    """The certificates of this router. All methods but `run` are the agent's."""
+
+    def __init__(
+        self,
+        folder: Path,
+        fetch: Callable[[Source], Secret],
+        changed: threading.Event,
+        *,
+        poll: float,
+    ) -> None:
+        """`fetch` raises VaultError. `poll` is how often to look for a new version, in seconds."""
+        super().__init__(name="certificates", daemon=True)
+        self._folder = folder
+        self._fetch = fetch
+        self._changed = changed
+        self._poll = poll
+        self._errands: dict[str, _Errand] = {}
+        self._served: dict[str, Certificate] = {}
+        self._stale: set[Path] = set()  # files that nginx may still be reading
+        self._news = threading.Condition()
+
+    def want(self, sources: Mapping[str, Source]) -> None:
+        """Have these, and no others."""
+        with self._news:
+            for name in self._errands.keys() - sources.keys():
+                del self._errands[name]
+            for name in self._served.keys() - sources.keys():
+                self._stale.add(self._served.pop(name).file)
+            for name, source in sources.items():
+                errand = self._errands.get(name)
+                if errand is None or errand.source != source:
+                    self._errands[name] = _Errand(source=source)
+            self._news.notify_all()
+        if self.ident is None:
+            self.start()
+
+    def settle(self, timeout: float) -> None:
+        """Wait until every certificate was asked for at least once."""
+        with self._news:
+            self._news.wait_for(
+                lambda: all(errand.was_tried for errand in self._errands.values()), timeout
+            )
+
+    def drop_old(self) -> None:
+        """Remove the files that nothing uses any more, now that nginx has loaded others."""
+        with self._news:
+            for file in self._stale - {certificate.file for certificate in self._served.values()}:
+                file.unlink(missing_ok=True)
+            self._stale.clear()
+
+    @property
+    def served(self) -> dict[str, Certificate]:
+        """What there is, by name."""
+        with self._news:
+            return dict(self._served)
+
+    @property
+    def problems(self) -> list[str]:
+        """Why certificates are missing or old, and which are served although they have expired.
+
+        One that was not asked for yet is missing, too: whoever waits for it must not take our
+        silence for success.
+        """
+        with self._news:
+            found = [
+                (name, errand.problem if errand.was_tried else "is being fetched")
+                for name, errand in self._errands.items()
+            ]
+            found += [
+                (name, f"version {one.version} has expired; it is served on")
+                for name, one in self._served.items()
+                if one.has_expired
+            ]
+        return [f"/certificates/{name}: {problem}" for name, problem in sorted(found) if problem]
+
+    @property
+    def expired(self) -> tuple[str, ...]:
+        """Those of which nothing is wrong but that they have expired, by name."""
+        with self._news:
+            right = {
+                name for name, one in self._errands.items() if one.was_tried and not one.problem
+            }
+            expired = {name for name, one in self._served.items() if one.has_expired}
+            return tuple(sorted(right & expired))
+
+    def run(self) -> None:
+        while True:
+            name, errand = self._next()
+            try:
+                certificate = self._certificate(name, errand.source)
+                problem = ""
+            except (VaultError, BadCertificate, OSError) as error:
+                certificate, problem = None, str(error)
+            except Exception as error:
+                # Without this thread no certificate would ever change again.
+                log.exception("certificate %s", name)
+                certificate, problem = None, repr(error)
+            self._done(name, errand, certificate, problem)
+
+    def _next(self) -> tuple[str, _Errand]:
+        """The errand that is due first, when it is due."""
+        with self._news:
+            while True:
+                due = {name: one.due for name, one in self._errands.items() if one.due is not None}
+                if not due:
+                    self._news.wait()
+                    continue
+                name = min(due, key=lambda name: due[name])
+                left = due[name] - time.monotonic()
+                if left <= 0:
+                    return name, self._errands[name]
+                self._news.wait(left)
+
+    def _certificate(self, name: str, source: Source) -> Certificate:
+        secret = self._fetch(source)
+        before = self._served.get(name)
+        if before and before.source == source and before.version == secret.version:
+            return before
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        staged = self._folder / f"{name}.new"
+        staged.unlink(missing_ok=True)
+        with os.fdopen(os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secret.value)
+        try:
+            leaf = examine(staged)
+            # Browsers refuse it, yet the stack's own they would not take either.
+            if leaf.expires < time.time() and before and before.expires > leaf.expires:
+                raise BadCertificate("certificate has expired")
+        except BadCertificate as error:
+            staged.unlink()
+            raise BadCertificate(f"version {secret.version} of {source}: {error}") from error
+        # another content is another file: nginx may be reading the one before
+        digest = hashlib.sha256(secret.value.encode()).hexdigest()
+        path = self._folder / f"{name}-{digest[:12]}.pem"
+        staged.rename(path)
+        return Certificate(
+            source=source,
+            version=secret.version,
+            hosts=source.hosts or leaf.hosts,
+            expires=leaf.expires,
+            file=path,
+        )
+
+    def _done(
+        self, name: str, errand: _Errand, certificate: Certificate | None, problem: str
+    ) -> None:
+        with self._news:
+            is_first, errand.was_tried = not errand.was_tried, True
+            before = self._served.get(name)
+            if problem:
+                if before:
+                    problem += f"; version {before.version} is served on"
+                if problem != errand.problem:
+                    log.warning("certificate %s: %s", name, problem)
+                errand.due = time.monotonic() + errand.pause
+                errand.pause = min(2 * errand.pause, _LONGEST_PAUSE)
+            else:
+                errand.due = time.monotonic() + self._poll
+                errand.pause = _FIRST_PAUSE
+                if not errand.source.may_change:
+                    errand.due = None
+            is_news = is_first or problem != errand.problem
+            errand.problem = problem
+            if certificate and certificate != before:
+                if self._errands.get(name) is errand:
+                    log.info("certificate %s: version %s", name, certificate.version)
+                    self._served[name] = certificate
+                    self._stale.update({before.file} if before else ())
+                    is_news = True
+                else:
+                    self._stale.add(certificate.file)  # nobody wants it any more
+            self._news.notify_all()
+        if is_news:
+            self._changed.set()

@@ -1,0 +1,50 @@
+"""Waits on etcd for changes below one key, so that the agent hears of them at once.
+
+Only a doorbell: what changed is read by the agent, completely, every time. A change that is missed
+here is found by the agent's periodic pass.
+"""
+
+from __future__ import annotations
+
+import threading
+from functools import partial
+
+from clients.etcd import Answer, Etcd, EtcdError
+from router.etcd_access import Access
+
+_LONG_POLL = 60.0
+_PAUSE_AFTER_FAILURE = 1.0
+
+
+class Watcher(threading.Thread):
+    """A daemon thread: it may hang in a long poll when the process ends."""
+
+    def __init__(self, etcd: Access, key: str, changed: threading.Event) -> None:
+        super().__init__(name=f"watcher of {key}", daemon=True)
+        self._etcd = etcd
+        self._key = key
+        self._changed = changed
+        self._seen = 0
+
+    def read_up_to(self, index: int) -> None:
+        """The agent has read everything up to this index: wait for what comes after it."""
+        self._seen = index
+        if self.ident is None:
+            self.start()
+
+    def run(self) -> None:
+        while True:
+            try:
+                change = self._etcd.ask(partial(self._wait, after=self._seen))
+            except EtcdError:
+                # Also when the index is too old. The agent's next read says what is wrong, if it
+                # still is, and moves the index on.
+                self._changed.set()
+                threading.Event().wait(_PAUSE_AFTER_FAILURE)
+                continue
+            if change is not None:
+                self._seen = max(self._seen, change.node.modified_index)
+                self._changed.set()
+
+    def _wait(self, etcd: Etcd, after: int) -> Answer | None:
+        return etcd.watch(self._key, wait_index=after + 1, recursive=True, timeout=_LONG_POLL)

@@ -1,0 +1,1 @@
+"""What a stack may not say: refusals, at preview."""
