@@ -3,7 +3,7 @@ STACK ?= dev
 PYTHON := .venv/bin/python
 LAB := $(PYTHON) -m lab
 
-.PHONY: help prepare prepare-test up preview down status registry artefacts test test-unit test-lab lint bench docs pins
+.PHONY: help prepare prepare-test up preview down status registry artefacts test test-unit test-parts test-lab lint bench docs pins
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -33,11 +33,14 @@ registry: prepare  ## the stack's registry to push images to, and its address
 artefacts: prepare  ## build the node bundle and the platform images
 	@$(PYTHON) -m tools artefacts
 
-test: lint test-unit test-lab  ## lint, unit tests, and a real cluster in the lab
+test: lint test-unit test-parts test-lab  ## lint, unit tests, tests of the parts, and a cluster in the lab
 
 test-unit: prepare-test
-	@$(PYTHON) -m tools programs
 	$(PYTHON) -m pytest tests/unit -n 4 --dist worksteal
+
+test-parts: prepare-test
+	@$(PYTHON) -m tools programs
+	$(PYTHON) -m pytest tests/parts -n 4 --dist worksteal
 
 test-lab: prepare-test
 	$(PYTHON) -m pytest tests/lab

@@ -119,7 +119,7 @@ IMAGES = {
             name="cloud-runtime",
             folder=LAB / "cloud-runtime",
             parent="python",
-            packages=PythonPackages(requirements=PROJECT / "lab" / "cloud" / "requirements.txt"),
+            packages=PythonPackages(requirements=PROJECT / "lab" / "azure" / "requirements.txt"),
         ),
         Image(
             name="cloud",

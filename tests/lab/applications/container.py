@@ -14,7 +14,7 @@ import httpx
 from docker.models.containers import Container as DockerContainer
 
 from lab.machine import docker_daemon
-from tests.unit.ports import free_port
+from tests.ports import free_port
 from tools import build
 
 PATIENCE = 30.0

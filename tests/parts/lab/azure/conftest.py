@@ -1,0 +1,162 @@
+"""A running data plane on free ports, in front of a real Azurite."""
+
+import os
+import socket
+import ssl
+import subprocess
+import tarfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from lab.azure.arm.store import Store
+from lab.azure.endpoints.callers import LabCallers
+from lab.azure.endpoints.data_plane import DataPlane, Settings
+from lab.azure.identity.tokens import STORAGE, Principal
+from lab.machine.paths import PROJECT
+from tests.parts.lab.azure.azure import KEY, NODE, Azure
+from tests.ports import free_port
+from tools.packages import NodePackages
+
+AZURITE_ACCOUNT = "backing"
+
+
+@dataclass(frozen=True)
+class Running:
+    """A started data plane and how to talk to it."""
+
+    azure: Azure
+    plane: DataPlane
+    front_port: int
+    metadata_port: int
+    names_port: int
+
+    def token(self, principal: str = NODE, audience: str = STORAGE, lifetime: int = 3600) -> str:
+        return self.plane.tokens.issue(
+            Principal(object_id=principal, client_id=f"client-of-{principal}"), audience, lifetime
+        ).text
+
+    @asynccontextmanager
+    async def client(self, source: str = "127.0.0.1") -> AsyncIterator[aiohttp.ClientSession]:
+        """An HTTP client that trusts the lab's authority and comes from ``source``."""
+        context = ssl.create_default_context(cafile=self.plane.authority.certificate)
+        connector = aiohttp.TCPConnector(
+            resolver=_ToLoopback(), ssl=context, local_addr=(source, 0), force_close=True
+        )
+        async with aiohttp.ClientSession(connector=connector) as session:
+            yield session
+
+    def url(self, host: str, path: str) -> str:
+        return f"https://{host}:{self.front_port}{path}"
+
+
+class _ToLoopback(AbstractResolver):
+    """What the lab's name server does for nodes."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        return [
+            ResolveResult(
+                hostname=host, host="127.0.0.1", port=port, family=family, proto=0, flags=0
+            )
+        ]
+
+    async def close(self) -> None:
+        pass
+
+
+@pytest.fixture(scope="session")
+def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of an Azurite of the lab's pinned version."""
+    folder = tmp_path_factory.mktemp("azurite")
+    with tarfile.open(NodePackages(folder=PROJECT / "lab/images/azurite").ensure()) as packages:
+        packages.extractall(folder, filter="fully_trusted")
+    port = free_port()
+    process = subprocess.Popen(
+        [
+            *("node", folder / "node_modules/azurite/dist/src/blob/main.js"),
+            *("--blobHost", "127.0.0.1", "--blobPort", str(port)),
+            *("--location", folder / "data", "--skipApiVersionCheck", "--disableTelemetry"),
+            "--silent",
+        ],
+        env={**os.environ, "AZURITE_ACCOUNTS": f"{AZURITE_ACCOUNT}:{KEY}"},
+    )
+    try:
+        _wait_for(port, process)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "resources")
+
+
+@pytest.fixture
+def azure(store: Store) -> Azure:
+    return Azure(store)
+
+
+@pytest.fixture
+async def running(store: Store, tmp_path: Path) -> AsyncIterator[Running]:
+    """Without a blob store behind it; requests that reach so far are answered with 503."""
+    async with start(store, tmp_path, "http://127.0.0.1:1") as made:
+        yield made
+
+
+@pytest.fixture
+async def storage(store: Store, tmp_path: Path, azurite: str) -> AsyncIterator[Running]:
+    """With Azurite, and with the account ``media`` that NODE may write to."""
+    async with start(store, tmp_path, azurite) as made:
+        account = made.azure.account("media")
+        made.azure.container(account, "films")
+        made.azure.assign("ba92f5b4-2d11-453d-a403-e96b0029c9fe", account)
+        await made.plane.azurite.create_container("media", "films")
+        yield made
+        await made.plane.azurite.delete_account("media")
+
+
+@asynccontextmanager
+async def start(store: Store, folder: Path, azurite_url: str) -> AsyncIterator[Running]:
+    front, metadata, names = free_port(), free_port(), free_port()
+    settings = Settings(
+        state=folder / "state",
+        azurite_url=azurite_url,
+        azurite_account=AZURITE_ACCOUNT,
+        azurite_key=KEY,
+        metadata=("127.0.0.1", metadata),
+        names=("127.0.0.1", names),
+        front=("127.0.0.1", front),
+    )
+    callers = LabCallers(store=store, docker_socket=str(folder / "docker.sock"))
+    started = DataPlane(store, settings, callers)
+    await started.start()
+    try:
+        yield Running(
+            azure=Azure(store),
+            plane=started,
+            front_port=front,
+            metadata_port=metadata,
+            names_port=names,
+        )
+    finally:
+        await started.stop()
+
+
+def _wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
+    for _ in range(300):
+        assert process.poll() is None, "Azurite ended before it answered"
+        with socket.socket() as sock:
+            if sock.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise AssertionError("Azurite doesn't answer")

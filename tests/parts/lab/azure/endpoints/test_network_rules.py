@@ -1,0 +1,98 @@
+"""Firewalls of accounts and vaults: which rules are accepted, and whom they let in."""
+
+from typing import Any
+
+import pytest
+
+from lab.azure.arm.errors import AzureError
+from lab.azure.endpoints.network_rules import Sender, Service, check, of_account, of_vault
+from tests.parts.lab.azure.azure import SUBNET, Azure
+
+DEVELOPER = Sender(address="127.0.0.1")
+MACHINE = Sender(address="10.31.0.4", subnet=SUBNET)
+
+
+def storage(*addresses: str, **inputs: Any) -> dict[str, Any]:
+    rules = [{"iPAddressOrRange": each} for each in addresses]
+    return {"networkRuleSet": {"defaultAction": "Deny", "ipRules": rules}, **inputs}
+
+
+def test_without_rules_everybody_may_come(azure: Azure) -> None:
+    assert of_account({}).admit(DEVELOPER, azure.store)
+    assert of_vault({}).admit(MACHINE, azure.store)
+
+
+def test_deny_by_default_keeps_the_deployer_out_too(azure: Azure) -> None:
+    assert not of_account(storage()).admit(DEVELOPER, azure.store)
+
+
+@pytest.mark.parametrize("rule", ["127.0.0.1", "127.0.0.0/8"])
+def test_an_address_rule_lets_the_developer_in(azure: Azure, rule: str) -> None:
+    assert of_account(storage(rule)).admit(DEVELOPER, azure.store)
+
+
+def test_address_rules_say_nothing_about_machines(azure: Azure) -> None:
+    """Traffic by a service endpoint keeps its private address, which no rule can name."""
+    assert not of_account(storage("0.0.0.0/0")).admit(MACHINE, azure.store)
+
+
+def test_a_subnet_rule_counts_only_with_the_service_endpoint(azure: Azure) -> None:
+    rules = of_vault(
+        {"networkAcls": {"defaultAction": "Deny", "virtualNetworkRules": [{"id": SUBNET.upper()}]}}
+    )
+
+    azure.subnet("Microsoft.Storage")
+    without = rules.admit(MACHINE, azure.store)
+    azure.subnet("Microsoft.Storage", "Microsoft.KeyVault")
+
+    assert not without
+    assert rules.admit(MACHINE, azure.store)
+
+
+def test_without_public_access_nobody_may_come(azure: Azure) -> None:
+    closed = of_account(storage("127.0.0.1", publicNetworkAccess="Disabled"))
+
+    assert not closed.admit(DEVELOPER, azure.store)
+
+
+@pytest.mark.parametrize(
+    ("service", "field", "rule"),
+    [
+        ("storage", "iPAddressOrRange", "203.0.113.7/32"),
+        ("storage", "iPAddressOrRange", "203.0.113.6/31"),
+        ("storage", "iPAddressOrRange", "10.0.0.0/8"),
+        ("vault", "value", "192.168.1.1"),
+        ("vault", "value", "everywhere"),
+    ],
+)
+def test_address_rules_that_azure_refuses(
+    azure: Azure, service: Service, field: str, rule: str
+) -> None:
+    with pytest.raises(AzureError) as refusal:
+        check(azure.store, {"ipRules": [{field: rule}]}, service)
+
+    assert refusal.value.code == "InvalidValuesForRequestParameters"
+
+
+@pytest.mark.parametrize(
+    ("service", "field", "rule"),
+    [
+        ("storage", "iPAddressOrRange", "203.0.113.7"),
+        ("storage", "iPAddressOrRange", "203.0.113.0/30"),
+        ("vault", "value", "203.0.113.7/32"),
+    ],
+)
+def test_address_rules_that_azure_accepts(
+    azure: Azure, service: Service, field: str, rule: str
+) -> None:
+    check(azure.store, {"ipRules": [{field: rule}]}, service)
+
+
+def test_a_subnet_without_the_service_endpoint_is_refused(azure: Azure) -> None:
+    azure.subnet("Microsoft.KeyVault")
+    rules = {"virtualNetworkRules": [{"virtualNetworkResourceId": SUBNET}]}
+
+    with pytest.raises(AzureError) as refusal:
+        check(azure.store, rules, "storage")
+
+    assert refusal.value.code == "SubnetsHaveNoServiceEndpointsConfigured"

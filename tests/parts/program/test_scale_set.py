@@ -1,0 +1,123 @@
+"""The number of machines, with the real engine and a cloud that only keeps what it is told."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.parts.lab.providers.attached import attached_plugins
+from tests.parts.lab.providers.pulumi_stack import PulumiStack
+from tests.program.recorded_stack import SUBSCRIPTION
+from tests.unit.lab.providers.fake_cloud import FakeCloud, serving
+
+PROGRAM = """
+    import pulumi
+    import pulumi_azure_native as azure_native
+    from components.scale_set import ScaleSet, ScaleSetArgs
+
+    azure = azure_native.Provider("azure", location="westeurope", subscription_id="{subscription}")
+    ScaleSet(
+        "scale-set",
+        ScaleSetArgs(
+            resource_group_name="group",
+            nodes={nodes},
+            vm_size="{size}",
+            zones=(),
+            image_version="4593.2.5",
+            subnet_id="subnet",
+            backend_pool_id="pool",
+            identity_id="identity",
+            admin_public_key="ssh-ed25519 AAAA",
+            cloud_config="#cloud-config",
+            after=(),
+            tags={{}},
+        ),
+        pulumi.ResourceOptions(providers=[azure]),
+    )
+"""
+
+
+class Machines:
+    """A stack that is only a scale set."""
+
+    def __init__(self, cloud: FakeCloud, engine: PulumiStack) -> None:
+        self.cloud = cloud
+        self.engine = engine
+
+    def wanted(self, nodes: int, size: str = "Standard_D2s_v5") -> None:
+        self.engine.program(PROGRAM.format(nodes=nodes, size=size, subscription=SUBSCRIPTION))
+
+    def up(self, nodes: int) -> None:
+        self.wanted(nodes)
+        outcome = self.engine.up()
+        assert outcome.succeeded, outcome.text
+
+    @property
+    def capacity(self) -> object:
+        return self._kept["inputs"]["sku"]["capacity"]
+
+    def scale_by_hand(self, nodes: int) -> None:
+        """As `az vmss scale` does."""
+        for part in ("inputs", "outputs"):
+            self._kept[part]["sku"]["capacity"] = nodes
+
+    @property
+    def _kept(self) -> dict[str, dict[str, dict[str, object]]]:
+        (kept,) = self.cloud.resources.values()
+        return kept
+
+
+@pytest.fixture
+def machines(tmp_path: Path) -> Iterator[Machines]:
+    cloud = FakeCloud()
+    with serving(cloud), attached_plugins(cloud) as environment:
+        engine = PulumiStack(tmp_path, environment)
+        engine.init()
+        yield Machines(cloud, engine)
+
+
+def test_more_machines_are_fine_and_fewer_are_refused_before_anything_is_done(
+    machines: Machines,
+) -> None:
+    machines.up(3)
+    machines.up(5)
+    machines.wanted(3)
+
+    preview, up = machines.engine.preview(), machines.engine.up()
+
+    for refused in (preview, up):
+        assert not refused.succeeded
+        assert "fleet:nodes = 3: must not be less than 5" in refused.text
+        assert "docs/operations.md#more-or-fewer-machines" in refused.text
+    assert machines.capacity == 5
+    machines.up(5)
+
+
+def test_other_changes_of_the_model_are_none_of_its_business(machines: Machines) -> None:
+    machines.up(3)
+    machines.wanted(3, size="Standard_D4s_v5")
+
+    outcome = machines.engine.up()
+
+    assert outcome.succeeded, outcome.text
+
+
+def test_fewer_machines_are_fine_once_they_are_fewer(machines: Machines) -> None:
+    machines.up(5)
+    machines.scale_by_hand(3)
+    refreshed = machines.engine.refresh()
+    assert refreshed.succeeded, refreshed.text
+
+    machines.up(3)
+
+    assert machines.capacity == 3
+
+
+def test_a_cluster_may_be_made_anew_with_fewer_machines(machines: Machines) -> None:
+    machines.up(5)
+    destroyed = machines.engine.destroy()
+    assert destroyed.succeeded, destroyed.text
+
+    machines.up(3)
+
+    assert machines.capacity == 3

@@ -1,0 +1,230 @@
+"""Secrets by way of the real Pulumi engine: how they are set, what its state and its words hold."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.parts.lab.providers.attached import attached_plugins
+from tests.parts.lab.providers.pulumi_stack import PulumiStack
+from tests.program.recorded_stack import PROJECT
+from tests.unit.lab.providers.fake_cloud import FakeCloud, serving
+
+VALUE = "correct-horse-battery"
+PROGRAM = """
+    from ipaddress import IPv4Network
+
+    import pulumi
+    from pulumi_azure_native import resources
+
+    import settings
+    from components.rendering import service_secrets
+    from components.key_vault import KeyVault, KeyVaultArgs
+    from components.rendering.units import service_order
+
+    config = settings.load()
+    vault = KeyVault(
+        "key-vault",
+        KeyVaultArgs(
+            resource_group_name="group",
+            tenant_id="tenant",
+            subnet_id="subnet",
+            public_admin_cidrs=[IPv4Network("203.0.113.7/32")],
+            secrets={},
+            versioned_secrets=service_secrets.for_vault(config),
+            protect=config.protect,
+            tags={},
+        ),
+        pulumi.ResourceOptions(),
+    )
+    for one in config.instance_sets:
+        order = service_secrets.with_references(
+            vault.references,
+            {each: service_secrets.service_secret(each) for each in one.secrets.values()},
+            lambda known, one=one: service_order(one, 10, known),
+        )
+        unit = order.apply(lambda known: known["units"]["app"])
+        # plays the rollout: it changes whenever the unit does
+        resources.ResourceGroup(f"{one.name}-rollout", tags={"unit": unit})
+        pulumi.export(one.name, unit)
+"""
+
+
+class Vault(FakeCloud):
+    """The cloud's API with the versions of secrets."""
+
+    def _put(self, resource_id: str, token: str, inputs: dict[str, Any]) -> dict[str, Any]:
+        made = super()._put(resource_id, token, inputs)
+        if token == "azure-native:keyvault:Secret":
+            digits = hashlib.sha256(inputs["properties"]["value"].encode()).hexdigest()[:32]
+            name = inputs["secretName"]
+            place = f"https://vault.vault.azure.net/secrets/{name}/{digits}"
+            made["outputs"]["properties"]["secretUriWithVersion"] = place
+        return made
+
+    def all(self, token: str) -> list[dict[str, Any]]:
+        return [one for one in self.resources.values() if one["token"] == token]
+
+    def secrets(self) -> dict[str, str]:
+        """The values by name."""
+        return {
+            one["inputs"]["secretName"]: one["inputs"]["properties"]["value"]
+            for one in self.all("azure-native:keyvault:Secret")
+        }
+
+
+@pytest.fixture
+def vault() -> Iterator[Vault]:
+    made = Vault()
+    with serving(made):
+        yield made
+
+
+@pytest.fixture
+def engine(tmp_path: Path, vault: Vault) -> Iterator[PulumiStack]:
+    """A stack with a service that wants a secret, and the project's own way of naming things."""
+    with attached_plugins(vault) as environment:
+        yield configured(PulumiStack(tmp_path, environment))
+
+
+def configured(made: PulumiStack) -> PulumiStack:
+    names = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())["config"]["pulumi:autonaming"]
+    project = {"name": "tests", "runtime": "python", "config": {"pulumi:autonaming": names}}
+    made.file("Pulumi.yaml", yaml.safe_dump(project).encode())
+    made.program(PROGRAM)
+    made.init()
+    settings = {
+        "azure-native:location": "westeurope",
+        "fleet:location": "westeurope",
+        "fleet:ownerTag": "team",
+        "fleet:adminCidrs": '["203.0.113.7/32"]',
+        "fleet:services": json.dumps(
+            {"api": {"image": "a:1", "http": {}, "secrets": {"PASSWORD": "db", "PIN": "0-pin"}}}
+        ),
+    }
+    made.configure(settings)
+    return made
+
+
+def run(engine: PulumiStack, *command: str) -> str:
+    done = engine.run(*command)
+    assert done.succeeded, done.text
+    return done.text
+
+
+def set_secret(engine: PulumiStack, name: str, value: str) -> None:
+    run(engine, "config", "set", "--secret", "--path", f"fleet:secrets.{name}", "--", value)
+
+
+def test_secrets_set_as_preview_advises_are_plain_in_the_vault_only(
+    engine: PulumiStack, vault: Vault, tmp_path: Path
+) -> None:
+    refused = engine.preview()
+    advised = re.findall(r"pulumi config set --secret --path (\S+) VALUE", refused.text)
+    for path in advised:
+        run(engine, "config", "set", "--secret", "--path", path, f"{VALUE}-{path}")
+
+    outcome = engine.up()
+    again = engine.preview("--expect-no-changes")
+
+    assert not refused.succeeded
+    assert advised == ["fleet:secrets.0-pin", "fleet:secrets.db"]
+    assert outcome.succeeded, outcome.text
+    assert again.succeeded, again.text
+    assert sorted(vault.secrets().values()) == [f"{VALUE}-{path}" for path in advised]
+    everything = outcome.text + again.text + engine.exported() + run(engine, "stack", "output")
+    assert VALUE not in everything
+    assert VALUE not in (tmp_path / "project/Pulumi.test.yaml").read_text()
+
+
+def test_units_are_readable_in_the_state_and_name_the_version(engine: PulumiStack) -> None:
+    set_secret(engine, "db", VALUE)
+    set_secret(engine, "0-pin", "0042")
+
+    run(engine, "up", "--yes", "--skip-preview")
+
+    version = hashlib.sha256(VALUE.encode()).hexdigest()[:32]
+    unit = engine.outputs()["api"]
+    assert re.search(rf"PASSWORD=service-db-[0-9a-f]{{6}}/{version}", unit)
+
+
+def test_what_looks_like_a_number_stays_the_text_it_is(engine: PulumiStack, vault: Vault) -> None:
+    set_secret(engine, "db", "true")
+    set_secret(engine, "0-pin", "0042")
+
+    run(engine, "up", "--yes", "--skip-preview")
+
+    assert sorted(vault.secrets().values()) == ["0042", "true"]
+
+
+def test_another_value_is_another_unit_and_the_same_name(engine: PulumiStack, vault: Vault) -> None:
+    set_secret(engine, "0-pin", "1")
+    set_secret(engine, "db", VALUE)
+    run(engine, "up", "--yes", "--skip-preview")
+    names, unit = set(vault.secrets()), engine.outputs()["api"]
+
+    set_secret(engine, "db", "another")
+    preview = engine.preview()
+    run(engine, "up", "--yes", "--skip-preview")
+
+    assert set(vault.secrets()) == names
+    assert engine.outputs()["api"] != unit
+    assert "another" not in preview.text
+    assert "~ azure-native:resources:ResourceGroup: (update)" in preview.text
+
+
+def test_a_secret_that_comes_back_gets_another_name(engine: PulumiStack, vault: Vault) -> None:
+    set_secret(engine, "0-pin", "1")
+    set_secret(engine, "db", VALUE)
+    run(engine, "up", "--yes", "--skip-preview")
+    before = set(vault.secrets())
+    services = {"api": {"image": "a:1", "http": {}, "secrets": {"PIN": "0-pin"}}}
+    with_both = run(engine, "config", "get", "fleet:services").strip()
+    run(engine, "config", "set", "fleet:services", json.dumps(services))
+    run(engine, "up", "--yes", "--skip-preview")
+
+    run(engine, "config", "set", "fleet:services", with_both)
+    run(engine, "up", "--yes", "--skip-preview")
+
+    # Azure refuses the old one for days
+    assert len(before) == len(set(vault.secrets())) == 2
+    assert len(before & set(vault.secrets())) == 1
+
+
+def test_protection_can_be_taken_back_and_the_vault_then_destroyed(
+    engine: PulumiStack, vault: Vault
+) -> None:
+    """Azure refuses to switch its protection against purging off again."""
+    set_secret(engine, "0-pin", "1")
+    set_secret(engine, "db", VALUE)
+    run(engine, "config", "set", "fleet:protect", "true")
+    run(engine, "up", "--yes", "--skip-preview")
+    refused = engine.run("destroy", "--yes", "--skip-preview")
+
+    run(engine, "config", "set", "fleet:protect", "false")
+    run(engine, "up", "--yes", "--skip-preview")
+
+    assert not refused.succeeded
+    (made,) = vault.all("azure-native:keyvault:Vault")
+    assert made["inputs"]["properties"]["enablePurgeProtection"] is True
+    run(engine, "destroy", "--yes", "--skip-preview")
+    assert vault.all("azure-native:keyvault:Vault") == []
+
+
+def test_a_secret_in_plain_text_is_refused_and_not_repeated(
+    engine: PulumiStack, vault: Vault
+) -> None:
+    for name in ("db", "0-pin"):
+        run(engine, "config", "set", "--path", f"fleet:secrets.{name}", VALUE)
+
+    refused = engine.preview()
+
+    assert not refused.succeeded
+    assert "fleet:secrets: must be secret: make a new one" in refused.text
+    assert VALUE not in refused.text
+    assert vault.resources == {}

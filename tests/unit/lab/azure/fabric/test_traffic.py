@@ -1,0 +1,94 @@
+"""What resources mean for traffic: the balancer's orders, the machines' packet filters."""
+
+import pytest
+
+from lab.azure.fabric.traffic import has_way_out, packet_filter
+from lab.azure.load_balancer import config
+from lab.azure.load_balancer.config import Configuration
+from tests.unit.lab.azure.azure import (
+    BALANCER,
+    EVERYTHING_BUT_MACHINES,
+    NETWORK,
+    SCALE_SET,
+    Azure,
+    rule,
+)
+
+
+@pytest.fixture
+async def running(azure: Azure) -> Azure:
+    azure.cloud.fabric.start()
+    await azure.create_all(*EVERYTHING_BUT_MACHINES, "compute:VirtualMachineScaleSet")
+    return azure
+
+
+def orders(azure: Azure) -> Configuration:
+    return config.load(azure.folder / "load-balancer.json")
+
+
+async def test_the_balancer_is_told_where_to_send_what(running: Azure) -> None:
+    address = running.store.get(f"{NETWORK}/publicIPAddresses/fleet")
+    assert address is not None
+
+    (frontend,) = orders(running).frontends
+
+    (told,) = frontend.rules
+    assert frontend.address == address.outputs["ipAddress"]
+    assert [each.address for each in told.backends] == ["10.20.0.4", "10.20.0.5"]
+    assert told.backends[0].name == f"{SCALE_SET}/virtualMachines/0"
+    assert told.probe is not None
+    assert (told.probe.id, told.probe.path) == (f"{BALANCER}/probes/router", "/health")
+    assert [group.name for group in told.security.groups] == ["fleet"]
+    assert told.security.space.prefixes == ("10.20.0.0/16",)
+
+
+async def test_the_balancer_is_told_of_changes(running: Azure) -> None:
+    await running.update("network:LoadBalancer", loadBalancingRules=[rule("a", 80), rule("b", 81)])
+    await running.cloud.manager.delete(SCALE_SET)
+
+    (frontend,) = orders(running).frontends
+
+    assert [(each.frontend_port, each.backends) for each in frontend.rules] == [(80, ()), (81, ())]
+
+
+async def test_changed_rules_reach_running_machines(running: Azure) -> None:
+    container = running.host.containers["fleet-lab-core_0"]
+    filtered = container.files["/var/lib/lab-provisioning/filter.nft"]
+
+    await running.update("network:NetworkSecurityGroup", securityRules=[])
+    machine = running.machines()[0]
+
+    assert packet_filter(running.store, machine).encode() != filtered
+
+
+async def test_a_subnet_without_a_nat_gateway_has_no_way_out(running: Azure) -> None:
+    await running.update("network:Subnet", natGateway=None)
+
+    machine = running.machines()[0]
+
+    assert not has_way_out(running.store, machine)
+    assert "ip daddr != { 10.20.0.0/16, 168.63.129.16" in packet_filter(running.store, machine)
+
+
+async def test_a_nat_gateway_needs_an_address_to_be_a_way_out(running: Azure) -> None:
+    machine = running.machines()[0]
+    without = has_way_out(running.store, machine)
+
+    await running.create("network:PublicIPAddress", publicIpAddressName="out", dnsSettings=None)
+    await running.update(
+        "network:NatGateway", publicIpAddresses=[{"id": f"{NETWORK}/publicIPAddresses/out"}]
+    )
+
+    assert (without, has_way_out(running.store, machine)) == (False, True)
+
+
+@pytest.mark.parametrize(("disabled", "way_out"), [(True, False), (False, True)])
+async def test_a_balancers_rules_are_a_way_out_unless_they_say_no(
+    running: Azure, disabled: bool, way_out: bool
+) -> None:
+    await running.update("network:Subnet", natGateway=None)
+
+    rules = [rule("http", 80, disableOutboundSnat=disabled)]
+    await running.update("network:LoadBalancer", loadBalancingRules=rules)
+
+    assert has_way_out(running.store, running.machines()[0]) is way_out
