@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 
 from lab.azure.load_balancer.sources import seen_as
 from tests.lab.stack import LabStack, eventually
-from tests.lab.voice_client import PORT, VoiceClient
+from tests.visitors.voice_client import PORT, VoiceClient
 
 
 class Call:

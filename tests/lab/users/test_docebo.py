@@ -9,9 +9,9 @@ import pytest
 
 from lab.commands import shell
 from lab.pulumi import sample_secrets
-from tests.lab.dokuwiki import sign_in
 from tests.lab.stack import LabStack
 from tests.lab.web import Browser
+from tests.visitors.dokuwiki import sign_in
 
 HOSTS = {
     "acme.docebo.example": "acme",

@@ -8,10 +8,10 @@ import pytest
 
 from lab.machine.paths import state_root
 from lab.pulumi import sample_secrets
-from tests.lab.dokuwiki import sign_in
 from tests.lab.hiding_places import PLACES, leaked, material
 from tests.lab.stack import LabStack, succeeded
 from tests.lab.web import Browser
+from tests.visitors.dokuwiki import sign_in
 
 
 @pytest.fixture(scope="module")

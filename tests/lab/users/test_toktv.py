@@ -13,8 +13,8 @@ from lab.commands import shell
 from lab.scratch_stack import service
 from tests.lab.stack import LabStack, eventually
 from tests.lab.users.calls import Call, call_where, place
-from tests.lab.voice_client import VoiceClient
 from tests.lab.web import Browser, websockets
+from tests.visitors.voice_client import VoiceClient
 
 API = "https://api.tok.tv"
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from types import TracebackType
 
-from tests.lab.voice_crypt import Crypt
+from tests.visitors.voice_crypt import Crypt
 
 PORT = 64738
 FRAME_SECONDS = 0.02

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.applications.container import Container, running
-from tests.lab.dokuwiki import sign_in, write
+from tests.parts.samples.container import Container, running
+from tests.visitors.dokuwiki import sign_in, write
 
 PASSWORD = 'pass "word" $1 ü'
 Start = Callable[..., AbstractContextManager[Container]]

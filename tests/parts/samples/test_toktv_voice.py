@@ -16,8 +16,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.lab.applications.container import Container, eventually, running
-from tests.lab.voice_client import Refused, VoiceClient
+from tests.parts.samples.container import Container, eventually, running
+from tests.visitors.voice_client import Refused, VoiceClient
 
 PASSWORD = 'quotes " and \\ and; all'
 Start = Callable[..., AbstractContextManager[Container]]

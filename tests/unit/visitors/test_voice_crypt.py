@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.lab.voice_crypt import Crypt
+from tests.visitors.voice_crypt import Crypt
 
 KEY = bytes(range(16))
 

@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.lab.applications.container import Container, eventually, running
+from tests.parts.samples.container import Container, eventually, running
 
 KEY = "a-key-that-nobody-may-see"
 Start = Callable[..., AbstractContextManager[Container]]
