@@ -15,8 +15,8 @@ from typing import Any, Literal
 
 from clients.clock import Clock, timestamp
 from clients.etcd import CompareFailed, Etcd, EtcdUnavailable, KeyNotFound
+from clients.etcd.lock import LockLost
 from clients.fleet import Option
-from clients.lock import LockLost
 from clients.service_store import LedgerEntry
 from cluster.rollout.observed import View
 from cluster.rollout.reconcile import Target

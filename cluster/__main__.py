@@ -20,13 +20,13 @@ from functools import cached_property, partial
 from pathlib import Path
 from types import FrameType
 
-from clients.blob import Blob
+from clients.azure.blob import Blob
+from clients.azure.managed_identity import ManagedIdentity
 from clients.clock import SystemClock
 from clients.errors import ClusterError, Interrupted
 from clients.etcd import Etcd, EtcdError
-from clients.etcd_members import Membership, client_url
+from clients.etcd.members import Membership, client_url
 from clients.fleet import Fleet
-from clients.managed_identity import ManagedIdentity
 from clients.progress import Lines
 from clients.registry import Registry
 from cluster import node_settings

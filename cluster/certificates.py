@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from clients.clock import Clock
 from clients.errors import ClusterError, Interrupted
 from clients.etcd import Etcd, EtcdError, KeyNotFound, Node
-from clients.lock import Lock, LockLost
+from clients.etcd.lock import Lock, LockLost
 from clients.progress import Patience, Progress
 from clients.routers import Router, have_applied, laggards, read_routers
 from contract.certificate_source import CERTIFICATES

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from clients.clock import Clock
 from clients.errors import ClusterError
 from clients.etcd import Etcd, EtcdError
-from clients.etcd_members import Membership
+from clients.etcd.members import Membership
 from clients.fleet import Fleet, FleetUnavailable
-from clients.fleet_machines import alive_addresses
+from clients.fleet.machines import alive_addresses
 from clients.progress import Patience, Progress
 from clients.routers import ROUTERS
 from clients.service_store import SERVICES

@@ -7,9 +7,9 @@ import os
 import signal
 import sys
 
+from clients.azure.key_vault import Vault
+from clients.azure.managed_identity import ManagedIdentity
 from clients.clock import SystemClock
-from clients.key_vault import Vault
-from clients.managed_identity import ManagedIdentity
 from router.agent import Agent
 from router.etcd_access import Access, Members
 from router.heartbeat import Announcement

@@ -11,9 +11,9 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
+from clients.azure.key_vault import Secret
 from clients.errors import ClusterError
 from clients.etcd import EtcdError, KeyNotFound, Node
-from clients.key_vault import Secret
 from clients.routers import ROUTERS, parse_router
 from contract.certificate_source import CERTIFICATES, Source, read_sources
 from router import confd

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from clients.azure.managed_identity import METADATA
 from clients.etcd import LOCAL_ENDPOINT
-from clients.managed_identity import METADATA
 
 
 class SettingsError(Exception):

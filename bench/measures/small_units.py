@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from bench.figures import Figure, Reference, Result
 from bench.session import Session
 from bench.tunnel import to_node
-from clients import unit_file
 from clients.clock import SystemClock
-from clients.fleet import DesiredState, Fleet, UnitState
-from clients.wake_fleet import Nudge
+from clients.fleet import DesiredState, Fleet, UnitState, unit_file
+from clients.fleet.wake import Nudge
 from lab.scratch_stack import ScratchStack
 from tools.progress import StepFailed
 

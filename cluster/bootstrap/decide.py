@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from clients.etcd_members import Member, Members
+from clients.etcd.members import Member, Members
 from cluster.bootstrap.record import Record
 
 # fleet's agent_ttl on our nodes: as long as a machine may be silent and still count as alive.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from clients.blob import Blob, BlobUnavailable
+from clients.azure.blob import Blob, BlobUnavailable
 from clients.clock import Clock
 from clients.errors import ClusterError
 from cluster.bootstrap.record import from_json

@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from clients.blob import Blob, BlobUnavailable, Content
+from clients.azure.blob import Blob, BlobUnavailable, Content
 from clients.clock import Clock
 from clients.etcd import Etcd, EtcdError
-from clients.etcd_members import Member, Members, Membership, MembershipError, client_url, peer_url
-from clients.fleet_machines import alive_addresses
+from clients.etcd.members import Member, Members, Membership, MembershipError, client_url, peer_url
+from clients.fleet.machines import alive_addresses
 from clients.progress import Patience, Progress
 from cluster.bootstrap.decide import (
     CreateRecord,

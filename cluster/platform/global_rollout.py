@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from clients.clock import Clock
 from clients.errors import ClusterError
 from clients.etcd import Etcd
+from clients.etcd.lock import Lock, LockLost
 from clients.fleet import DesiredState, Fleet, Option, Unit, UnitState
-from clients.lock import Lock, LockLost
+from clients.fleet.wake import Nudge
 from clients.progress import Patience, Progress
 from clients.routers import read_routers
 from clients.service_store import SERVICES
-from clients.wake_fleet import Nudge
 from cluster.platform.switchover import is_turn, turn_name, turn_options
 
 _PAUSE = 1.0

@@ -11,13 +11,13 @@ import hashlib
 from clients.clock import Clock
 from clients.errors import ClusterError
 from clients.etcd import Etcd
+from clients.etcd.lock import Lock
 from clients.fleet import Fleet
-from clients.lock import Lock
+from clients.fleet.unit_file import check_name, parse
 from clients.progress import Patience, Progress
 from clients.registry import Registry
 from clients.routers import ROUTERS, read_routers
 from clients.service_store import SERVICES
-from clients.unit_file import check_name, parse
 from cluster.platform.global_rollout import GlobalRollout, GlobalUnit
 from contract.requests import Platform
 

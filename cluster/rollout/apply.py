@@ -13,8 +13,8 @@ from functools import partial
 from clients.clock import Clock, timestamp
 from clients.errors import ClusterError, Interrupted
 from clients.etcd import Etcd
+from clients.etcd.lock import Lock
 from clients.fleet import Fleet
-from clients.lock import Lock
 from clients.progress import Progress
 from clients.registry import Registry
 from clients.rollout_marks import Before, Unfinished

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from clients.clock import Clock
+from clients.etcd.lock import Lock
 from clients.fleet import DesiredState, Fleet, Unit
-from clients.lock import Lock
+from clients.fleet.wake import Nudge
 from clients.progress import Progress
 from clients.routers import have_applied, laggards
 from clients.service_store import ServiceKeys, instance_key
-from clients.wake_fleet import Nudge
 from cluster.rollout.observed import Instance, Observer, View
 from cluster.rollout.readiness import PAUSE, Arrival, RolloutFailed
 from cluster.rollout.reconcile import (

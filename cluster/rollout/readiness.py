@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from clients.clock import Clock
 from clients.errors import ClusterError
+from clients.etcd.lock import Lock
 from clients.fleet import DesiredState, Fleet, Unit, UnitState
-from clients.lock import Lock
+from clients.fleet.wake import Nudge
 from clients.progress import Patience, Progress
-from clients.wake_fleet import Nudge
 from cluster.rollout.diagnosis import why_not_ready, why_unscheduled
 from cluster.rollout.observed import Instance, Observer, View
 from cluster.rollout.release import InstanceId

@@ -11,8 +11,8 @@ from __future__ import annotations
 from clients.clock import Clock
 from clients.errors import ClusterError
 from clients.etcd import Etcd, EtcdError
+from clients.etcd.lock import Lock, LockTaken
 from clients.fleet import Fleet
-from clients.lock import Lock, LockTaken
 from clients.progress import Progress
 from clients.rollout_marks import Unfinished, unfinished_services
 from clients.service_store import ServiceKeys

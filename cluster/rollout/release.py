@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from clients.fleet import Option
+from clients.fleet.unit_file import check_name, parse
 from clients.registry import ADDRESS
-from clients.unit_file import check_name, parse
 from contract.requests import Service
 
 _UNIT = re.compile(r"(?P<release>[0-9a-f]{8})(?P<announce>-announce)?@(?P<n>[1-9][0-9]*)\.service")

@@ -8,8 +8,8 @@ from __future__ import annotations
 from clients.clock import Clock
 from clients.errors import Interrupted
 from clients.etcd import Etcd
+from clients.etcd.lock import Lock
 from clients.fleet import Fleet
-from clients.lock import Lock
 from clients.progress import Progress
 from clients.rollout_marks import Unfinished
 from clients.service_store import ServiceKeys

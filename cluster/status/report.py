@@ -7,9 +7,9 @@ from typing import Any
 
 from clients.errors import ClusterError
 from clients.etcd import Etcd, Node
-from clients.etcd_members import Membership
+from clients.etcd.lock import LOCKS
+from clients.etcd.members import Membership
 from clients.fleet import Fleet
-from clients.lock import LOCKS
 from clients.rollout_marks import unfinished_services
 from clients.routers import Router, read_routers
 from clients.service_store import SERVICES, ServiceRecord, parse

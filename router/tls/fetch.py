@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from clients.key_vault import Secret, VaultError
+from clients.azure.key_vault import Secret, VaultError
 from contract.certificate_source import Source
 from router.tls.check import BadCertificate, examine
 

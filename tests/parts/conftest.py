@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from clients.etcd_members import Membership
+from clients.etcd.members import Membership
 from tests.parts.real_etcd import NETWORK, etcd_binary, eventually
 
 

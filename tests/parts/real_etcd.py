@@ -12,7 +12,7 @@ from pathlib import Path
 
 from clients.clock import SystemClock
 from clients.etcd import Etcd
-from clients.etcd_members import Membership, client_url
+from clients.etcd.members import Membership, client_url
 from cluster.bootstrap.decide import Me
 from cluster.bootstrap.run import Bootstrap, Start, environment_file
 from tests.ports import WORKER

@@ -14,7 +14,7 @@ import pytest
 
 from clients.etcd import Etcd
 from clients.fleet import Option
-from clients.unit_file import UnitFileError, check_name, parse
+from clients.fleet.unit_file import UnitFileError, check_name, parse
 from tools.build import ensure_program
 
 TRICKY = """\

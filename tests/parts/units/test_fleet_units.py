@@ -12,7 +12,7 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from clients import unit_file
+from clients.fleet import unit_file
 from components.rendering.artefacts import Artefacts
 from components.rendering.units import (
     announce_unit,

@@ -6,7 +6,7 @@ import pytest
 
 from clients.errors import Interrupted
 from clients.etcd import Etcd
-from clients.lock import TTL, Lock, LockLost, LockTaken
+from clients.etcd.lock import TTL, Lock, LockLost, LockTaken
 from tests.unit.cluster.simulated_clock import SimulatedClock
 from tests.unit.cluster.simulated_etcd import SimulatedEtcd
 

@@ -9,9 +9,9 @@ from email.utils import format_datetime
 
 import httpx
 
-from clients.blob import Blob
+from clients.azure.blob import Blob
+from clients.azure.managed_identity import ManagedIdentity
 from clients.clock import Clock, SystemClock
-from clients.managed_identity import ManagedIdentity
 
 
 class SimulatedBlob:

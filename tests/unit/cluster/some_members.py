@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clients.etcd_members import Member, Members, Membership
+from clients.etcd.members import Member, Members, Membership
 
 
 class SomeMembers(Membership):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from clients.errors import ClusterError
-from clients.etcd_members import Membership
+from clients.etcd.members import Membership
 from cluster.wait import wait
 from contract.requests import ClusterSize
 from tests.unit.cluster.services import World

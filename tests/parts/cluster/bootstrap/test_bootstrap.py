@@ -10,7 +10,7 @@ import pytest
 
 from clients.clock import SystemClock
 from clients.etcd import Etcd
-from clients.etcd_members import Membership, client_url
+from clients.etcd.members import Membership, client_url
 from cluster.bootstrap import decide
 from cluster.bootstrap.formed import mark_formed
 from cluster.bootstrap.record import from_json

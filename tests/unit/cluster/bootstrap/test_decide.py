@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from clients.etcd_members import Member, Members
+from clients.etcd.members import Member, Members
 from cluster.bootstrap.decide import (
     DEAD_AFTER,
     JOIN_PATIENCE,

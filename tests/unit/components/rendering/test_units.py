@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from clients import unit_file
+from clients.fleet import unit_file
 from components.rendering.units import (
     START_TIMEOUT,
     announce_unit,

@@ -14,10 +14,10 @@ from email.utils import parsedate_to_datetime
 
 import httpx
 
+from clients.azure.managed_identity import STORAGE, ManagedIdentity, TokenUnavailable
+from clients.azure.tls import trust
 from clients.clock import Clock
 from clients.errors import ClusterError
-from clients.managed_identity import STORAGE, ManagedIdentity, TokenUnavailable
-from clients.tls import trust
 
 LEASE_SECONDS = 60  # the longest that Azure grants, except for ever
 _API_VERSION = "2021-08-06"

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from clients.managed_identity import VAULT, ManagedIdentity, TokenUnavailable
-from clients.tls import trust
+from clients.azure.managed_identity import VAULT, ManagedIdentity, TokenUnavailable
+from clients.azure.tls import trust
 from contract.certificate_source import Source
 
 _API_VERSION = "7.4"

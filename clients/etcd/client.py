@@ -12,31 +12,14 @@ from types import TracebackType
 import httpx
 
 from clients.clock import Clock, SystemClock
-from clients.etcd_answer import (
+from clients.etcd.answer import (
     Answer,
-    CompareFailed,
-    EtcdError,
     EtcdUnavailable,
-    IndexCleared,
     KeyExists,
     KeyNotFound,
-    Node,
     parse,
     raise_for,
 )
-
-__all__ = [
-    "LOCAL_ENDPOINT",
-    "Answer",
-    "CompareFailed",
-    "Etcd",
-    "EtcdError",
-    "EtcdUnavailable",
-    "IndexCleared",
-    "KeyExists",
-    "KeyNotFound",
-    "Node",
-]
 
 LOCAL_ENDPOINT = "http://127.0.0.1:2379"
 # etcd answers a request after at most 5 s + 2 x its election timeout (5 s on our nodes).

@@ -1,0 +1,1 @@
+"""Azure's data planes, with the node's managed identity: blob storage, Key Vault."""
