@@ -1,6 +1,6 @@
 """The door: `python3 -m cluster VERB`, the desired state as JSON on standard input.
 
-bootstrap     find this node's place in the etcd cluster, write etcd's environment file
+bootstrap     find this node's place in the etcd cluster, write how etcd starts
 wait          until etcd and fleet stand
 platform      the registry and the routers, on every machine
 certificates  those that the routers serve hosts with
@@ -43,8 +43,8 @@ from cluster.status.report import status
 from cluster.wait import wait
 from contract import requests
 
-# The node's /run inside this container.
-ETCD_ENVIRONMENT = Path("/run/host/etcd.env")
+# /run/host is the node's /run; etcd-prepare reads this file there.
+ETCD_START = Path("/run/host/etcd-start.env")
 # An election takes up to twice etcd's election timeout (5 s); no rollout should fail for it.
 ETCD_PATIENCE = 25.0
 
@@ -68,7 +68,7 @@ class Program:
             clock=self._clock,
             progress=self._progress,
         ).run()
-        write_environment(ETCD_ENVIRONMENT, environment_file(me, start))
+        write_environment(ETCD_START, environment_file(start))
         self._progress(f"etcd may start: {start.state}, {len(start.members)} members")
 
     def wait(self) -> None:

@@ -181,25 +181,21 @@ class Bootstrap:
         return {id_: now - since for id_, since in self._silent_since.items()}
 
 
-def environment_file(me: Me, start: Start) -> str:
-    """What etcd.service reads. etcd ignores the INITIAL_ values once it has data."""
+def environment_file(start: Start) -> str:
+    """The lines that etcd-prepare adds to the node's name and addresses."""
+    members = sorted(start.members.items())
     values = {
-        "ETCD_NAME": me.name,
         "ETCD_INITIAL_CLUSTER": ",".join(
-            f"{name}={peer_url(address)}" for name, address in sorted(start.members.items())
+            f"{name}={peer_url(address)}" for name, address in members
         ),
         "ETCD_INITIAL_CLUSTER_STATE": start.state,
         "ETCD_INITIAL_CLUSTER_TOKEN": start.token,
-        "ETCD_INITIAL_ADVERTISE_PEER_URLS": peer_url(me.address),
-        "ETCD_LISTEN_PEER_URLS": peer_url(me.address),
-        "ETCD_LISTEN_CLIENT_URLS": f"{client_url('127.0.0.1')},{client_url(me.address)}",
-        "ETCD_ADVERTISE_CLIENT_URLS": client_url(me.address),
     }
     return "".join(f"{name}={value}\n" for name, value in values.items())
 
 
 def write_environment(path: Path, text: str) -> None:
-    """Put the file in place at once: etcd must never read half of it."""
+    """Write the file atomically: a reader never sees half of it."""
     staged = path.with_suffix(".new")
     staged.write_text(text, encoding="utf-8")
     staged.replace(path)

@@ -83,15 +83,16 @@ class Node:
                 self.start_as = self.bootstrap()
             except Stopped:
                 return
-            text = environment_file(self.me, self.start_as)
+            text = environment_file(self.start_as)
             environment = dict(line.split("=", 1) for line in text.splitlines())
-        url = client_url(self.me.address)
+        url, peer_url = client_url(self.me.address), f"http://{self.me.address}:2380"
         environment |= {
             "ETCD_NAME": self.me.name,
             "ETCD_DATA_DIR": str(self.data),
             "ETCD_LISTEN_CLIENT_URLS": url,  # 127.0.0.1 belongs to the test's machine
             "ETCD_ADVERTISE_CLIENT_URLS": url,
-            "ETCD_LISTEN_PEER_URLS": f"http://{self.me.address}:2380",
+            "ETCD_LISTEN_PEER_URLS": peer_url,
+            "ETCD_INITIAL_ADVERTISE_PEER_URLS": peer_url,
             "ETCD_ENABLE_V2": "true",
             "ETCD_LOG_LEVEL": "error",
             "ETCD_UNSAFE_NO_FSYNC": "true",

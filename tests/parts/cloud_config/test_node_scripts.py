@@ -13,6 +13,7 @@ from typing import IO
 
 import pytest
 
+from cluster.bootstrap.run import Start, environment_file
 from tests.parts.router.harness import eventually
 from tests.program.node_folder import NodeFolder
 
@@ -70,31 +71,46 @@ class TestEtcdDisk:
 
 
 class TestEtcdPrepare:
+    ADDRESSES = (
+        "ETCD_NAME=core-0",
+        "ETCD_LISTEN_PEER_URLS=http://10.20.0.4:2380",
+        "ETCD_INITIAL_ADVERTISE_PEER_URLS=http://10.20.0.4:2380",
+        "ETCD_LISTEN_CLIENT_URLS=http://127.0.0.1:2379,http://10.20.0.4:2379",
+        "ETCD_ADVERTISE_CLIENT_URLS=http://10.20.0.4:2379",
+    )
+
     @pytest.fixture(autouse=True)
     def _programs(self, node: NodeFolder) -> None:
         node.play("mountpoint")
         node.play("chown")
-        bootstrap = node.file("/opt/bin/fleet-cluster")
-        bootstrap.write_text(
-            f"#!/bin/bash\necho fleet-cluster $* >> {node.root}/calls\n"
-            f"echo ETCD_INITIAL_CLUSTER_STATE=new > {node.root}/run/etcd.env\n"
+        # the verb writes its file with the bootstrap's own function
+        node.file("/start").write_text(
+            environment_file(Start(members={"core-0": "10.20.0.4"}, state="new", token="t"))
+        )
+        self.bootstrap(node, f"cp {node.root}/start {node.root}/run/etcd-start.env")
+
+    def bootstrap(self, node: NodeFolder, command: str) -> None:
+        """Put a stub in place of the cluster program."""
+        node.file("/opt/bin/fleet-cluster").write_text(
+            f"#!/bin/bash\necho fleet-cluster $* >> {node.root}/calls\n{command}\n"
         )
 
-    def test_a_node_with_data_starts_with_it_and_asks_nobody(self, node: NodeFolder) -> None:
+    def environment(self, node: NodeFolder) -> list[str]:
+        text = node.file("/run/etcd.env").read_text()
+        return text.replace(f"{node.url}/etcd", "http://127.0.0.1:2379").splitlines()
+
+    def test_node_with_data_starts_with_it_and_asks_no_other_node(self, node: NodeFolder) -> None:
         node.file("/var/lib/etcd/member/wal").mkdir(parents=True)
 
         assert node.run("etcd-prepare").returncode == 0
 
-        environment = node.file("/run/etcd.env").read_text()
-        assert "ETCD_NAME=core-0\n" in environment
-        assert "http://10.20.0.4:2380" in environment
-        assert "INITIAL_CLUSTER=" not in environment
+        assert self.environment(node) == [*self.ADDRESSES, "ETCD_INITIAL_CLUSTER_STATE=existing"]
         assert not [call for call in node.calls if "bootstrap" in call]
 
-    def test_an_etcd_that_was_stopped_before_it_had_data_founds_no_cluster(
+    def test_etcd_that_was_stopped_before_it_had_data_forms_no_new_cluster(
         self, node: NodeFolder
     ) -> None:
-        """It makes its folder, asks the others, and only then its log."""
+        """etcd makes its folder first, then asks the other members, and its log comes last."""
         node.file("/var/lib/etcd/member/snap").mkdir(parents=True)
 
         assert node.run("etcd-prepare").returncode == 0
@@ -102,18 +118,34 @@ class TestEtcdPrepare:
         assert "fleet-cluster bootstrap" in node.calls
         assert not node.file("/var/lib/etcd/member").exists()
 
-    def test_without_data_the_cluster_decides(self, node: NodeFolder) -> None:
+    def test_bootstrap_decides_for_a_node_without_data(self, node: NodeFolder) -> None:
         assert node.run("etcd-prepare").returncode == 0
 
-        assert "fleet-cluster bootstrap" in node.calls
-        assert "STATE=new" in node.file("/run/etcd.env").read_text()
+        assert self.environment(node) == [
+            *self.ADDRESSES,
+            "ETCD_INITIAL_CLUSTER=core-0=http://10.20.0.4:2380",
+            "ETCD_INITIAL_CLUSTER_STATE=new",
+            "ETCD_INITIAL_CLUSTER_TOKEN=t",
+        ]
+
+    @pytest.mark.parametrize("failure", ["exit 1", "true"], ids=["fails", "writes nothing"])
+    def test_etcd_does_not_start_by_an_earlier_decision(
+        self, node: NodeFolder, failure: str
+    ) -> None:
+        node.run("etcd-prepare")
+        node.file("/run/etcd.env").unlink()
+        self.bootstrap(node, failure)
+
+        assert node.run("etcd-prepare").returncode == 1
+
+        assert not node.file("/run/etcd.env").exists()
 
     def test_etcd_never_writes_to_the_system_disk(self, node: NodeFolder) -> None:
         node.play("mountpoint", "exit 1")
 
         done = node.run("etcd-prepare")
 
-        assert done.returncode != 0
+        assert done.returncode == 1
         assert "the data disk is not mounted" in done.stderr
 
 
