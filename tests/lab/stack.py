@@ -11,9 +11,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pytest
@@ -21,10 +22,11 @@ import pytest
 from lab.machine import docker_daemon
 from lab.machine.endpoints import call, find
 from lab.scratch_stack import Change, ScratchStack, setting
+from tests import eventually as waiting
 from tools.paths import PROJECT
 
-PATIENCE = 300.0
-"""Seconds after which something that should come true is taken for broken."""
+eventually = partial(waiting.eventually, patience=300.0, every=0.5)
+"""A cluster takes its time: fleet gives up a machine after half a minute and more."""
 RUN_TIMEOUT = 1800.0
 """Seconds for one run of a command of the lab."""
 DRAIN = 2
@@ -270,17 +272,3 @@ def failed(done: subprocess.CompletedProcess[str]) -> str:
 
 def printed(done: subprocess.CompletedProcess[str]) -> str:
     return done.stdout + done.stderr
-
-
-def eventually(condition: Callable[[], object], what: str, *, patience: float = PATIENCE) -> None:
-    """Wait until something comes true; a condition that raises is not true yet."""
-    deadline = time.monotonic() + patience
-    problem: object = "it was false"
-    while True:
-        try:
-            if condition():
-                return
-        except Exception as error:
-            problem = error
-        assert time.monotonic() < deadline, f"never came true: {what} ({problem})"
-        time.sleep(1)

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from clients.etcd.members import Membership
-from tests.parts.real_etcd import NETWORK, etcd_binary, eventually
+from tests.eventually import eventually
+from tests.parts.real_etcd import NETWORK, etcd_binary
 
 
 @pytest.fixture(scope="session")

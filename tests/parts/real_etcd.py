@@ -6,8 +6,6 @@ import os
 import shutil
 import subprocess
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 from clients.clock import SystemClock
@@ -26,15 +24,6 @@ NETWORK = f"127.83.{61 + WORKER}"
 def etcd_binary() -> Path:
     installed = shutil.which("etcd", path=os.environ.get("FLEET_TOOLS_BIN"))
     return Path(installed) if installed else ensure_program("etcd") / "etcd"
-
-
-def eventually(condition: Callable[[], bool], what: str) -> None:
-    """Wait for the real world; how long that takes is no part of any test."""
-    deadline = time.monotonic() + 120
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"still not: {what}")
-        time.sleep(0.1)
 
 
 class Stopped(Exception):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.parts.router.harness import eventually
+from tests.eventually import eventually
 from tests.program.node_folder import NodeFolder
 
 UNIT, NAME = "api-0a1b2c3d@1.service", "api-0a1b2c3d-1"

@@ -14,7 +14,7 @@ from typing import IO
 import pytest
 
 from cluster.bootstrap.run import Start, environment_file
-from tests.parts.router.harness import eventually
+from tests.eventually import eventually
 from tests.program.node_folder import NodeFolder
 
 SHA256 = "0123456789abcdef" * 4

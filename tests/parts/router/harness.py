@@ -15,15 +15,16 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 
 from clients.etcd import Etcd, EtcdError
 from lab.machine import docker_daemon
+from tests.eventually import eventually
 from tests.ports import free_port
 from tools.build import ensure_image, ensure_program
 
@@ -36,8 +37,6 @@ CLIENT = httpx.Client(
     headers={"Connection": "close"},
     limits=httpx.Limits(max_keepalive_connections=0),
 )
-
-T = TypeVar("T")
 
 
 def program(name: str, package: str) -> Path:
@@ -64,17 +63,6 @@ def in_container(name: str, entrypoint: str, environment: Mapping[str, str]) -> 
         *(f"--env={name}={value}" for name, value in environment.items()),
         "--entrypoint", entrypoint, image(),
     ]  # fmt: skip
-
-
-def eventually(attempt: Callable[[], T | None], *, what: str, timeout: float = 15.0) -> T:
-    """The first result of `attempt` that counts as true."""
-    deadline = time.monotonic() + timeout
-    while True:
-        result = attempt()
-        if result:
-            return result
-        assert time.monotonic() < deadline, f"not within {timeout:.0f} s: {what}"
-        time.sleep(0.02)
 
 
 class EtcdServer:

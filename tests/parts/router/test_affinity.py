@@ -18,15 +18,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.eventually import eventually
 from tests.parts.router.backends import TcpEcho, UdpEcho, serving
-from tests.parts.router.harness import (
-    EtcdServer,
-    Router,
-    eventually,
-    in_container,
-    publish,
-    running,
-)
+from tests.parts.router.harness import EtcdServer, Router, in_container, publish, running
 from tests.ports import free_port
 
 CLIENTS = [f"127.0.1.{n}" for n in range(1, 41)]

@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 
 from router.nginx import processes
+from tests.eventually import eventually
 from tests.parts.router.backends import Backend, TcpEcho, serving
 from tests.parts.router.harness import (
     EtcdServer,
     Router,
     empty,
-    eventually,
     lay_out_confd,
     open_websocket,
     publish,

@@ -11,16 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.eventually import eventually
 from tests.parts.router.backends import Backend
 from tests.parts.router.certificates import make_certificate, make_pem, write_certificate
-from tests.parts.router.harness import (
-    EtcdServer,
-    Router,
-    eventually,
-    open_websocket,
-    publish,
-    running,
-)
+from tests.parts.router.harness import EtcdServer, Router, open_websocket, publish, running
 from tests.parts.router.load import load
 from tests.parts.router.tls_client import certificate_for, connect
 from tests.parts.router.vault import TOKEN, Vault, running_vault

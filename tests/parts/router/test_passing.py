@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from tests.eventually import eventually
 from tests.parts.router.backends import Backend, Scripted, serving
-from tests.parts.router.harness import EtcdServer, Router, eventually, publish
+from tests.parts.router.harness import EtcdServer, Router, publish
 
 Backends = tuple[Backend, Backend]
 EVENT = b"data: hello\n\n"

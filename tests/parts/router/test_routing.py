@@ -9,14 +9,9 @@ from typing import Any
 
 import pytest
 
+from tests.eventually import eventually
 from tests.parts.router.backends import Backend, TcpEcho, UdpEcho, serving
-from tests.parts.router.harness import (
-    EtcdServer,
-    Router,
-    eventually,
-    open_websocket,
-    publish,
-)
+from tests.parts.router.harness import EtcdServer, Router, open_websocket, publish
 from tests.ports import free_port
 
 Backends = tuple[Backend, Backend]

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.eventually import eventually
 from tests.parts.router.backends import Backend
 from tests.parts.router.certificates import write_certificate
-from tests.parts.router.harness import EtcdServer, Router, eventually, publish, running
+from tests.parts.router.harness import EtcdServer, Router, publish, running
 from tests.parts.router.tls_client import handshake
 
 Backends = tuple[Backend, Backend]

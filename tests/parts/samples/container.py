@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import httpx
 from docker.models.containers import Container as DockerContainer
 
 from lab.machine import docker_daemon
+from tests.eventually import eventually
 from tests.ports import free_port
 from tools import build
 
@@ -75,7 +75,9 @@ class Container:
         return found
 
     def wait_until_healthy(self) -> None:
-        eventually(lambda: self.get("/health").status_code == 200, "it is healthy", self)
+        eventually(
+            lambda: self.get("/health").status_code == 200, "it is healthy", log=lambda: self.logs
+        )
 
 
 @contextmanager
@@ -115,19 +117,6 @@ def running(
         yield Container(container, published)
     finally:
         container.remove(force=True, v=True)
-
-
-def eventually(condition: Callable[[], object], what: str, container: Container) -> None:
-    """Wait until something comes true; an application that does not answer is not there yet."""
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            if condition():
-                return
-        except httpx.TransportError:
-            pass
-        assert time.monotonic() < deadline, f"never came true: {what}\n{container.logs}"
-        time.sleep(0.05)
 
 
 def _secret_paths(secrets: Mapping[str, str]) -> dict[str, str]:

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.parts.router.harness import PROJECT, eventually
+from tests.eventually import eventually
+from tests.parts.router.harness import PROJECT
 from tests.ports import free_port
 
 

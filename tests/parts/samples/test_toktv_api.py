@@ -13,7 +13,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.parts.samples.container import Container, eventually, running
+from tests.eventually import eventually
+from tests.parts.samples.container import Container, running
 
 KEY = "a-key-that-nobody-may-see"
 Start = Callable[..., AbstractContextManager[Container]]
@@ -280,9 +281,9 @@ def test_a_stop_lets_an_open_request_finish(api: Container) -> None:
     with socket.create_connection(("127.0.0.1", api.port("8080/tcp"))) as request:
         request.settimeout(20)
         request.sendall(head + body[:5])
-        eventually(lambda: is_being_read(api), "nginx has the request", api)
+        eventually(lambda: is_being_read(api), "nginx has the request", log=lambda: api.logs)
         api.run("kill", "-TERM", "1")
-        eventually(lambda: not accepts(api), "nginx takes no new ones", api)
+        eventually(lambda: not accepts(api), "nginx takes no new ones", log=lambda: api.logs)
 
         request.sendall(body[5:])
         answer = request.recv(4096)

@@ -16,7 +16,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.parts.samples.container import Container, eventually, running
+from tests.eventually import eventually
+from tests.parts.samples.container import Container, running
 from tests.visitors.voice_client import Refused, VoiceClient
 
 PASSWORD = 'quotes " and \\ and; all'
@@ -47,7 +48,9 @@ def start(tmp_path: Path) -> Start:
             state="/var/lib/mumble-server",
             ports=("64738/tcp", "64738/udp"),
         ) as voice:
-            eventually(lambda: "Server listening" in voice.logs, "it listens", voice)
+            eventually(
+                lambda: "Server listening" in voice.logs, "it listens", log=lambda: voice.logs
+            )
             yield voice
 
     return started
@@ -69,7 +72,7 @@ def test_two_clients_hear_each_other_by_udp(voice: Container) -> None:
         assert bob.has_media()
         began = time.monotonic()
         for here, there in ((ada, bob), (bob, ada)):
-            eventually(lambda: len(here.hears(there, since=began)) > 50, "a second's talk", voice)  # noqa: B023 (called at once)
+            eventually(lambda: len(here.hears(there, since=began)) > 50, "a second's talk")  # noqa: B023 (called at once)
             heard = here.hears(there, since=began)
             numbers = [frame.number for frame in heard]
 
@@ -87,12 +90,14 @@ def test_a_call_has_one_port_for_its_datagrams_for_as_long_as_it_lasts(voice: Co
     address and port of its first datagram, and takes no other until it logs in again."""
     with call(voice, "ada") as ada, call(voice, "bob") as bob:
         assert ada.has_media()
-        eventually(lambda: bob.hears(ada), "ada is heard", voice)
+        eventually(lambda: bob.hears(ada), "ada is heard", log=lambda: voice.logs)
 
         ada.change_port()
         moved = time.monotonic()
 
-        eventually(lambda: "nonce resync" in voice.logs, "ada misses the others", voice)
+        eventually(
+            lambda: "nonce resync" in voice.logs, "ada misses the others", log=lambda: voice.logs
+        )
         assert bob.hears(ada, since=moved + 0.5) == []
         assert ada.ended is None
 
@@ -147,14 +152,16 @@ def test_nobody_is_superuser(voice: Container) -> None:
 
 def test_docker_says_that_it_is_healthy(voice: Container) -> None:
     eventually(
-        lambda: voice.attributes["State"]["Health"]["Status"] == "healthy", "it is healthy", voice
+        lambda: voice.attributes["State"]["Health"]["Status"] == "healthy",
+        "it is healthy",
+        log=lambda: voice.logs,
     )
 
 
 def test_a_stop_ends_it_at_once(voice: Container) -> None:
     with call(voice, "ada") as ada:
         assert voice.stop() == 0
-        eventually(lambda: ada.ended, "the call is over", voice)
+        eventually(lambda: ada.ended, "the call is over", log=lambda: voice.logs)
 
 
 def certificate(name: str) -> tuple[str, bytes]:

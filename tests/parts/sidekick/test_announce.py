@@ -9,12 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.eventually import eventually
 from tests.parts.router.backends import Backend, TcpEcho, serving
-from tests.parts.router.harness import (
-    EtcdServer,
-    eventually,
-    running_etcd_cluster,
-)
+from tests.parts.router.harness import EtcdServer, running_etcd_cluster
 from tests.parts.sidekick.sidekick import INSTANCE, Container, Sidekick, port_of
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.eventually import eventually
 from tests.parts.router.backends import Backend, TcpEcho, serving
-from tests.parts.router.harness import EtcdServer, eventually
+from tests.parts.router.harness import EtcdServer
 from tests.parts.sidekick.sidekick import INSTANCE, Container, Sidekick, port_of
 
 
@@ -33,7 +34,7 @@ class Command:
 
     def is_asked_again(self, times: int) -> None:
         goal = self.asked + times
-        eventually(lambda: self.asked >= goal, what=f"{times} more checks", timeout=60)
+        eventually(lambda: self.asked >= goal, what=f"{times} more checks")
 
 
 @pytest.fixture

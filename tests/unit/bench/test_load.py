@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from bench.load import Answers, stream, summary
-from tests.parts.router.harness import eventually
+from tests.eventually import eventually
 from tests.unit.bench.site import Site
 
 

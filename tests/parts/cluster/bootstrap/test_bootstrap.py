@@ -14,7 +14,8 @@ from clients.etcd.members import Membership, client_url
 from cluster.bootstrap import decide
 from cluster.bootstrap.formed import mark_formed
 from cluster.bootstrap.record import from_json
-from tests.parts.real_etcd import Node, eventually
+from tests.eventually import eventually
+from tests.parts.real_etcd import Node
 from tests.unit.cluster.simulated_blob import SimulatedBlob
 
 MakeNode = Callable[..., Node]

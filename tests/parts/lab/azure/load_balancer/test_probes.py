@@ -8,9 +8,9 @@ import pytest
 
 from lab.azure.load_balancer.config import BalancingRule, Probe
 from lab.azure.load_balancer.probes import Probes
+from tests.eventually import eventually_async
 from tests.parts.lab.azure.load_balancer.conftest import Serve
-from tests.parts.lab.azure.load_balancer.eventually import eventually
-from tests.parts.lab.azure.load_balancer.pool import allow, rule, security
+from tests.unit.lab.azure.load_balancer.pool import allow, rule, security
 
 INTERVAL = 0.3
 """Seconds; also what a machine has to answer in, so not too little for a busy computer."""
@@ -56,7 +56,7 @@ async def test_a_machine_is_unhealthy_until_its_first_success(
     probes.watch([made])
 
     assert not probes.is_healthy(made, made.backends[0])
-    await eventually(lambda: probes.is_healthy(made, made.backends[0]))
+    await eventually_async(lambda: probes.is_healthy(made, made.backends[0]))
 
 
 async def test_only_200_is_healthy(probes: Probes, port: int, serve: Serve) -> None:
@@ -65,7 +65,7 @@ async def test_only_200_is_healthy(probes: Probes, port: int, serve: Serve) -> N
     made = probed(port)
     probes.watch([made])
 
-    await eventually(lambda: len(site.asked) > 3)
+    await eventually_async(lambda: len(site.asked) > 3)
 
     assert not probes.is_healthy(made, made.backends[0])
     assert reason(probes) == "answered 204 Whatever"
@@ -77,7 +77,7 @@ async def test_the_path_is_asked_for(probes: Probes, port: int, serve: Serve) ->
 
     probes.watch([probed(port)])
 
-    await eventually(lambda: bool(site.asked))
+    await eventually_async(lambda: bool(site.asked))
     assert site.asked[0] == "GET /health HTTP/1.1"
 
 
@@ -93,10 +93,10 @@ async def test_so_many_probes_in_a_row_turn_a_machine_both_ways(
     await serve("127.9.0.1", port, site)
 
     probes.watch([probed(port, **settings)])
-    await eventually(lambda: len(turns) == 1)
+    await eventually_async(lambda: len(turns) == 1)
     site.status = 503
     site.asked.clear()
-    await eventually(lambda: len(turns) == 2)
+    await eventually_async(lambda: len(turns) == 2)
     probes.stop()
 
     assert turns == [needed, needed]
@@ -106,11 +106,11 @@ async def test_a_tcp_probe_needs_a_connection_only(probes: Probes, port: int, se
     server = await serve("127.9.0.1", port)
     made = probed(port, protocol="Tcp")
     probes.watch([made])
-    await eventually(lambda: probes.is_healthy(made, made.backends[0]))
+    await eventually_async(lambda: probes.is_healthy(made, made.backends[0]))
 
     server.close()
 
-    await eventually(lambda: not probes.is_healthy(made, made.backends[0]))
+    await eventually_async(lambda: not probes.is_healthy(made, made.backends[0]))
 
 
 async def test_a_machine_that_hangs_is_unhealthy(probes: Probes, port: int, serve: Serve) -> None:
@@ -120,7 +120,7 @@ async def test_a_machine_that_hangs_is_unhealthy(probes: Probes, port: int, serv
     await serve("127.9.0.1", port, hang)
     probes.watch([probed(port)])
 
-    await eventually(lambda: reason(probes) == "no answer in time")
+    await eventually_async(lambda: reason(probes) == "no answer in time")
 
 
 async def test_a_group_without_room_for_the_balancer_makes_machines_unhealthy(
@@ -134,7 +134,7 @@ async def test_a_group_without_room_for_the_balancer_makes_machines_unhealthy(
 
     probes.watch([made])
 
-    await eventually(lambda: reason(probes) == "probe denied by core/deny")
+    await eventually_async(lambda: reason(probes) == "probe denied by core/deny")
 
 
 async def test_a_changed_group_is_heeded_without_a_healthy_machine_losing_its_state(
@@ -143,7 +143,7 @@ async def test_a_changed_group_is_heeded_without_a_healthy_machine_losing_its_st
     await serve("127.9.0.1", port, Site())
     made = probed(port)
     probes.watch([made])
-    await eventually(lambda: probes.is_healthy(made, made.backends[0]))
+    await eventually_async(lambda: probes.is_healthy(made, made.backends[0]))
 
     still_open = replace(made, security=security(allow("other", 100, "*", "*")))
     probes.watch([still_open])
@@ -152,7 +152,7 @@ async def test_a_changed_group_is_heeded_without_a_healthy_machine_losing_its_st
     probes.watch([replace(made, security=closed)])
 
     assert kept
-    await eventually(lambda: reason(probes) == "probe denied by core/deny")
+    await eventually_async(lambda: reason(probes) == "probe denied by core/deny")
 
 
 async def test_the_default_rules_let_probes_in(probes: Probes, port: int, serve: Serve) -> None:
@@ -161,7 +161,7 @@ async def test_the_default_rules_let_probes_in(probes: Probes, port: int, serve:
 
     probes.watch([made])
 
-    await eventually(lambda: probes.is_healthy(made, made.backends[0]))
+    await eventually_async(lambda: probes.is_healthy(made, made.backends[0]))
 
 
 async def test_a_rule_without_a_probe_counts_every_machine_as_healthy(probes: Probes) -> None:
@@ -177,7 +177,7 @@ async def test_a_machine_that_left_is_not_probed_any_more(
     site = Site()
     await serve("127.9.0.1", port, site)
     probes.watch([probed(port)])
-    await eventually(lambda: len(site.asked) > 1)
+    await eventually_async(lambda: len(site.asked) > 1)
 
     probes.watch([])
     seen = len(site.asked)

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from lab.azure.load_balancer.config import BalancingRule, Configuration, Frontend, Probe, dump, load
+from tests.eventually import eventually_async
 from tests.parts.lab.azure.load_balancer.conftest import Serve
-from tests.parts.lab.azure.load_balancer.eventually import eventually
-from tests.parts.lab.azure.load_balancer.pool import allow, rule, security
 from tests.ports import free_port
+from tests.unit.lab.azure.load_balancer.pool import allow, rule, security
 
 FRONTEND = "127.50.0.1"
 
@@ -72,7 +72,7 @@ async def until_answered(port: int) -> str:
         received.extend(filter(None, [await answer(port)]))
         return bool(received)
 
-    await eventually(is_answered)
+    await eventually_async(is_answered)
     return received[0]
 
 
@@ -85,7 +85,7 @@ async def test_a_rule_that_appears_is_served_and_one_that_goes_is_not(
     assert await until_answered(frontend_port) == "127.9.0.1"
 
     process.tell()
-    await eventually(lambda: is_refused(frontend_port))
+    await eventually_async(lambda: is_refused(frontend_port))
 
 
 async def test_another_rules_change_leaves_connections_alone(
@@ -108,7 +108,7 @@ async def test_another_rules_change_leaves_connections_alone(
     reader, writer = await asyncio.open_connection(FRONTEND, frontend_port)
 
     process.tell(kept)
-    await eventually(lambda: is_refused(other_frontend))
+    await eventually_async(lambda: is_refused(other_frontend))
 
     writer.write(b"still here")
     assert await reader.readexactly(10) == b"still here"
@@ -137,7 +137,7 @@ async def test_a_port_that_is_taken_is_reported_and_tried_again(
     name = f"{FRONTEND}:{frontend_port}/Tcp"
     with socket.create_server((FRONTEND, frontend_port)):
         process.tell(rule(frontend_port, port, 1))
-        await eventually(lambda: bool(process.report().get("listeners", {}).get(name)))
+        await eventually_async(lambda: bool(process.report().get("listeners", {}).get(name)))
 
     assert await until_answered(frontend_port) == "127.9.0.1"
     assert process.report()["listeners"][name] is None

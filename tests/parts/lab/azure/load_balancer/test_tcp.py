@@ -10,9 +10,9 @@ import pytest
 
 from lab.azure.load_balancer.config import Backend, BalancingRule
 from lab.azure.load_balancer.tcp import TcpListener
+from tests.eventually import PATIENCE, eventually_async
 from tests.parts.lab.azure.load_balancer.conftest import Serve
-from tests.parts.lab.azure.load_balancer.eventually import PATIENCE, eventually
-from tests.parts.lab.azure.load_balancer.pool import rule
+from tests.unit.lab.azure.load_balancer.pool import rule
 
 FRONTEND = "127.50.0.1"
 
@@ -153,7 +153,7 @@ async def test_a_client_that_hears_nothing_asks_again_and_meets_a_healthy_machin
     with silent_machine("127.9.0.1", port):
         balanced.down = {"core/1"}
         answer = asyncio.create_task(ask(balanced))
-        await eventually(lambda: len(balanced.listener.flows) == 1)
+        await eventually_async(lambda: len(balanced.listener.flows) == 1)
 
         balanced.down = {"core/0"}
 
@@ -259,4 +259,4 @@ async def test_flows_are_forgotten_when_they_end(
     for _ in range(10):
         await ask(balanced)
 
-    await eventually(lambda: not balanced.listener.flows)
+    await eventually_async(lambda: not balanced.listener.flows)

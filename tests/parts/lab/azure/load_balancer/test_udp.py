@@ -9,7 +9,7 @@ import pytest
 
 from lab.azure.load_balancer.config import Backend, BalancingRule
 from lab.azure.load_balancer.udp import IDLE, UdpListener
-from tests.parts.lab.azure.load_balancer.pool import rule
+from tests.unit.lab.azure.load_balancer.pool import rule
 
 FRONTEND = "127.50.0.1"
 

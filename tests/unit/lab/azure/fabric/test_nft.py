@@ -4,7 +4,7 @@ import pytest
 
 from lab.azure.fabric.nft import ruleset
 from lab.azure.network.nsg import AddressSpace, security_group
-from tests.parts.lab.azure.load_balancer.pool import allow
+from tests.unit.lab.azure.load_balancer.pool import allow
 
 SPACE = AddressSpace(prefixes=("10.31.0.0/16",))
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from lab.azure.load_balancer.config import Backend, BalancingRule, Security
 from lab.azure.load_balancer.selection import Refusal, Selector
-from tests.parts.lab.azure.load_balancer.pool import SPACE, allow, backends, rule, security
+from tests.unit.lab.azure.load_balancer.pool import SPACE, allow, backends, rule, security
 
 FRONTEND = "127.50.0.1"
 CLIENTS = [(f"127.1.{n // 250}.{n % 250 + 1}", 40000 + n) for n in range(600)]

@@ -4,7 +4,7 @@ import pytest
 
 from lab.azure.arm.errors import AzureError
 from lab.azure.network.nsg import AddressSpace, Flow, Verdict, evaluate, security_group
-from tests.parts.lab.azure.load_balancer.pool import allow
+from tests.unit.lab.azure.load_balancer.pool import allow
 
 SPACE = AddressSpace(prefixes=("10.31.0.0/16",))
 NODE, NEIGHBOUR, CLIENT, PROBE = "10.31.0.4", "10.31.0.5", "203.0.113.9", "168.63.129.16"
