@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 
+import docker
+
 from lab.commands import readiness
 from lab.commands.next_steps import hint
 from lab.machine import containers, docker_daemon
-from lab.machine.endpoints import find
+from lab.machine.endpoints import Endpoints, find
 from lab.pulumi import last_up, push_images, recovery, sample_secrets, stack_config
 from lab.pulumi.engine import Stack
 from tools import build
@@ -22,9 +24,7 @@ PLATFORM = "fleet-platform"
 
 def up(stack_name: str) -> None:
     """Bring the stack up in the lab; safe to run again at any time."""
-    client = docker_daemon.ensure()
-    build.ensure_artefacts()
-    endpoints = containers.start(client)
+    client, endpoints = prepare()
     stack = Stack(stack_name, endpoints)
     stack.unlock()
     stack.select()
@@ -40,6 +40,13 @@ def up(stack_name: str) -> None:
     last_up.remember(stack)
     readiness.await_machines(stack_name, endpoints)
     print(hint(stack_name, stack.outputs(), sample_secrets.certificates_file(stack_name)))
+
+
+def prepare() -> tuple[docker.DockerClient, Endpoints]:
+    """Bring up what all stacks share: Docker, the artefacts, the simulated Azure."""
+    client = docker_daemon.ensure()
+    build.ensure_artefacts()
+    return client, containers.start(client)
 
 
 def preview(stack_name: str) -> int:

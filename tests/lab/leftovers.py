@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Callable
@@ -15,6 +16,9 @@ from docker.models.resource import Model
 from lab.machine.containers import LABEL
 from lab.machine.paths import state_root
 from lab.machine.processes import ENGINE_MARK
+
+STACK_MARK = "FLEET_TESTS_STACK"
+"""In the environment of every command that a test runs on a stack: the stack's name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +44,14 @@ class Machine:
             firewall_rules=_lines("iptables-save"),
             processes=engine_processes() | _docker_processes(),
         )
+
+    @classmethod
+    def read(cls, file: Path) -> Machine:
+        kinds: dict[str, list[str]] = json.loads(file.read_text())
+        return cls(**{kind: frozenset(found) for kind, found in kinds.items()})
+
+    def write(self, file: Path) -> None:
+        file.write_text(json.dumps({kind: sorted(found) for kind, found in vars(self).items()}))
 
     def since(self, before: Machine) -> list[str]:
         """What has come since then."""
@@ -91,10 +103,12 @@ def _mounts() -> frozenset[str]:
     return frozenset(line.split()[4] for line in lines)
 
 
-def engine_processes() -> frozenset[str]:
-    """Those of the lab's engine and of all that it starts."""
-    mark = f"{ENGINE_MARK}={state_root()}".encode()
-    return _processes(lambda folder: mark in (folder / "environ").read_bytes().split(b"\0"))
+def engine_processes(stack: str = "") -> frozenset[str]:
+    """The lab's engines and all that they start; with a stack, those of its commands only."""
+    marks = {f"{ENGINE_MARK}={state_root()}".encode()}
+    if stack:
+        marks.add(f"{STACK_MARK}={stack}".encode())
+    return _processes(lambda folder: marks <= set((folder / "environ").read_bytes().split(b"\0")))
 
 
 def _docker_processes() -> frozenset[str]:

@@ -23,6 +23,7 @@ from lab.machine import docker_daemon
 from lab.machine.endpoints import call, find
 from lab.scratch_stack import Change, ScratchStack, setting
 from tests import eventually as waiting
+from tests.lab.leftovers import STACK_MARK
 from tools.paths import PROJECT
 
 eventually = partial(waiting.eventually, patience=300.0, every=0.5)
@@ -78,11 +79,15 @@ class LabStack(ScratchStack):
         return subprocess.run(
             [sys.executable, "-m", "lab", *arguments],
             cwd=PROJECT,
+            env=self._environment(),
             input=stdin,
             capture_output=True,
             text=True,
             timeout=RUN_TIMEOUT,
         )
+
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, STACK_MARK: self.name}
 
     def pulumi(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run pulumi itself on the stack."""
@@ -110,6 +115,7 @@ class LabStack(ScratchStack):
         running = subprocess.Popen(
             [sys.executable, "-m", "lab", command, self.name],
             cwd=PROJECT,
+            env=self._environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -1,4 +1,4 @@
-"""`make down` leaves nothing behind. The last tests of all: they take the cluster away."""
+"""`make down` leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import pytest
 from lab.machine import docker_daemon
 from lab.pulumi import push_images
 from lab.pulumi.engine import stacks_left
-from tests.lab import deaths
+from tests.lab.alone import deaths
 from tests.lab.leftovers import Machine, docker_objects
 from tests.lab.stack import LabStack, eventually
 from tools.images import IMAGES
 
 
-@pytest.mark.usefixtures("stack")
+@pytest.mark.usefixtures("standing")
 def test_only_images_that_nothing_needs_are_forgotten() -> None:
     client = docker_daemon.find()
     current = IMAGES["python"].reference
@@ -30,21 +30,22 @@ def test_only_images_that_nothing_needs_are_forgotten() -> None:
     client.images.remove("somebody/elses:python")
 
 
-def test_down_leaves_nothing_of_the_stack(stack: LabStack) -> None:
-    stack.down()
+def test_down_leaves_nothing_of_the_stack(standing: LabStack) -> None:
+    standing.down()
 
-    assert docker_objects(f"/resourceGroups/fleet-{stack.name}/") == []
-    assert stack.name not in stacks_left()
+    assert docker_objects(f"/resourceGroups/fleet-{standing.name}/") == []
+    assert standing.name not in stacks_left()
+    standing.down()  # again is fine
 
 
-def test_the_lab_goes_with_its_last_stack(untouched: Machine) -> None:
+def test_the_lab_goes_with_its_last_stack(
+    small: LabStack, standing: LabStack, untouched: Machine
+) -> None:
+    for one in (small, standing):
+        one.down()
     skip_if_others_run()
 
     assert_is_as_before(untouched)
-
-
-def test_down_again_is_fine(stack: LabStack) -> None:
-    stack.down()
 
 
 def test_down_leaves_nothing_of_a_lab_that_died_with_its_machine(

@@ -1,15 +1,9 @@
-"""Things die: an instance, a machine, a machine's system disk, everything at once."""
+"""Things die: an instance, a VM, a VM's system disk."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import pytest
-
-from tests.lab import deaths
-from tests.lab.stack import LabStack, eventually, succeeded
-
-NODES = ["core-0", "core-1", "core-2"]
+from tests.lab.stack import LabStack, eventually
+from tests.lab.wholeness import NODES, answers_well, is_whole
 
 
 def test_a_crashed_instance_comes_back_and_only_its_open_request_suffers(stack: LabStack) -> None:
@@ -53,41 +47,6 @@ def test_a_reimaged_machine_comes_back_as_the_same_member_with_its_disk(stack: L
     assert "kept" in stack.node("core-1", "sudo ls /var/lib/etcd")
     assert stack.node("core-1", "sudo ls /home/core") == ""
     assert member_ids(stack) == members
-
-
-@pytest.mark.parametrize(
-    "death", [deaths.every_container, deaths.the_docker_daemon, deaths.the_whole_machine]
-)
-def test_up_brings_everything_back_after_the_death_of(
-    stack: LabStack, death: Callable[[], None]
-) -> None:
-    death()
-
-    stack.up()
-    eventually(lambda: is_whole(stack, NODES, instances=2), "the cluster stands again")
-
-    assert answers_well(stack)
-    succeeded(stack.pulumi("preview", "--expect-no-changes"))
-
-
-def is_whole(stack: LabStack, nodes: list[str], *, instances: int) -> bool:
-    """Whether the cluster is complete with these machines: etcd, fleet, routers, instances."""
-    stack.forget()  # addresses may have changed with the machines
-    found = stack.cluster()
-    known = next(one["instances"] for one in found["services"] if one["name"] == "hello")
-    serving = [one for one in known if one["announced"]]
-    return (
-        sorted(one["node"] for one in found["machines"]) == nodes
-        and sorted(one["name"] for one in found["etcd"] if one["healthy"]) == nodes
-        and sorted(one["node"] for one in found["routers"] if not one["error"]) == nodes
-        and len(serving) == len(known) == instances
-        and len({one["machine"] for one in serving} & set(nodes)) == instances
-    )
-
-
-def answers_well(stack: LabStack) -> bool:
-    """Whether forty requests in a row are answered: enough to meet every machine."""
-    return all(stack.get("/json", timeout=5).status == 200 for _ in range(40))
 
 
 def containers_by_instance(stack: LabStack) -> dict[str, str]:

@@ -4,82 +4,96 @@ from __future__ import annotations
 
 import signal
 
+import pytest
+
 from lab.pulumi.engine import stacks_left
 from lab.scratch_stack import hello
 from tests.lab.leftovers import docker_objects, engine_processes
 from tests.lab.stack import LabStack, eventually, succeeded
 
-# As they come in a run; each run begins with finishing what the one before left.
+KILL, CTRL_C = signal.SIGKILL, signal.SIGINT
 MOMENTS = (
-    "storage:BlobContainer registry creating",
-    "compute:VirtualMachineScaleSet scale-set-core creating",
-    "remote:Command fleet-ready creating",
-    "remote:Command fleet-platform creating",
-    "remote:Command hello-rollout creating",
+    ("storage:BlobContainer registry creating", KILL),
+    ("compute:VirtualMachineScaleSet scale-set-core creating", KILL),
+    ("compute:VirtualMachineScaleSet scale-set-core creating", CTRL_C),
+    ("remote:Command fleet-ready creating", KILL),
+    ("remote:Command fleet-platform creating", KILL),
+    ("remote:Command fleet-platform creating", CTRL_C),
+    ("remote:Command hello-rollout creating", KILL),
 )
+"""In the order of a run. Each run first finishes what the run before left."""
 
 
-def test_up_killed_again_and_again_gets_to_the_same_end(small: LabStack) -> None:
-    for moment in MOMENTS:
-        small.interrupt("up", moment, signal.SIGKILL)
+@pytest.fixture
+def gone(small: LabStack) -> LabStack:
+    """The stack, not up."""
+    if small.name in stacks_left():
+        small.down()
+    small.configure()
+    return small
 
-    small.up()
 
-    assert_is_complete(small)
+@pytest.fixture
+def standing(small: LabStack) -> LabStack:
+    """The stack, up."""
+    small.configure()
+    if small.name not in stacks_left():
+        small.up()
+    return small
 
 
-def test_up_after_an_impatient_ctrl_c_gets_to_the_same_end(small: LabStack) -> None:
+def test_up_interrupted_again_and_again_gets_to_the_same_end(gone: LabStack) -> None:
+    for moment, number in MOMENTS:
+        gone.interrupt("up", moment, number)
+
+    gone.up()
+
+    assert_is_complete(gone)
+
+
+def test_up_after_an_impatient_ctrl_c_gets_to_the_same_end(standing: LabStack) -> None:
     """The second one ends pulumi at once, whatever it was doing."""
-    release = small.served_by()["release"]
+    release = standing.served_by()["release"]
 
-    small.configure(hello(env={"A": "b"}))
-    small.interrupt("up", "hello-rollout updating", signal.SIGINT, times=2)
-    small.up()
+    standing.configure(hello(env={"A": "b"}))
+    standing.interrupt("up", "hello-rollout updating", CTRL_C, times=2)
+    standing.up()
 
-    assert_is_complete(small)
-    assert small.served_by()["release"] != release
+    assert_is_complete(standing)
+    assert standing.served_by()["release"] != release
 
 
-def test_an_update_that_was_killed_can_be_taken_back(small: LabStack) -> None:
+def test_an_update_that_was_killed_can_be_taken_back(standing: LabStack) -> None:
     """Pulumi's state says that nothing was changed, so going back is no change to it: the cluster
     goes back by itself."""
     before, update = hello(env={"A": "b"}), hello(env={"A": "c"})
-    small.configure(before)
-    small.up()
-    release = small.served_by()["release"]
+    standing.configure(before)
+    standing.up()
+    release = standing.served_by()["release"]
 
-    small.configure(update)
-    small.interrupt("up", "instance 1: starting", signal.SIGKILL)
-    small.configure(before)
-    small.up()
+    standing.configure(update)
+    standing.interrupt("up", "instance 1: starting", KILL)
+    standing.configure(before)
+    standing.up()
 
     eventually(
-        lambda: {one["release"] for one in small.instances()} == {release},
+        lambda: {one["release"] for one in standing.instances()} == {release},
         "only the release from before is left",
     )
-    assert small.served_by()["release"] == release
-    assert_is_complete(small)
+    assert standing.served_by()["release"] == release
+    assert_is_complete(standing)
 
 
-def test_down_interrupted_in_its_middle_can_be_run_again(small: LabStack) -> None:
-    small.interrupt("down", "hello-rollout deleting", signal.SIGINT)
+def test_down_interrupted_in_its_middle_can_be_run_again(standing: LabStack) -> None:
+    standing.interrupt("down", "hello-rollout deleting", CTRL_C)
     for moment in ("scale-set-core deleting", "network-vnet deleting"):
-        small.interrupt("down", moment, signal.SIGKILL)
+        standing.interrupt("down", moment, KILL)
 
-    small.down()
+    standing.down()
 
-    assert docker_objects(f"/resourceGroups/fleet-{small.name}/") == []
-    assert engine_processes() == frozenset()
-    assert small.name not in stacks_left()
-
-
-def test_up_after_ctrl_c_gets_to_the_same_end(small: LabStack) -> None:
-    for moment in ("scale-set-core creating", "fleet-platform creating"):
-        small.interrupt("up", moment, signal.SIGINT)
-
-    small.up()
-
-    assert_is_complete(small)
+    assert docker_objects(f"/resourceGroups/fleet-{standing.name}/") == []
+    assert engine_processes(standing.name) == frozenset()
+    assert standing.name not in stacks_left()
 
 
 def assert_is_complete(small: LabStack) -> None:
@@ -92,5 +106,5 @@ def assert_is_complete(small: LabStack) -> None:
     assert small.azure_ids() == small.state_ids()
     machines = f"/resourceGroups/fleet-{small.name}/providers/Microsoft.Compute/"
     assert len([one for one in docker_objects(machines) if one.startswith("container")]) == 1
-    assert engine_processes() == frozenset()
+    assert engine_processes(small.name) == frozenset()
     succeeded(small.pulumi("preview", "--expect-no-changes"))

@@ -1,0 +1,27 @@
+"""Whether a cluster of three VMs with the service `hello` is complete again."""
+
+from __future__ import annotations
+
+from tests.lab.stack import LabStack
+
+NODES = ["core-0", "core-1", "core-2"]
+
+
+def is_whole(stack: LabStack, nodes: list[str], *, instances: int) -> bool:
+    """Whether the cluster is complete with these machines: etcd, fleet, routers, instances."""
+    stack.forget()  # addresses may have changed with the machines
+    found = stack.cluster()
+    known = next(one["instances"] for one in found["services"] if one["name"] == "hello")
+    serving = [one for one in known if one["announced"]]
+    return (
+        sorted(one["node"] for one in found["machines"]) == nodes
+        and sorted(one["name"] for one in found["etcd"] if one["healthy"]) == nodes
+        and sorted(one["node"] for one in found["routers"] if not one["error"]) == nodes
+        and len(serving) == len(known) == instances
+        and len({one["machine"] for one in serving} & set(nodes)) == instances
+    )
+
+
+def answers_well(stack: LabStack) -> bool:
+    """Whether forty requests in a row are answered: enough to meet every machine."""
+    return all(stack.get("/json", timeout=5).status == 200 for _ in range(40))
