@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> int:
 def _run(options: argparse.Namespace) -> int:
     match options.command:
         case "up":
-            up(options.stack)
+            up(options.stack, skip_preview=options.skip_preview)
         case "preview":
             return preview(options.stack)
         case "down":
@@ -95,6 +95,12 @@ def _parser() -> argparse.ArgumentParser:
     ):
         command = commands.add_parser(name, help=text)
         command.add_argument("stack", nargs="?", default="dev")
+        if name == "up":
+            command.add_argument(
+                "--skip-preview",
+                action="store_true",
+                help="run the program once, for the update only: half the time",
+            )
         if name == "down":
             command.add_argument(
                 "--force", action="store_true", help="remove the whole lab without asking Pulumi"

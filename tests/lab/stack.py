@@ -68,7 +68,11 @@ class LabStack(ScratchStack):
     def up(self) -> str:
         """`python -m lab up`; fails with everything it printed."""
         self.forget()
-        return succeeded(self.lab("up", self.name))
+        return succeeded(self.lab("up", "--skip-preview", self.name))
+
+    def up_fails(self) -> str:
+        """The same where it has to fail; what it printed."""
+        return failed(self.lab("up", "--skip-preview", self.name))
 
     def down(self) -> str:
         self.forget()
@@ -112,8 +116,9 @@ class LabStack(ScratchStack):
         """Run `lab up` or `lab down` and signal its whole process group, as a terminal does, as
         soon as it prints `moment`. Returns what it printed; fails if it ended before."""
         self.forget()
+        options = ["--skip-preview"] if command == "up" else []
         running = subprocess.Popen(
-            [sys.executable, "-m", "lab", command, self.name],
+            [sys.executable, "-m", "lab", command, *options, self.name],
             cwd=PROJECT,
             env=self._environment(),
             stdout=subprocess.PIPE,

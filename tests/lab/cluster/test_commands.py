@@ -21,7 +21,7 @@ class SecondUp:
 def second_up(stack: LabStack) -> SecondUp:
     """What an `up` says and does when nothing has changed."""
     before = stack.starts("hello")
-    said = stack.up()
+    said = succeeded(stack.lab("up", stack.name))
     return SecondUp(said=said, before=before, after=stack.starts("hello"))
 
 

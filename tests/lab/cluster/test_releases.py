@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from lab.scratch_stack import Config, hello
-from tests.lab.stack import Answers, LabStack, failed
+from tests.lab.stack import Answers, LabStack
 
 
 def test_a_new_image_rolls_out_and_back_without_a_failed_request(stack: LabStack) -> None:
@@ -50,7 +50,7 @@ def failure(stack: LabStack) -> Failure:
     old, before = stack.served_by()["release"], stack.starts("hello")
     unhealthy = hello(http={"port": 8080, "health": "/nope"})
     with stack.steady_requests() as answers, stack.changed(unhealthy, crashing):
-        said = failed(stack.lab("up", stack.name))
+        said = stack.up_fails()
         after = stack.starts("hello")
     return Failure(
         old=old,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 
 from lab.scratch_stack import Change, Config, hello
-from tests.lab.stack import LabStack, eventually, failed
+from tests.lab.stack import LabStack, eventually
 
 TWO_MINUTES = 120.0
 
@@ -26,7 +26,7 @@ def test_one_more_host_and_instance_are_taken_back_while_a_machine_is_away(
 
         stack.fault("kill", victim)
         stack.configure(named("old.example", "new.example", instances=3))
-        said = failed(stack.lab("up", stack.name))
+        said = stack.up_fails()
 
         assert "with the route from before" in said, said
         assert stack.get("/json", host="old.example").status == 200

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from lab.scratch_stack import Change, Config
-from tests.lab.stack import LabStack, failed, succeeded
+from tests.lab.stack import LabStack, succeeded
 from tests.lab.web import Browser, Failure, steady_visits
 
 SITES = {
@@ -83,7 +83,7 @@ def test_broken_customers_hold_up_nobody(docebo: LabStack) -> None:
     )
     try:
         with steady_visits(docebo, *SITES.values()) as visits:
-            said = failed(docebo.lab("up", docebo.name))
+            said = docebo.up_fails()
         initech = docebo.instances("lms-initech")
     finally:
         docebo.configure()
