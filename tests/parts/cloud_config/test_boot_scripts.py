@@ -152,7 +152,7 @@ class TestNodeSecrets:
         for path in (self.HOST_KEY, "/run/fleet-secrets/tls.key", "/run/fleet-secrets/tls.crt"):
             assert node.file(path).stat().st_mode & 0o777 == 0o600, path
         assert node.file("/run/fleet-secrets").stat().st_mode & 0o777 == 0o700
-        assert node.file(self.HOST_KEY).read_text() == "HOST KEY\n\n"
+        assert node.file(self.HOST_KEY).read_text() == "HOST KEY\n"
 
     def test_the_keys_that_sshd_made_are_replaced(self, node: NodeFolder) -> None:
         node.write(self.HOST_KEY, "made at boot")
@@ -199,7 +199,7 @@ class TestNodeSecrets:
         done = node.run("node-secrets")
 
         assert done.returncode != 0
-        assert "the TLS key is not that of the certificate" in done.stderr
+        assert "the TLS key in the vault does not belong to the certificate" in done.stderr
         assert node.file("/run/fleet-secrets/tls.key").read_text() == before
 
     def test_it_leaves_no_copies(self, node: NodeFolder) -> None:
