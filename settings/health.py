@@ -1,4 +1,7 @@
-"""How a sidekick finds out whether its instance can serve."""
+"""How a sidekick checks whether its instance can serve.
+
+These defaults are the only ones: every unit states all values, and a sidekick has none of its own.
+"""
 
 from typing import Annotated, Literal, Self
 
@@ -7,12 +10,12 @@ from pydantic import Field, model_validator
 from settings.fields import Command, HealthPath, PortNumber, Section
 
 Threshold = Annotated[int, Field(ge=1, le=20)]
-# An announcement in etcd expires after 15 s: a check and the pause before it must fit in.
+# An instance's key in etcd expires after 15 s: a check and the pause before it must fit in.
 Pause = Annotated[int, Field(ge=1, le=6)]
 
 
 class Health(Section):
-    """When an instance is healthy. Only a healthy one gets traffic."""
+    """When an instance is healthy. Only healthy instances get traffic."""
 
     http: HealthPath | None = Field(
         default=None,
@@ -21,8 +24,8 @@ class Health(Section):
     )
     tcp: PortNumber | None = Field(
         default=None,
-        description="A port of the container that accepts connections while it can serve; it need "
-        "not be a public one.",
+        description="A port of the container that accepts connections while the instance can "
+        "serve. It need not be public.",
     )
     command: Command | None = Field(
         default=None,
@@ -30,29 +33,33 @@ class Health(Section):
         "exit status 0 means healthy.",
     )
     start_period: Annotated[int, Field(ge=0, le=600)] = Field(
-        default=30,
-        description="Seconds that a new instance has for its start: failed checks don't count.",
+        default=3,
+        description="Seconds that a new instance gets to start. Checks that fail during this time "
+        "are not reported. A rollout waits at least 120 s, and longer for a longer start period.",
     )
-    interval: Pause = Field(default=3, description="Seconds from one check to the next.")
-    timeout: Pause = Field(default=2, description="Seconds after which a check has failed.")
+    interval: Pause = Field(
+        default=3, description="Seconds from the start of one check to the next."
+    )
+    timeout: Pause = Field(default=3, description="Seconds after which a check fails.")
     healthy_threshold: Threshold = Field(
-        default=1, description="So many checks in a row must pass before an instance gets traffic."
+        default=1,
+        description="Consecutive checks that must pass before an instance gets traffic.",
     )
     unhealthy_threshold: Threshold = Field(
-        default=3,
-        description="So many checks in a row must fail before an instance gets no more traffic.",
+        default=2,
+        description="Consecutive checks that must fail before an instance gets no more traffic.",
     )
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
         kinds = [kind for kind in ("http", "tcp", "command") if getattr(self, kind) is not None]
         if len(kinds) > 1:
-            raise ValueError(f"must say only one of http, tcp and command, not {', '.join(kinds)}")
+            raise ValueError(f"can have only one of http, tcp and command, not {', '.join(kinds)}")
         return self
 
     @property
     def kind(self) -> Literal["http", "tcp", "command"] | None:
-        """What is checked; None: what the service's own ports suggest."""
+        """What is checked. None: the service's ports decide."""
         if self.http is not None:
             return "http"
         if self.tcp is not None:

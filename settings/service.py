@@ -171,11 +171,12 @@ class Service(Section):
         "a router instead of the client's, over TCP as over UDP: switch off limits and bans by "
         "address (Mumble: `autobanAttempts=0`).",
     )
-    health: Health | None = Field(
-        default=None,
-        description="How to check an instance. By default: `http.health` of a web service, a "
-        "connection to the first TCP port of another; one with UDP only is healthy when its "
-        "image's own health check says so, or else while it runs.",
+    health: Health = Field(
+        default=Health(),
+        description="How to check an instance. By default, a web service is asked for "
+        "`http.health`; any other service must accept a connection on its first TCP port. With UDP "
+        "only, the image's own health check decides; without one, the instance is healthy while it "
+        "runs.",
     )
     env: Mapping[EnvName, EnvValue] = Field(
         default={},
@@ -263,8 +264,7 @@ class InstanceSet:
     http: Http | None
     tcp: tuple[int, ...]
     udp: tuple[int, ...]
-    health: Health | None = None
-    """None: the service's ports suggest how to check, with the usual times."""
+    health: Health = field(default_factory=Health)
     env: Mapping[str, str]
     secrets: Mapping[str, str] = field(default_factory=dict)
     """Names in `fleet:secrets`, by the names that the container knows them by."""

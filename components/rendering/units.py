@@ -131,30 +131,29 @@ def _customer_of(service: InstanceSet) -> str | None:
 
 
 def _health(service: InstanceSet) -> dict[str, str | int]:
-    """How the sidekick checks: variables of its script. Times only if the configuration has any."""
+    """How the sidekick checks, as variables: all values, because it has no defaults."""
     health = service.health
-    kind = (health and health.kind) or _kind_by_ports(service)
-    told: dict[str, str | int | None] = {"HEALTH_KIND": kind}
+    kind = health.kind or _kind_by_ports(service)
+    values: dict[str, str | int | None] = {"HEALTH_KIND": kind}
     if kind == "http" and service.http:
-        told["HEALTH_PATH"] = (health and health.http) or service.http.health
-        # without hosts it is the default site, which must answer to any name
-        told["HEALTH_HOST"] = service.http.hosts[0] if service.http.hosts else "localhost"
+        values["HEALTH_PATH"] = health.http or service.http.health
+        # a service without hosts is the default site, which must answer for any host
+        values["HEALTH_HOST"] = service.http.hosts[0] if service.http.hosts else "localhost"
     elif kind == "tcp":
-        told["HEALTH_PORT"] = (health and health.tcp) or service.tcp[0]
-    if health:
-        told |= {
-            "HEALTH_COMMAND": health.command,
-            "HEALTH_START_PERIOD": health.start_period,
-            "HEALTH_INTERVAL": health.interval,
-            "HEALTH_TIMEOUT": health.timeout,
-            "HEALTHY_THRESHOLD": health.healthy_threshold,
-            "UNHEALTHY_THRESHOLD": health.unhealthy_threshold,
-        }
-    return {name: value for name, value in told.items() if value is not None}
+        values["HEALTH_PORT"] = health.tcp or service.tcp[0]
+    values |= {
+        "HEALTH_COMMAND": health.command,
+        "HEALTH_START_PERIOD": health.start_period,
+        "HEALTH_INTERVAL": health.interval,
+        "HEALTH_TIMEOUT": health.timeout,
+        "HEALTHY_THRESHOLD": health.healthy_threshold,
+        "UNHEALTHY_THRESHOLD": health.unhealthy_threshold,
+    }
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _kind_by_ports(service: InstanceSet) -> str:
-    """What a service without `health` is checked by; `container` is docker's own health check."""
+    """`container` is the image's own health check, which docker runs."""
     return "http" if service.http else "tcp" if service.tcp else "container"
 
 
@@ -194,6 +193,6 @@ def _published(service: InstanceSet) -> list[str]:
     http = [f"{service.http.port}/tcp"] if service.http else []
     tcp = [f"{port}/tcp" for port in service.tcp]
     udp = [f"{port}/udp" for port in service.udp]
-    # the sidekick asks there
-    health = [f"{service.health.tcp}/tcp"] if service.health and service.health.tcp else []
+    # the sidekick checks this port
+    health = [f"{service.health.tcp}/tcp"] if service.health.tcp else []
     return list(dict.fromkeys([*http, *tcp, *udp, *health]))

@@ -66,7 +66,7 @@ def _hosts_path(path: str) -> str:
 
 
 def _health(one: InstanceSet) -> Iterator[Problem]:
-    if one.health is not None and one.health.http is not None and one.http is None:
+    if one.health.http is not None and one.http is None:
         yield Problem(
             path=one.where("health.http"),
             value=one.health.http,

@@ -1,6 +1,6 @@
 """Rendered files as they were last reviewed, in `snapshots/`.
 
-After a change on purpose: `UPDATE_SNAPSHOTS=1 python -m pytest tests/unit/program`, then read the
+After a change on purpose: `UPDATE_SNAPSHOTS=1 python -m pytest tests/program`, then read the
 difference.
 """
 

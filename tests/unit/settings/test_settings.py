@@ -102,7 +102,7 @@ REFUSALS = [
     ("services.hello.volumes", ["/data"], "must be left out: a unit may move to another machine"),
     ("services.hello.http.sticky", "yes", "must be true or false"),
     ("services.hello.http.httpsRedirect", 1, "must be true or false"),
-    ("services.hello.health", {"http": "/up", "tcp": 80}, "must say only one of http, tcp and"),
+    ("services.hello.health", {"http": "/up", "tcp": 80}, "can have only one of http, tcp and"),
     ("services.hello.health.http", "up", "must be a path, like /health"),
     ("services.hello.health.tcp", -1, "must be greater than or equal to 1"),
     ("services.hello.health.command", "", "must not be empty"),

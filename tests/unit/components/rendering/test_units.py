@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -19,6 +20,7 @@ from components.rendering.units import (
     service_order,
 )
 from settings import Certificate, Health, Http, InstanceSet
+from settings.documentation import page
 from settings.fields import fits_a_unit
 from tests.program.node_folder import SCRIPTS
 from tests.program.rendered import FULL, REFERENCES, VOICE, WEB
@@ -26,11 +28,11 @@ from tests.program.systemd_words import assignments, words
 
 WEB_HEALTH = {"HEALTH_KIND": "http", "HEALTH_PATH": "/health", "HEALTH_HOST": "api.tok.tv"}
 TIMES = {
-    "HEALTH_START_PERIOD": "30",
+    "HEALTH_START_PERIOD": "3",
     "HEALTH_INTERVAL": "3",
-    "HEALTH_TIMEOUT": "2",
+    "HEALTH_TIMEOUT": "3",
     "HEALTHY_THRESHOLD": "1",
-    "UNHEALTHY_THRESHOLD": "3",
+    "UNHEALTHY_THRESHOLD": "2",
 }
 
 
@@ -77,15 +79,45 @@ class TestHealth:
         told = dict(each.split("=", 1) for line in lines for each in assignments(line))
         return {name: value for name, value in told.items() if "HEALTH" in name}
 
-    def test_a_service_that_says_nothing_of_it_is_checked_by_its_ports(self) -> None:
-        assert self.of(WEB) == WEB_HEALTH
-        assert self.of(VOICE) == {"HEALTH_KIND": "tcp", "HEALTH_PORT": "64738"}
-        assert self.of(replace(VOICE, tcp=())) == {"HEALTH_KIND": "container"}
+    def test_ports_decide_how_a_service_without_a_health_block_is_checked(self) -> None:
+        assert self.of(WEB) == {**WEB_HEALTH, **TIMES}
+        assert self.of(VOICE) == {"HEALTH_KIND": "tcp", "HEALTH_PORT": "64738", **TIMES}
+        assert self.of(replace(VOICE, tcp=())) == {"HEALTH_KIND": "container", **TIMES}
+
+    @pytest.mark.parametrize(
+        ("key", "variable"),
+        [
+            ("startPeriod", "HEALTH_START_PERIOD"),
+            ("interval", "HEALTH_INTERVAL"),
+            ("timeout", "HEALTH_TIMEOUT"),
+            ("healthyThreshold", "HEALTHY_THRESHOLD"),
+            ("unhealthyThreshold", "UNHEALTHY_THRESHOLD"),
+        ],
+    )
+    def test_one_key_of_the_health_block_changes_only_that_value(
+        self, key: str, variable: str
+    ) -> None:
+        service = replace(WEB, health=Health.model_validate({key: 5}))
+
+        assert self.of(service) == {**self.of(WEB), variable: "5"}
+
+    def test_the_configuration_page_shows_the_values_that_are_sent(self) -> None:
+        _, _, table = page().partition("## `health`")
+        shown = dict(re.findall(r"^\| `(\w+)` \|[^|]*\| `(\d+)` \|", table, re.MULTILINE))
+
+        sent = self.of(WEB)
+        assert {
+            "HEALTH_START_PERIOD": shown["startPeriod"],
+            "HEALTH_INTERVAL": shown["interval"],
+            "HEALTH_TIMEOUT": shown["timeout"],
+            "HEALTHY_THRESHOLD": shown["healthyThreshold"],
+            "UNHEALTHY_THRESHOLD": shown["unhealthyThreshold"],
+        } == {name: sent[name] for name in TIMES}
 
     def test_a_check_names_a_host_that_the_service_serves(self) -> None:
         """Frameworks that check `Host` refuse the instance's address."""
         http = Http(port=8080, hosts=("shop.example", "api.example"))
-        customer = replace(FULL, health=None)
+        customer = replace(FULL, health=Health())
 
         assert self.of(replace(WEB, http=http))["HEALTH_HOST"] == "shop.example"
         assert self.of(customer)["HEALTH_HOST"] == "acme.example"
@@ -106,7 +138,6 @@ class TestHealth:
         assert command[3 : command.index("--")] == ["8080/tcp", "9000/tcp"]
 
     def test_a_command_exactly_as_it_is_written(self) -> None:
-        assert FULL.health
         assert self.of(FULL) == {
             "HEALTH_KIND": "command",
             "HEALTH_COMMAND": FULL.health.command,
