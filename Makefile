@@ -1,6 +1,8 @@
 # The doors to everything. `make` alone lists them.
 STACK ?= dev
 PYTHON := .venv/bin/python
+# a log shows what happens when it happens
+export PYTHONUNBUFFERED := 1
 LAB := $(PYTHON) -m lab
 
 .PHONY: help prepare prepare-test up preview down status registry artefacts test test-unit test-parts test-lab lint bench docs pins
@@ -33,17 +35,20 @@ registry: prepare  ## the stack's registry to push images to, and its address
 artefacts: prepare  ## build the node bundle and the platform images
 	@$(PYTHON) -m tools artefacts
 
-test: lint test-unit test-parts test-lab  ## lint, unit tests, tests of the parts, and a cluster in the lab
+test:  ## linters, unit tests, tests of the parts, and clusters in the lab: all there is
+	@$(MAKE) --no-print-directory -j 2 lint test-unit
+	@$(MAKE) --no-print-directory test-parts
+	@$(MAKE) --no-print-directory test-lab
 
-test-unit: prepare-test
-	$(PYTHON) -m pytest tests/unit -n 4 --dist worksteal
+test-unit: prepare-test  ## pure tests, in two minutes
+	$(PYTHON) -m pytest tests/unit -n 3 --dist worksteal
 
-test-parts: prepare-test
+test-parts: prepare-test  ## tests with real etcd, nginx, Docker, shells and Pulumi engine
 	@$(PYTHON) -m tools programs
 	$(PYTHON) -m pytest tests/parts -n 4 --dist worksteal
 
-test-lab: prepare-test
-	$(PYTHON) -m pytest tests/lab
+test-lab: prepare-test  ## tests of clusters; with TEST=cluster/test_scaling.py one file on a cluster that stays up
+	$(PYTHON) $(if $(TEST),-m pytest --keep -v tests/lab/$(TEST),-m tests.lab)
 
 lint: prepare-test  ## ruff, mypy --strict, shellcheck
 	$(PYTHON) -m ruff check .
