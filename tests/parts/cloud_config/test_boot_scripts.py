@@ -87,7 +87,7 @@ class TestFetchBlob:
         done = node.run("fetch-blob", "thing.tar.gz", SHA256, str(tmp_path / "file"))
 
         assert done.returncode != 0
-        assert f"thing.tar.gz has not the sha256 {SHA256}" in done.stderr
+        assert f"thing.tar.gz does not have the sha256 {SHA256}" in done.stderr
 
     def test_no_token_is_seen_on_a_command_line(self, node: NodeFolder, tmp_path: Path) -> None:
         sha256 = node.offer_blob("thing.tar.gz", b"content")

@@ -54,7 +54,7 @@ def test_it_waits_for_a_vault_that_does_not_answer_yet(node: NodeFolder) -> None
     done = fetch(node, f"DB_PASSWORD={VERSIONED}")
 
     assert done.returncode == 0
-    assert done.stderr.count("error: no secret service-db-1a2b3c from http://") == 3
+    assert done.stderr.count("error: no secret service-db-1a2b3c in http://") == 3
 
 
 def test_without_a_secret_the_instance_does_not_start_and_none_lies_around(
@@ -66,7 +66,7 @@ def test_without_a_secret_the_instance_does_not_start_and_none_lies_around(
     done = fetch(node, f"DB_PASSWORD={VERSIONED}", "GONE=service-gone-1a2b3c/0")
 
     assert done.returncode == 1
-    assert "error: no secret service-gone-1a2b3c from http://" in done.stderr
+    assert "error: no secret service-gone-1a2b3c in http://" in done.stderr
     assert "error: not all secrets of api-0a1b2c3d-1 after a minute" in done.stderr
     assert not node.file(FOLDER).exists()
 

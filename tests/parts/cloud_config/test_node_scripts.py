@@ -226,7 +226,7 @@ class TestFleetCluster:
                 assert rollout.stdin is not None
                 assert rollout.stderr is not None
                 rollout.stdin.close()
-                assert rollout.stderr.readline().startswith("waiting: 6 rollouts and more")
+                assert rollout.stderr.readline().startswith("waiting: 6 rollouts run on this node")
             line.close()
             eventually(lambda: "sleep 0.2" in node.calls, what="the first in line found no slot")
             assert not [call for call in node.calls if call.startswith("docker run")]
