@@ -14,12 +14,13 @@ from components.credentials import SelfSignedCertificate, SshKeyPair, admin_key
 from components.fleet import Fleet, FleetArgs
 from components.identity import Identity, IdentityArgs
 from components.key_vault import KeyVault, KeyVaultArgs
-from components.load_balancer import SSH_PORT, LoadBalancer, LoadBalancerArgs
+from components.load_balancer import LoadBalancer, LoadBalancerArgs
 from components.network import Network, NetworkArgs
 from components.rendering import artefacts, service_secrets
 from components.rendering.cloud_config import NodeConfigArgs, cloud_config
 from components.scale_set import ADMIN, ScaleSet, ScaleSetArgs
 from components.storage import Storage, StorageArgs
+from contract.ports import PUBLIC_SSH
 
 config = settings.load()
 built = artefacts.read()
@@ -184,7 +185,7 @@ pulumi.export("url", pulumi.Output.concat("http://", load_balancer.host_name))
 pulumi.export("publicIp", load_balancer.public_ip)
 pulumi.export(
     "sshCommand",
-    pulumi.Output.concat(f"ssh -p {SSH_PORT} {ADMIN}@", load_balancer.public_ip),
+    pulumi.Output.concat(f"ssh -p {PUBLIC_SSH} {ADMIN}@", load_balancer.public_ip),
 )
 pulumi.export("sshPrivateKey", admin.private_key)
 pulumi.export("sshHostKey", host_key.public_key)

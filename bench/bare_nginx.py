@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from clients.etcd import Etcd
-from clients.service_store import SERVICES, ServiceKeys
+from clients.service_store import ServiceKeys
+from contract.keys import SERVICES
 from lab.scratch_stack import ScratchStack
 from tools.paths import PROJECT
 from tools.progress import StepFailed

@@ -12,9 +12,10 @@ import httpx
 from clients.clock import Clock
 from clients.errors import ClusterError
 from clients.progress import Patience, Progress
-from contract.requests import ImageName
+from contract.image_name import ImageName
+from contract.ports import REGISTRY
 
-ADDRESS = "localhost:5000"
+ADDRESS = f"localhost:{REGISTRY}"
 # Without these the registry converts to the oldest format it knows, whose digest nobody can pull.
 _ACCEPT = ", ".join(
     (
@@ -34,7 +35,7 @@ class RegistryError(ClusterError):
 
 
 class Registry:
-    """The registry at localhost:5000."""
+    """The registry on this node."""
 
     def __init__(
         self,
@@ -48,7 +49,10 @@ class Registry:
         self._progress = progress
         self._cluster = cluster
         self._client = httpx.Client(
-            base_url="http://127.0.0.1:5000", transport=transport, trust_env=False, timeout=20.0
+            base_url=f"http://127.0.0.1:{REGISTRY}",
+            transport=transport,
+            trust_env=False,
+            timeout=20.0,
         )
 
     def resolve(self, image: ImageName) -> str:

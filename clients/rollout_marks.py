@@ -21,8 +21,8 @@ from clients.service_store import LedgerEntry
 from cluster.rollout.observed import View
 from cluster.rollout.reconcile import Target
 from cluster.rollout.release import Release
+from contract.keys import ROLLOUTS, mark_key
 
-ROLLOUTS = "/rollouts"
 Verb = Literal["apply", "remove"]
 # For the one request whose outcome must be known: etcd may be without a leader for that long.
 _COMMIT_PATIENCE = 300.0
@@ -68,7 +68,7 @@ class Unfinished:
     def __init__(self, etcd: Etcd, service: str, clock: Clock) -> None:
         self._etcd = etcd
         self._service = service
-        self._key = f"{ROLLOUTS}/{service}"
+        self._key = mark_key(service)
         self._clock = clock
         self._index = 0  # of our mark; another one's differs
         self._is_in_place: Callable[[], bool] | None = None

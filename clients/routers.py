@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from clients.errors import ClusterError
 from clients.etcd import Etcd, Node
+from contract.keys import ROUTERS
 
-ROUTERS = "/routers"
 # What a router leaves out: "/services/x/route: why; /certificates/y: why".
 _KEY = r"/(?:services|certificates)/\S+?: "
 _PROBLEM = re.compile(rf"(?P<key>{_KEY})(?P<reason>.+?)(?:; (?={_KEY})|$)", re.S)

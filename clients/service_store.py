@@ -12,11 +12,10 @@ from typing import Any
 
 from clients.errors import ClusterError
 from clients.etcd import Etcd, KeyNotFound, Node
-from contract.printable import printable, printable_line
+from clients.printable import printable, printable_line
+from contract.keys import BARRIER_TTL, NOTE_TTL, SERVICES
 
-SERVICES = "/services"
 LEDGER_LENGTH = 12
-_NOTE_TTL = 24 * 3600
 
 
 @dataclass(kw_only=True, frozen=True)
@@ -99,7 +98,7 @@ class ServiceKeys:
 
     def leave_a_note(self, failed: LedgerEntry) -> None:
         """Say for a day why a service never came up. Nothing else of it is there."""
-        self._etcd.make_directory(self._base, ttl=_NOTE_TTL)
+        self._etcd.make_directory(self._base, ttl=NOTE_TTL)
         self.write_ledger(failed)
 
     def delete_ledger(self, release: str) -> None:
@@ -111,18 +110,13 @@ class ServiceKeys:
     def touch(self) -> int:
         """An index that comes after every change so far. A router that reaches it has seen them
         all. It must be a key below /services, or the routers would not be woken."""
-        return self._etcd.set(f"{self._base}/barrier", "1", ttl=60).node.created_index
+        return self._etcd.set(f"{self._base}/barrier", "1", ttl=BARRIER_TTL).node.created_index
 
     def _delete(self, part: str) -> None:
         try:
             self._etcd.delete(self._base + part, recursive=True)
         except KeyNotFound:
             return
-
-
-def instance_key(service: str, instance: str) -> str:
-    """The key of an instance, `<release>-<n>`, as routers name it."""
-    return f"{SERVICES}/{service}/instances/{instance}"
 
 
 def parse(node: Node) -> ServiceRecord:

@@ -41,7 +41,15 @@ from cluster.rollout.recover import settle
 from cluster.rollout.remove import remove
 from cluster.status.report import status
 from cluster.wait import wait
-from contract import requests
+from contract.codec import Malformed
+from contract.requests import (
+    ApplyService,
+    Certificates,
+    Platform,
+    RemoveService,
+    WaitForCluster,
+    read_request,
+)
 
 # /run/host is the node's /run; etcd-prepare reads this file there.
 ETCD_START = Path("/run/host/etcd-start.env")
@@ -73,7 +81,7 @@ class Program:
 
     def wait(self) -> None:
         wait(
-            requests.cluster_size(sys.stdin.read()),
+            read_request(WaitForCluster, sys.stdin.read()),
             etcd=self._etcd,
             fleet=self._fleet,
             membership=Membership(),
@@ -85,7 +93,7 @@ class Program:
 
     def platform(self) -> None:
         platform(
-            requests.platform(sys.stdin.read()),
+            read_request(Platform, sys.stdin.read()),
             etcd=self._etcd,
             fleet=self._fleet,
             registry=self._registry(),
@@ -96,7 +104,7 @@ class Program:
 
     def certificates(self) -> None:
         certificates(
-            requests.certificates(sys.stdin.read()),
+            read_request(Certificates, sys.stdin.read()),
             etcd=self._etcd,
             clock=self._clock,
             progress=self._progress,
@@ -105,7 +113,7 @@ class Program:
 
     def apply(self) -> None:
         apply(
-            requests.service(sys.stdin.read()),
+            read_request(ApplyService, sys.stdin.read()),
             etcd=self._etcd,
             fleet=self._fleet,
             registry=self._registry(),
@@ -116,7 +124,7 @@ class Program:
 
     def remove(self) -> None:
         remove(
-            requests.removal(sys.stdin.read()),
+            read_request(RemoveService, sys.stdin.read()),
             etcd=self._etcd,
             fleet=self._fleet,
             clock=self._clock,
@@ -177,6 +185,9 @@ def main(arguments: list[str]) -> int:
         if len(arguments) != 1 or arguments[0] not in verbs:
             raise ClusterError(f"say one of: {', '.join(verbs)}")
         verbs[arguments[0]]()
+    except Malformed as error:
+        print(f"error: standard input is wrong: {error}", file=sys.stderr)
+        return 1
     except (ClusterError, EtcdError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -7,7 +7,7 @@ back in the config needs no command.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from clients.clock import Clock
 from clients.errors import ClusterError, Interrupted
@@ -15,10 +15,12 @@ from clients.etcd import Etcd, EtcdError, KeyNotFound, Node
 from clients.etcd.lock import Lock, LockLost
 from clients.progress import Patience, Progress
 from clients.routers import Router, have_applied, laggards, read_routers
-from contract.certificate_source import CERTIFICATES
+from contract.codec import encode
+from contract.keys import CERTIFICATES, certificate_key
 from contract.requests import Certificates
 
 _PAUSE = 0.5
+_ROUTERS_PATIENCE = 60.0
 # Seconds; with the wait for routers it stays below what the whole command may take.
 _LOCK_PATIENCE = 30.0
 
@@ -31,11 +33,14 @@ def certificates(
     with Lock(
         etcd, "certificates", holder=holder, clock=clock, progress=progress, patience=_LOCK_PATIENCE
     ) as lock:
+        sources = {name: encode(source) for name, source in wanted.certificates.items()}
         before = {name: node.value for name, node in _known(etcd).items()}
         try:
-            changed_at = _write(wanted.sources, etcd, progress)
-            if changed_at or wanted.sources:
-                for name in sorted(_await_routers(wanted, changed_at, etcd, lock, clock, progress)):
+            changed_at = _write(sources, etcd, progress)
+            if changed_at or sources:
+                for name in sorted(
+                    _await_routers(sources, changed_at, etcd, lock, clock, progress)
+                ):
                     progress(f"certificate {name} HAS EXPIRED and is served on: set a new one")
         except LockLost:
             raise
@@ -43,8 +48,8 @@ def certificates(
             progress("certificates: going back to what was there before")
             _write(before, etcd, progress)
             raise
-    if wanted.sources:
-        progress(f"certificates: every router serves with {', '.join(sorted(wanted.sources))}")
+    if sources:
+        progress(f"certificates: every router serves with {', '.join(sorted(sources))}")
 
 
 def _write(sources: Mapping[str, str], etcd: Etcd, progress: Progress) -> int:
@@ -56,12 +61,12 @@ def _write(sources: Mapping[str, str], etcd: Etcd, progress: Progress) -> int:
     for name, source in sorted(sources.items()):
         if name in known and known[name].value == source:
             continue
-        index = etcd.set(f"{CERTIFICATES}/{name}", source).node.created_index
+        index = etcd.set(certificate_key(name), source).node.created_index
         progress(f"certificate {name}: {'changed' if name in known else 'added'}")
         is_changed = True
     for name in sorted(known.keys() - sources.keys()):
         try:
-            index = etcd.delete(f"{CERTIFICATES}/{name}").node.modified_index
+            index = etcd.delete(certificate_key(name)).node.modified_index
         except KeyNotFound:
             continue
         progress(f"certificate {name}: removed")
@@ -77,23 +82,23 @@ def _known(etcd: Etcd) -> dict[str, Node]:
 
 
 def _await_routers(
-    wanted: Certificates, index: int, etcd: Etcd, lock: Lock, clock: Clock, progress: Progress
+    names: Collection[str], index: int, etcd: Etcd, lock: Lock, clock: Clock, progress: Progress
 ) -> set[str]:
     """Returns those that have expired: one of them must not stop changes of the others."""
-    deadline = clock.now() + wanted.timeout
+    deadline = clock.now() + _ROUTERS_PATIENCE
     patience = Patience(clock, progress)
     while True:
         routers = read_routers(etcd)
-        obstacle = _obstacle(routers, index, wanted.sources)
+        obstacle = _obstacle(routers, index, names)
         if not obstacle:
-            return {name for router in routers for name in router.expired} & wanted.sources.keys()
+            return {name for router in routers for name in router.expired} & set(names)
         if clock.now() >= deadline:
             raise ClusterError(obstacle)
         patience.waiting_for(obstacle)
         lock.pause(_PAUSE)
 
 
-def _obstacle(routers: Sequence[Router], index: int, names: Mapping[str, str]) -> str:
+def _obstacle(routers: Sequence[Router], index: int, names: Collection[str]) -> str:
     """What keeps the routers from serving with all certificates; nothing if none does."""
     if not have_applied(routers, index):
         return laggards(routers, index)
@@ -103,7 +108,7 @@ def _obstacle(routers: Sequence[Router], index: int, names: Mapping[str, str]) -
             router.node: reason
             for router in routers
             if name not in router.expired or router.trouble
-            if (reason := router.trouble or router.problems.get(f"{CERTIFICATES}/{name}"))
+            if (reason := router.trouble or router.problems.get(certificate_key(name)))
         }
         if not why:
             continue

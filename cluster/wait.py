@@ -11,15 +11,14 @@ from clients.etcd.members import Membership
 from clients.fleet import Fleet, FleetUnavailable
 from clients.fleet.machines import alive_addresses
 from clients.progress import Patience, Progress
-from clients.routers import ROUTERS
-from clients.service_store import SERVICES
-from contract.requests import ClusterSize
+from contract.keys import ROUTERS, SERVICES
+from contract.requests import WaitForCluster
 
 _PAUSE = 2.0
 
 
 def wait(
-    wanted: ClusterSize,
+    wanted: WaitForCluster,
     *,
     etcd: Etcd,
     fleet: Fleet,

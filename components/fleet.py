@@ -8,16 +8,21 @@ command's text stays the same, because it is an input, too.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pulumi
 from pulumi_command import remote
 
-from components.load_balancer import SSH_PORT
 from components.rendering.artefacts import Artefacts
+from components.rendering.requests import (
+    apply_request,
+    certificates_request,
+    platform_request,
+)
 from components.rendering.service_secrets import certificate_secret, service_secret, with_references
-from components.rendering.units import certificates_order, platform_order, service_order
 from components.scale_set import ADMIN
+from contract.codec import as_json
+from contract.ports import PUBLIC_SSH
+from contract.requests import RemoveService, Request, WaitForCluster
 from settings import Certificate, InstanceSet
 
 WAIT_SECONDS = 1200
@@ -73,14 +78,14 @@ class Node:
         self,
         name: str,
         verb: str,
-        order: pulumi.Input[Mapping[str, Any]],
+        request: pulumi.Input[Request],
         *,
         seconds: int,
         delete: str | None = None,
         parent: pulumi.Resource,
         after: Sequence[pulumi.Resource] = (),
     ) -> remote.Command:
-        """A verb of `fleet-cluster`, with its order as JSON on standard input."""
+        """A verb of `fleet-cluster`, with its request as JSON on standard input."""
         limit = f"{seconds // 60 + 5}m"
         return remote.Command(
             name,
@@ -90,8 +95,8 @@ class Node:
                 _on_the_node(verb, seconds), "  # on scale set ", self.scale_set_name
             ),
             delete=delete,
-            stdin=pulumi.Output.from_input(order).apply(
-                lambda known: json.dumps(known, indent=1, sort_keys=True)
+            stdin=pulumi.Output.from_input(request).apply(
+                lambda known: json.dumps(as_json(known), indent=1, sort_keys=True)
             ),
             # else sshd would have to accept environment variables
             add_previous_output_in_env=False,
@@ -120,7 +125,7 @@ class Fleet(pulumi.ComponentResource):
         node = Node(
             connection=remote.ConnectionArgs(
                 host=args.public_ip,
-                port=SSH_PORT,
+                port=PUBLIC_SSH,
                 user=ADMIN,
                 private_key=args.admin_private_key,
                 host_key=args.host_public_key,
@@ -134,14 +139,14 @@ class Fleet(pulumi.ComponentResource):
         ready = node.command(
             f"{name}-ready",
             "wait",
-            {"size": args.nodes, "timeout": WAIT_SECONDS},
+            WaitForCluster(size=args.nodes, timeout=WAIT_SECONDS),
             seconds=WAIT_SECONDS + 60,
             parent=self,
         )
         platform = node.command(
             f"{name}-platform",
             "platform",
-            platform_order(args.artefacts),
+            platform_request(args.artefacts),
             seconds=PLATFORM_SECONDS,
             parent=self,
             after=[ready],
@@ -157,7 +162,9 @@ class Fleet(pulumi.ComponentResource):
                     for certificate, one in args.certificates.items()
                     if one.secret is not None
                 },
-                lambda known: certificates_order(args.certificates, args.certificate_hosts, known),
+                lambda known: certificates_request(
+                    args.certificates, args.certificate_hosts, known
+                ),
             ),
             seconds=CERTIFICATES_SECONDS,
             parent=self,
@@ -187,7 +194,7 @@ class Service(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: ServiceArgs, opts: pulumi.ResourceOptions) -> None:
         super().__init__("fleet:index:Service", name, {}, opts)
-        removal = json.dumps({"name": args.service.name, "drain": args.drain_seconds})
+        removal = as_json(RemoveService(name=args.service.name, drain=args.drain_seconds))
 
         args.node.command(
             f"{name}-rollout",
@@ -195,11 +202,11 @@ class Service(pulumi.ComponentResource):
             with_references(
                 args.references,
                 {secret: service_secret(secret) for secret in args.service.secrets.values()},
-                lambda known: service_order(args.service, args.drain_seconds, known),
+                lambda known: apply_request(args.service, args.drain_seconds, known),
             ),
             seconds=ROLLOUT_SECONDS,
-            # stdin is the rollout's order also here; the removal has an order of its own
-            delete=f"echo '{removal}' | {_on_the_node('remove', REMOVAL_SECONDS)}",
+            # a `delete` command gets the rollout's request as its standard input, too
+            delete=f"echo '{json.dumps(removal)}' | {_on_the_node('remove', REMOVAL_SECONDS)}",
             parent=self,
             after=args.after,
         )

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_azure_native import network
 
-SSH_PORT = 50022
-"""The public port of SSH. Nothing scans it by default, and no service may publish it."""
-ROUTER_HEALTH_PORT = 8089
+from contract.ports import PUBLIC_SSH, ROUTER_HEALTH, SSH
+
 FRONTEND, POOL = "public", "core"
 IDLE_MINUTES = 30
 """The longest that Azure allows: voice calls and WebSockets may be silent for a while."""
@@ -65,7 +64,7 @@ def rules(args: LoadBalancerArgs) -> list[Rule]:
         Rule(name="http", frontend_port=80, backend_port=80, probe="router"),
         Rule(name="https", frontend_port=443, backend_port=443, probe="router"),
         *services,
-        Rule(name="ssh", frontend_port=SSH_PORT, backend_port=22, probe="ssh", sticky=True),
+        Rule(name="ssh", frontend_port=PUBLIC_SSH, backend_port=SSH, probe="ssh", sticky=True),
     ]
 
 
@@ -117,7 +116,7 @@ class LoadBalancer(pulumi.ComponentResource):
                 network.ProbeArgs(
                     name="router",
                     protocol=network.ProbeProtocol.HTTP,
-                    port=ROUTER_HEALTH_PORT,
+                    port=ROUTER_HEALTH,
                     request_path="/health",
                     interval_in_seconds=5,
                     probe_threshold=2,

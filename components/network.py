@@ -10,8 +10,9 @@ from ipaddress import IPv4Network
 import pulumi
 from pulumi_azure_native import network
 
+from contract.ports import ETCD, HTTP, HTTPS, INSTANCE_PORTS, SSH, span
+
 # Nodes give these to instances (cloud-config/bin/host-ports), and Linux to outgoing connections.
-INSTANCE_PORTS = "32768-60999"
 SERVICE_ENDPOINTS = ("Microsoft.KeyVault", "Microsoft.Storage")
 
 
@@ -56,14 +57,18 @@ def rules(args: NetworkArgs) -> list[Rule]:
         for port in ports
     ]
     return [
-        Rule(name="web", sources=("*",), ports=("80", "443")),
-        Rule(name="ssh-from-admins", sources=admins, ports=("22",)),
+        Rule(name="web", sources=("*",), ports=(str(HTTP), str(HTTPS))),
+        Rule(name="ssh-from-admins", sources=admins, ports=(str(SSH),)),
         Rule(name="load-balancer-probes", sources=("AzureLoadBalancer",), ports=("*",)),
-        Rule(name="etcd-between-machines", sources=machines, ports=("2379-2380",)),
+        Rule(
+            name="etcd-between-machines",
+            sources=machines,
+            ports=(span(ETCD),),
+        ),
         Rule(
             name="instances-between-machines",
             sources=machines,
-            ports=(INSTANCE_PORTS,),
+            ports=(span(INSTANCE_PORTS),),
             protocol="*",
         ),
         Rule(name="ping-between-machines", sources=machines, ports=("*",), protocol="Icmp"),

@@ -1,205 +1,136 @@
-"""What the program that runs `pulumi up` asks for, as JSON on standard input: typed and checked.
+"""What the program that runs `pulumi up` asks a node for: one dataclass for each verb.
 
-All problems are reported at once, each with its place in the JSON.
+They go as JSON to the standard input of `fleet-cluster VERB`.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
-from clients.errors import ClusterError
-from contract.certificate_source import NAME as CERTIFICATE_NAME
-from contract.certificate_source import parse_source
-from contract.fields import Fields
-from contract.route import Malformed
+from contract.certificate_source import CertificateSource, check_certificate_name
+from contract.codec import Malformed, decode
+from contract.image_name import ImageName, parse_image_name
+from contract.route import Route
 
 # Leaves room in a unit's name (256) for the release and the instance.
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_IMAGE = re.compile(
-    r"(?P<repository>[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*)"
-    r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9._-]{0,127})|@(?P<digest>sha256:[0-9a-f]{64}))"
-)
+
+T = TypeVar("T")
 
 
 @dataclass(kw_only=True, frozen=True)
-class ImageName:
-    """An image in the private registry, by tag or by digest."""
+class ServiceUnits:
+    """The texts of a service's two unit templates, without release and digest."""
 
-    repository: str
-    tag: str | None
-    digest: str | None
+    app: str
+    announce: str
+
+    def __post_init__(self) -> None:
+        for name, text in (("app", self.app), ("announce", self.announce)):
+            if not text:
+                raise Malformed(f"{name} is empty")
+
+
+@dataclass(kw_only=True, frozen=True)
+class ApplyService:
+    """`apply`: one service, or one customer's set of it, as it should run. Times in seconds."""
+
+    name: str
+    image: str  # see ImageName
+    instances: int
+    route: Route
+    units: ServiceUnits
+    drain: float
+    start_timeout: float
+    keep: int  # older releases that stay known to fleet
+
+    def __post_init__(self) -> None:
+        _check_service_name(self.name)
+        parse_image_name(self.image)
+        _check_minimum("instances", self.instances, 1)
+        _check_minimum("drain", self.drain, 0)
+        _check_minimum("start_timeout", self.start_timeout, 0)
+        _check_minimum("keep", self.keep, 0)
 
     @property
-    def reference(self) -> str:
-        """The part after the repository, as the registry's API takes it."""
-        return self.digest or self.tag or ""
-
-    def __str__(self) -> str:
-        return (
-            f"{self.repository}@{self.digest}" if self.digest else f"{self.repository}:{self.tag}"
-        )
+    def image_name(self) -> ImageName:
+        return parse_image_name(self.image)
 
 
 @dataclass(kw_only=True, frozen=True)
-class Service:
-    """One service (or one customer's set of it) as it shall run."""
+class RemoveService:
+    """`remove`: a service that should be gone."""
 
     name: str
-    image: ImageName
-    instances: int
-    route: str  # JSON with sorted keys: equal routes are equal texts
-    app_unit: str
-    announce_unit: str
-    drain: float = 10.0
-    start_timeout: float = 120.0
-    keep: int = 3
+    drain: float
 
-
-@dataclass(kw_only=True, frozen=True)
-class Removal:
-    """A service that shall be gone."""
-
-    name: str
-    drain: float = 10.0
+    def __post_init__(self) -> None:
+        _check_service_name(self.name)
+        _check_minimum("drain", self.drain, 0)
 
 
 @dataclass(kw_only=True, frozen=True)
 class Platform:
-    """The platform's images (sha256 of their files) and its global units by key."""
+    """`platform`: its images (sha256 of their files) and global units, by name."""
 
     images: Mapping[str, str]
     units: Mapping[str, str]
-    timeout: float = 300.0
+    timeout: float
+
+    def __post_init__(self) -> None:
+        _check_minimum("timeout", self.timeout, 0)
+        for name, sha256 in self.images.items():
+            if not _SHA256.fullmatch(sha256):
+                raise Malformed(
+                    f"images.{name} must be the sha256 of the image's file, 64 hex digits"
+                )
+        for name in self.units:
+            if name not in self.images:
+                raise Malformed(f"units.{name} has no image of the same name in images")
 
 
 @dataclass(kw_only=True, frozen=True)
 class Certificates:
-    """Every certificate that routers shall have, and how long to wait for them."""
+    """`certificates`: every certificate that routers should have, by name."""
 
-    sources: Mapping[str, str]  # by name, as JSON with sorted keys: equal sources are equal texts
-    timeout: float = 60.0
+    certificates: Mapping[str, CertificateSource]
+
+    def __post_init__(self) -> None:
+        for name in self.certificates:
+            check_certificate_name(name)
 
 
 @dataclass(kw_only=True, frozen=True)
-class ClusterSize:
-    """How many machines shall be there, and for how long to wait for them."""
+class WaitForCluster:
+    """`wait`: how many nodes the cluster should have, and how long to wait for them."""
 
     size: int
-    timeout: float = 600.0
+    timeout: float
+
+    def __post_init__(self) -> None:
+        _check_minimum("size", self.size, 1)
+        _check_minimum("timeout", self.timeout, 0)
 
 
-def service(text: str) -> Service:
-    """The input of `apply`."""
-    top = _read(text)
-    units = top.object("units")
-    route = top.object("route")
-    wanted = Service(
-        name=_name(top),
-        image=_image(top),
-        instances=top.integer("instances", minimum=1),
-        route=json.dumps(route.raw, sort_keys=True),
-        app_unit=units.text("app"),
-        announce_unit=units.text("announce"),
-        drain=top.number("drain", default=10.0),
-        start_timeout=top.number("startTimeout", default=120.0),
-        keep=top.integer("keep", minimum=0, default=3),
-    )
-    _finish(top)
-    return wanted
+Request = ApplyService | RemoveService | Platform | Certificates | WaitForCluster
 
 
-def removal(text: str) -> Removal:
-    """The input of `remove`."""
-    top = _read(text)
-    wanted = Removal(name=_name(top), drain=top.number("drain", default=10.0))
-    _finish(top)
-    return wanted
+def read_request(kind: type[T], text: str) -> T:
+    """What came in on standard input. Raises Malformed, also for a key that it does not know."""
+    return decode(kind, text, is_strict=True)
 
 
-def platform(text: str) -> Platform:
-    """The input of `platform`."""
-    top = _read(text)
-    images, units = top.object("images"), top.object("units")
-    wanted = Platform(
-        images={name: images.text(name) for name in images.raw},
-        units={key: units.text(key) for key in units.raw},
-        timeout=top.number("timeout", default=300.0),
-    )
-    for name, sha256 in wanted.images.items():
-        if not _SHA256.fullmatch(sha256):
-            images.problem(name, "must be the sha256 of the image's file, 64 hex digits")
-    for key in wanted.units:
-        if key not in wanted.images:
-            units.problem(key, "has no image of the same name in images")
-    _finish(top)
-    return wanted
+def _check_service_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise Malformed(
+            f"name must be 1 to 63 characters of a-z, 0-9 and -, no - at the ends, not {name!r}"
+        )
 
 
-def certificates(text: str) -> Certificates:
-    """The input of `certificates`. What routers could not read is refused here."""
-    top = _read(text)
-    named = top.object("certificates")
-    wanted = Certificates(
-        sources={name: json.dumps(source, sort_keys=True) for name, source in named.raw.items()},
-        timeout=top.number("timeout", default=60.0),
-    )
-    for name, source in named.raw.items():
-        if not CERTIFICATE_NAME.fullmatch(name):
-            named.problem(name, "must be 1 to 60 characters of a-z, 0-9 and -")
-        try:
-            parse_source(source)
-        except Malformed as error:
-            named.problem(name, f"is no certificate: {error}")
-    _finish(top)
-    return wanted
-
-
-def cluster_size(text: str) -> ClusterSize:
-    """The input of `wait`."""
-    top = _read(text)
-    wanted = ClusterSize(
-        size=top.integer("size", minimum=1), timeout=top.number("timeout", default=600.0)
-    )
-    _finish(top)
-    return wanted
-
-
-def _read(text: str) -> Fields:
-    try:
-        raw = json.loads(text)
-    except ValueError as error:
-        raise ClusterError(f"standard input is not JSON: {error}") from error
-    if not isinstance(raw, dict):
-        raise ClusterError("standard input must be a JSON object")
-    return Fields(raw)
-
-
-def _finish(top: Fields) -> None:
-    top.reject_unknown()
-    if top.problems:
-        raise ClusterError("the input is wrong: " + "; ".join(top.problems))
-
-
-def _name(top: Fields) -> str:
-    name = top.text("name")
-    if name and not _NAME.fullmatch(name):
-        top.problem("name", "must be 1 to 63 characters of a-z, 0-9 and -, no - at the ends")
-    return name
-
-
-def _image(top: Fields) -> ImageName:
-    text = top.text("image")
-    match = _IMAGE.fullmatch(text)
-    if match is None:
-        if text:
-            top.problem(
-                "image",
-                f"{text!r} must be REPOSITORY:TAG or REPOSITORY@sha256:DIGEST in the private "
-                "registry (no host name; a tag is required so that a release can be told apart)",
-            )
-        return ImageName(repository="", tag=None, digest=None)
-    return ImageName(repository=match["repository"], tag=match["tag"], digest=match["digest"])
+def _check_minimum(name: str, value: float, minimum: int) -> None:
+    if value < minimum:
+        raise Malformed(f"{name} must be {minimum} or more, not {value!r}")

@@ -12,10 +12,12 @@ import time
 from collections.abc import Callable, Mapping
 
 from clients.azure.key_vault import Secret
+from clients.certificate_store import read_sources
 from clients.errors import ClusterError
 from clients.etcd import EtcdError, KeyNotFound, Node
-from clients.routers import ROUTERS, parse_router
-from contract.certificate_source import CERTIFICATES, Source, read_sources
+from clients.routers import parse_router
+from contract.certificate_source import CertificateSource
+from contract.keys import CERTIFICATES, ROUTERS, SERVICES
 from router import confd
 from router.etcd_access import Access, Members
 from router.heartbeat import Announcement
@@ -27,8 +29,6 @@ from router.settings import Settings
 from router.tls import layout
 from router.tls.fetch import Certificates
 from router.watcher import Watcher
-
-SERVICES = "/services"
 
 # Changes are found by the watcher; this pass finds what it missed, new certificates, a dead nginx.
 _INTERVAL = 4.0
@@ -59,7 +59,7 @@ class Agent:
         sites: Nginx,
         streams: Nginx,
         announcement: Announcement,
-        fetch: Callable[[Source], Secret],
+        fetch: Callable[[CertificateSource], Secret],
     ) -> None:
         """`sites` serves HTTP, `streams` TCP and UDP.
 

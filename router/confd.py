@@ -64,12 +64,12 @@ def keys(services: Mapping[str, Served]) -> dict[str, Any]:
                     {
                         "hosts": one.route.hosts,
                         "http": one.route.http,
-                        "default_site": one.route.is_default_site,
+                        "default_site": one.is_default_site,
                         "sticky": one.route.sticky,
                         "https_redirect": one.route.https_redirect,
                         "underscore_headers": one.route.underscore_headers,
-                        "tcp": one.route.tcp,
-                        "udp": one.route.udp,
+                        "tcp": [public.port for public in one.route.tcp],
+                        "udp": [public.port for public in one.route.udp],
                     }
                 ),
                 "instances": {

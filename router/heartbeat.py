@@ -13,11 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from clients.etcd import Etcd, EtcdError, KeyNotFound
-from clients.routers import ROUTERS, Router
+from clients.routers import Router
+from contract.keys import ROUTER_TTL, router_key
 from router.etcd_access import Access
 from router.lives import read_life
 
-TTL = 15
 _BEAT = 4.0
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ class Announcement(threading.Thread):
         """`node_life`: the folder in which the node says which start of it this is."""
         super().__init__(name="announcement", daemon=True)
         self._etcd = etcd
-        self._key = f"{ROUTERS}/{machine_id}"
+        self._key = router_key(machine_id)
         self._node_life = node_life
         self._state = Router(machine_id=machine_id, node=node, applied=0, error="starting")
         self._news = threading.Event()
@@ -64,7 +64,7 @@ class Announcement(threading.Thread):
         except KeyNotFound:
             return
         except EtcdError as error:
-            log.warning("could not remove %s, it expires in %d s: %s", self._key, TTL, error)
+            log.warning("could not remove %s, it expires in %d s: %s", self._key, ROUTER_TTL, error)
 
     def run(self) -> None:
         while not self._withdrawn:
@@ -85,10 +85,10 @@ class Announcement(threading.Thread):
         value = replace(self._state, boot=life.boot, docker=life.docker).value
         if value == self._written:
             try:
-                etcd.refresh(self._key, TTL)
+                etcd.refresh(self._key, ROUTER_TTL)
             except KeyNotFound:
                 pass  # it expired, for instance while etcd had no leader
             else:
                 return
-        etcd.set(self._key, value, ttl=TTL)
+        etcd.set(self._key, value, ttl=ROUTER_TTL)
         self._written = value

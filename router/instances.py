@@ -10,8 +10,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from clients.etcd import Node
-from contract.route import Instance, Malformed, number_of, parse_instance
-from router.lives import Lives, Sighting
+from contract.codec import Malformed, decode
+from contract.instance import Instance, number_of
+from router.lives import Life, Lives, Sighting
 from router.problems import Problem
 
 # The members' clocks may differ: etcd may let a key expire this much before its time.
@@ -38,9 +39,12 @@ class Announced:
     @property
     def sighting(self) -> Sighting:
         """What it tells of its node."""
-        return Sighting(
-            node=self.instance.node, life=self.instance.life, heard=self.heard, is_report=False
-        )
+        return Sighting(node=self.instance.node, life=self.life, heard=self.heard, is_report=False)
+
+    @property
+    def life(self) -> Life:
+        """The start of its node and of docker at which it was announced."""
+        return Life(boot=self.instance.boot, docker=self.instance.docker)
 
 
 def read_announced(services: Node, asked: float) -> tuple[dict[str, Announced], list[Problem]]:
@@ -61,7 +65,7 @@ def read_announced(services: Node, asked: float) -> tuple[dict[str, Announced], 
                     since=node.created_index,
                     heard=node.modified_index,
                     lasts=_NEVER if node.ttl is None else asked + node.ttl - _CLOCKS,
-                    instance=parse_instance(node.value),
+                    instance=decode(Instance, node.value),
                 )
             except Malformed as error:
                 problems.append(Problem(key=node.key, reason=str(error)))
@@ -81,7 +85,7 @@ def usable(
     present: dict[str, Announced] = {}
     last: dict[tuple[str, str], Announced] = {}
     for one in sorted(announced, key=lambda one: one.since):
-        if lives.is_of_another_boot(one.instance.node, one.instance.life):
+        if lives.is_of_another_boot(one.instance.node, one.life):
             reason = f"{one.instance.node} has started again since it was announced"
             problems.append(Problem(key=one.key, reason=reason))
             continue
@@ -112,7 +116,7 @@ def kept(
     claimed = {
         endpoint
         for one in announced.values()
-        if not lives.is_of_another_boot(one.instance.node, one.instance.life)
+        if not lives.is_of_another_boot(one.instance.node, one.life)
         for endpoint in one.instance.endpoints
     }
     for key, one in before.items():
@@ -121,7 +125,7 @@ def kept(
             key not in read
             and not was_withdrawn
             and not one.instance.endpoints & claimed
-            and not lives.has_ended(one.instance.node, one.instance.life)
+            and not lives.has_ended(one.instance.node, one.life)
         ):
             yield one
 

@@ -6,15 +6,20 @@ router, but for the instances that one of them keeps through an outage of etcd.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from clients.etcd import Node
-from contract.route import NAME, Instance, Malformed, Route, parse_route
+from contract.codec import Malformed, decode
+from contract.instance import Instance
+from contract.route import Route
 from router.instances import Announced, kept, read_announced, usable, waiting
 from router.lives import Sighting, lives
 from router.problems import Problem
+
+_SERVICE_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 
 Listener = tuple[Literal["tcp", "udp"], int]
 
@@ -24,13 +29,14 @@ class Served:
     """A service as clients get it: the parts of its route that are its own, and its instances."""
 
     route: Route
+    is_default_site: bool  # it takes the requests for hosts that no service names
     instances: Mapping[str, Instance]  # by <release>-<n>
 
     @property
     def listeners(self) -> frozenset[Listener]:
         """The ports that it may listen on."""
-        tcp: set[Listener] = {("tcp", port) for port in self.route.tcp}
-        return frozenset(tcp | {("udp", port) for port in self.route.udp})
+        tcp: set[Listener] = {("tcp", one.port) for one in self.route.tcp}
+        return frozenset(tcp | {("udp", one.port) for one in self.route.udp})
 
     @property
     def open_listeners(self) -> frozenset[Listener]:
@@ -76,8 +82,9 @@ class _Claims:
         self._taken = taken
         self.problems: list[Problem] = []
 
-    def own_part(self, service: str, key: str, route: Route) -> Route:
-        """The route without what belongs to those before it. Raises Malformed."""
+    def own_part(self, service: str, key: str, route: Route) -> tuple[Route, bool]:
+        """The route without what belongs to those before it, and whether the default site is its
+        own. Raises Malformed."""
         if any(len(set(ports)) < len(ports) for ports in (route.tcp, route.udp)):
             raise Malformed("it names the same port twice")
         foreign = []
@@ -97,16 +104,17 @@ class _Claims:
 
         own = replace(
             route,
-            tcp=tuple(port for port in route.tcp if is_own_port("tcp", port)),
-            udp=tuple(port for port in route.udp if is_own_port("udp", port)),
+            tcp=tuple(one for one in route.tcp if is_own_port("tcp", one.port)),
+            udp=tuple(one for one in route.udp if is_own_port("udp", one.port)),
             hosts=tuple(
                 host for host in route.hosts if route.http and is_own_site(host, f"host {host}")
             ),
-            is_default_site=route.is_default_site
-            and is_own_site("", "the default site (no hosts)"),
+        )
+        is_default_site = (
+            route.http and not route.hosts and is_own_site("", "the default site (no hosts)")
         )
         self.problems += foreign
-        return own
+        return own, is_default_site
 
 
 def survey(
@@ -148,9 +156,10 @@ def _served(
     served, problems = {}, []
     for name, node in _routes_by_age(services):
         try:
-            if not NAME.fullmatch(name):
+            if not _SERVICE_NAME.fullmatch(name):
                 raise Malformed("a service's name is made of a-z, 0-9 and -")
-            route = claims.own_part(name, node.key, parse_route(node.value))
+            wanted = decode(Route, node.value)
+            route, is_default_site = claims.own_part(name, node.key, wanted)
         except Malformed as error:
             problems.append(Problem(key=node.key, reason=str(error)))
             continue
@@ -158,6 +167,7 @@ def _served(
         late = waiting(ours)
         served[name] = Served(
             route=route,
+            is_default_site=is_default_site,
             instances={
                 one.name: replace(one.instance, tcp={}, udp={}) if one.key in late else one.instance
                 for one in sorted(ours, key=lambda one: one.name)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from clients.azure.managed_identity import METADATA
 from clients.etcd import LOCAL_ENDPOINT
+from contract.ports import HTTP, HTTPS, ROUTER_HEALTH
 
 
 class SettingsError(Exception):
@@ -29,9 +30,9 @@ class Settings:
     identity: str = ""  # client id of the node's managed identity
     metadata: str = METADATA
     node_life: Path = Path("/run/node-life")  # which start of the node and of docker this is
-    http_port: int = 80
-    https_port: int = 443
-    health_port: int = 8089
+    http_port: int = HTTP
+    https_port: int = HTTPS
+    health_port: int = ROUTER_HEALTH
     # Longer than the load balancer's probe needs to notice (5 s, twice).
     drain: float = 15
     # Open requests and calls may take this long after the drain; then they are cut.

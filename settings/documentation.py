@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
+from contract.ports import INSTANCE_PORTS
 from settings.certificates import Certificate
 from settings.fields import DOCKER_BRIDGE
 from settings.health import Health
@@ -178,9 +179,10 @@ def _limits() -> Iterator[str]:
     for reason, keys in _impossible().items():
         yield f"- {', '.join(keys)} {reason}."
     yield f"- Services can't be called {', '.join(f'`{name}`' for name in sorted(RESERVED_NAMES))}."
+    instances = f"{INSTANCE_PORTS[0]} to {INSTANCE_PORTS[-1]}"
     for protocol, ports in RESERVED_PORTS.items():
         taken = ", ".join(f"{port} ({owner})" for port, owner in ports.items())
-        yield f"- Taken {protocol.upper()} ports: {taken}, and 32768 to 60999 (instances)."
+        yield f"- Taken {protocol.upper()} ports: {taken}, and {instances} (instances)."
     yield (
         "- One service calls another through the router of its own machine, which every container "
         f"reaches by `http://{DOCKER_BRIDGE[1]}/` (or https), with the other one's host name as "

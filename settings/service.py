@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from contract.ports import INSTANCE_PORTS
 from settings.fields import (
     EnvName,
     EnvValue,
@@ -93,7 +94,8 @@ class Port(Section):
 
     port: PublicPort = Field(
         description="The public port, on which the container listens, too. Not one of those that "
-        "the nodes use themselves, nor 32768 to 60999, which nodes give to instances.",
+        f"the nodes use themselves, nor {INSTANCE_PORTS[0]} to {INSTANCE_PORTS[-1]}, which nodes "
+        "give to instances.",
     )
 
 

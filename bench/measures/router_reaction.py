@@ -17,7 +17,8 @@ from bench.figures import Figure, Reference, Result
 from bench.session import Session
 from bench.tunnel import to_node
 from clients.etcd import Etcd
-from clients.service_store import SERVICES, ServiceKeys
+from clients.service_store import ServiceKeys
+from contract.keys import SERVICES
 
 LIMIT = 1000.0
 """Milliseconds: "routers pick changes up within a second"."""

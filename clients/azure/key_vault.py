@@ -12,7 +12,7 @@ import httpx
 
 from clients.azure.managed_identity import VAULT, ManagedIdentity, TokenUnavailable
 from clients.azure.tls import trust
-from contract.certificate_source import Source
+from contract.certificate_source import CertificateSource
 
 _API_VERSION = "7.4"
 _TIMEOUT = 15.0
@@ -47,7 +47,7 @@ class Vault:
             transport=transport, verify=trust(), trust_env=False, timeout=_TIMEOUT
         )
 
-    def fetch(self, source: Source) -> Secret:
+    def fetch(self, source: CertificateSource) -> Secret:
         """What the source names; the newest version if it names none. Raises VaultError."""
         url = source.secret_id or f"{self._url}/secrets/{source.secret}/{source.version}"
         if not self._url:

@@ -20,8 +20,9 @@ from clients.etcd.answer import (
     parse,
     raise_for,
 )
+from contract.ports import ETCD_CLIENT
 
-LOCAL_ENDPOINT = "http://127.0.0.1:2379"
+LOCAL_ENDPOINT = f"http://127.0.0.1:{ETCD_CLIENT}"
 # etcd answers a request after at most 5 s + 2 x its election timeout (5 s on our nodes).
 REQUEST_TIMEOUT = 16.0
 _PAUSE = 0.5

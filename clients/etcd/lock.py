@@ -1,6 +1,6 @@
 """A lock in etcd, so that two rollouts of one service never meet.
 
-The holder renews it at every pause of its work; one that died loses it after the TTL.
+The holder renews it at every pause of its work; one that died loses it after the LOCK_TTL.
 """
 
 from __future__ import annotations
@@ -13,10 +13,8 @@ from clients.clock import Clock, timestamp
 from clients.errors import ClusterError, Interrupted
 from clients.etcd import CompareFailed, Etcd, EtcdError, EtcdUnavailable, KeyExists, KeyNotFound
 from clients.progress import Patience, Progress
+from contract.keys import LOCK_TTL, lock_key
 
-LOCKS = "/locks"
-# Longer than any single request may take (etcd 16 s, fleet with its back-off about 30 s).
-TTL = 60
 _RENEW_AFTER = 15.0
 _PAUSE = 1.0
 
@@ -43,7 +41,7 @@ class Lock:
         patience: float = 900.0,
     ) -> None:
         self._etcd = etcd
-        self._key = f"{LOCKS}/{name}"
+        self._key = lock_key(name)
         self._name = name
         self._clock = clock
         self._progress = progress
@@ -81,13 +79,13 @@ class Lock:
             return
         asked = self._clock.now()
         try:
-            self._etcd.refresh(self._key, TTL, prev_value=self._value)
+            self._etcd.refresh(self._key, LOCK_TTL, prev_value=self._value)
         except (KeyNotFound, CompareFailed) as error:
             raise LockLost(
                 f"lost the lock on {self._name} to another rollout; run this again to finish"
             ) from error
         except EtcdUnavailable as error:
-            if self._clock.now() - self._renewed >= TTL:
+            if self._clock.now() - self._renewed >= LOCK_TTL:
                 raise LockLost(
                     f"etcd was away for longer than the lock on {self._name} lives ({error}); "
                     "run this again to finish"
@@ -115,7 +113,7 @@ class Lock:
     def _try(self) -> str | None:
         """None if the lock is ours now, else who has it."""
         try:
-            self._etcd.create(self._key, self._value, ttl=TTL)
+            self._etcd.create(self._key, self._value, ttl=LOCK_TTL)
         except KeyExists:
             found = self._etcd.find(self._key)
         except EtcdUnavailable as error:
@@ -140,7 +138,9 @@ class Lock:
         except (KeyNotFound, CompareFailed):
             return
         except EtcdError as error:
-            self._progress(f"could not release the lock on {self._name} ({error}); it ends by TTL")
+            self._progress(
+                f"could not release the lock on {self._name} ({error}); it expires in {LOCK_TTL} s"
+            )
 
 
 def _describe(value: str) -> str:

@@ -13,9 +13,8 @@ from urllib.parse import urlsplit
 import httpx
 
 from clients.errors import ClusterError
+from contract.ports import ETCD_CLIENT, ETCD_PEER
 
-CLIENT_PORT = 2379
-PEER_PORT = 2380
 # A healthy answer needs a round through the quorum; a vanished address never answers.
 _TIMEOUT = httpx.Timeout(6.0, connect=2.0)
 
@@ -59,12 +58,12 @@ class Members:
 
 def client_url(address: str) -> str:
     """Where a member serves clients."""
-    return f"http://{address}:{CLIENT_PORT}"
+    return f"http://{address}:{ETCD_CLIENT}"
 
 
 def peer_url(address: str) -> str:
     """Where a member serves its peers."""
-    return f"http://{address}:{PEER_PORT}"
+    return f"http://{address}:{ETCD_PEER}"
 
 
 class Membership:

@@ -21,8 +21,8 @@ from clients.fleet import DesiredState, Fleet, Option, Unit, UnitState
 from clients.fleet.wake import Nudge
 from clients.progress import Patience, Progress
 from clients.routers import read_routers
-from clients.service_store import SERVICES
 from cluster.platform.switchover import is_turn, turn_name, turn_options
+from contract.keys import SERVICES
 
 _PAUSE = 1.0
 _PLATFORM_IMAGE = "/opt/bin/platform-image"

@@ -16,12 +16,11 @@ from clients.fleet import Fleet
 from clients.fleet.unit_file import check_name, parse
 from clients.progress import Patience, Progress
 from clients.registry import Registry
-from clients.routers import ROUTERS, read_routers
-from clients.service_store import SERVICES
+from clients.routers import read_routers
 from cluster.platform.global_rollout import GlobalRollout, GlobalUnit
+from contract.keys import PLATFORM_IMAGES, ROUTERS, SERVICES, platform_image_key
 from contract.requests import Platform
 
-IMAGES = "/platform/images"
 _PAUSE = 1.0
 
 
@@ -37,7 +36,7 @@ def platform(
 ) -> None:
     """Bring every unit of the platform to its release on every machine. Raises ClusterError."""
     units = [global_unit(key, text, wanted.images[key]) for key, text in wanted.units.items()]
-    for directory in (SERVICES, ROUTERS, IMAGES):
+    for directory in (SERVICES, ROUTERS, PLATFORM_IMAGES):
         etcd.make_directory(directory)
     with Lock(etcd, "platform", holder=holder, clock=clock, progress=progress) as lock:
         for unit in units:
@@ -55,9 +54,9 @@ def platform(
         if any(unit.key == "router" for unit in units):
             _await_routers(etcd, fleet, lock, clock, progress, wanted.timeout)
         for name, sha256 in wanted.images.items():
-            found = etcd.find(f"{IMAGES}/{name}")
+            found = etcd.find(platform_image_key(name))
             if found is None or found.node.value != sha256:
-                etcd.set(f"{IMAGES}/{name}", sha256)
+                etcd.set(platform_image_key(name), sha256)
 
 
 def global_unit(key: str, text: str, sha256: str) -> GlobalUnit:

@@ -19,7 +19,7 @@ from clients.progress import Progress
 from clients.registry import Registry
 from clients.rollout_marks import Before, Unfinished
 from clients.routers import left_out
-from clients.service_store import SERVICES, LedgerEntry, ServiceKeys
+from clients.service_store import LedgerEntry, ServiceKeys
 from cluster.rollout.executor import Rollout
 from cluster.rollout.observed import Observer, View
 from cluster.rollout.prune import prune
@@ -27,11 +27,13 @@ from cluster.rollout.readiness import RolloutFailed
 from cluster.rollout.reconcile import Done, Target, next_step
 from cluster.rollout.release import Release, make_release
 from cluster.rollout.undo import undo
-from contract.requests import Service
+from contract.codec import encode
+from contract.keys import SERVICES
+from contract.requests import ApplyService
 
 
 def apply(
-    wanted: Service,
+    wanted: ApplyService,
     *,
     etcd: Etcd,
     fleet: Fleet,
@@ -41,10 +43,13 @@ def apply(
     holder: str,
 ) -> None:
     """Roll `wanted` out. Raises ClusterError; the release before serves then."""
-    digest = registry.resolve(wanted.image)
+    digest = registry.resolve(wanted.image_name)
     release = make_release(wanted, digest)
     target = Target(
-        service=wanted.name, release=release.id, instances=wanted.instances, route=wanted.route
+        service=wanted.name,
+        release=release.id,
+        instances=wanted.instances,
+        route=encode(wanted.route),
     )
     keys = ServiceKeys(etcd, wanted.name)
     observer = Observer(etcd, fleet, keys, wanted.name)

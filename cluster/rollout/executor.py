@@ -15,7 +15,7 @@ from clients.fleet import DesiredState, Fleet, Unit
 from clients.fleet.wake import Nudge
 from clients.progress import Progress
 from clients.routers import have_applied, laggards
-from clients.service_store import ServiceKeys, instance_key
+from clients.service_store import ServiceKeys
 from cluster.rollout.observed import Instance, Observer, View
 from cluster.rollout.readiness import PAUSE, Arrival, RolloutFailed
 from cluster.rollout.reconcile import (
@@ -30,6 +30,7 @@ from cluster.rollout.reconcile import (
     next_step,
 )
 from cluster.rollout.release import InstanceId, Release
+from contract.keys import instance_key
 
 PATIENCE_WITH_A_STEP = 5  # times in a row
 STOP_MARGIN = 60.0  # a container's own time to stop, and fleet's loops

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 from clients.etcd import Etcd
 from clients.fleet import DesiredState, Fleet, Machine, Unit, UnitState
 from clients.routers import Router, have_applied, read_routers
-from clients.service_store import Announced, ServiceKeys, ServiceRecord, instance_key
+from clients.service_store import Announced, ServiceKeys, ServiceRecord
 from cluster.rollout.release import InstanceId, instances_among
+from contract.keys import instance_key
 
 
 @dataclass(kw_only=True, frozen=True)

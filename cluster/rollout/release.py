@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from clients.fleet import Option
 from clients.fleet.unit_file import check_name, parse
 from clients.registry import ADDRESS
-from contract.requests import Service
+from contract.requests import ApplyService
 
 _UNIT = re.compile(r"(?P<release>[0-9a-f]{8})(?P<announce>-announce)?@(?P<n>[1-9][0-9]*)\.service")
 
@@ -61,11 +61,11 @@ class Release:
         return InstanceId(service=self.service, release=self.id, n=n)
 
 
-def make_release(service: Service, digest: str) -> Release:
+def make_release(service: ApplyService, digest: str) -> Release:
     """The release that `service` means with its image at `digest`. Raises UnitFileError."""
-    texts = (digest, service.app_unit, service.announce_unit)
+    texts = (digest, service.units.app, service.units.announce)
     release_id = hashlib.sha256("\0".join(texts).encode()).hexdigest()[:8]
-    image = f"{ADDRESS}/{service.image.repository}@{digest}"
+    image = f"{ADDRESS}/{service.image_name.repository}@{digest}"
 
     def options(text: str, name: str) -> tuple[Option, ...]:
         check_name(name)
@@ -77,10 +77,10 @@ def make_release(service: Service, digest: str) -> Release:
     return Release(
         service=service.name,
         id=release_id,
-        image=str(service.image),
+        image=service.image,
         digest=digest,
-        app=options(service.app_unit, last.app),
-        announce=options(service.announce_unit, last.announce),
+        app=options(service.units.app, last.app),
+        announce=options(service.units.announce, last.announce),
     )
 
 

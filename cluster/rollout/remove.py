@@ -16,11 +16,11 @@ from clients.service_store import ServiceKeys
 from cluster.rollout.executor import Rollout
 from cluster.rollout.observed import Observer
 from cluster.rollout.undo import take_away
-from contract.requests import Removal
+from contract.requests import RemoveService
 
 
 def remove(
-    wanted: Removal,
+    wanted: RemoveService,
     *,
     etcd: Etcd,
     fleet: Fleet,

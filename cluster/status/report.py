@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from clients.certificate_store import read_sources
 from clients.errors import ClusterError
 from clients.etcd import Etcd, Node
-from clients.etcd.lock import LOCKS
 from clients.etcd.members import Membership
 from clients.fleet import Fleet
 from clients.rollout_marks import unfinished_services
 from clients.routers import Router, read_routers
-from clients.service_store import SERVICES, ServiceRecord, parse
+from clients.service_store import ServiceRecord, parse
 from cluster.rollout.observed import make_view
 from cluster.status.services import service_status
-from contract.certificate_source import CERTIFICATES, read_sources
+from contract.keys import CERTIFICATES, LOCKS, SERVICES
 
 
 def status(etcd: Etcd, fleet: Fleet, membership: Membership, address: str) -> dict[str, Any]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
+from clients.printable import printable_line
 from clients.routers import left_out
-from clients.service_store import SERVICES, LedgerEntry
+from clients.service_store import LedgerEntry
 from cluster.rollout.diagnosis import why_not_ready
 from cluster.rollout.observed import Instance, View
-from contract.printable import printable_line
-from contract.route import Malformed, Route, parse_route
+from contract.codec import Malformed, decode
+from contract.keys import service_key
+from contract.route import Route
 
 
 def service_status(
@@ -24,13 +25,13 @@ def service_status(
     is_interrupted = is_unfinished and not is_locked
     current = view.record.current
     entry = view.record.ledger.get(current) if current else None
-    route, settings, problem = _route(view)
+    route, problem = _route(view)
     ready = [instance for instance in view.instances.values() if instance.is_ready]
     return {
         "name": name,
-        "customer": settings.get("customer"),
-        "reached": list(_reached(route, redirects=settings.get("https_redirect") is True)),
-        "sticky": settings.get("sticky") is True,
+        "customer": route.customer,
+        "reached": list(_reached(route)),
+        "sticky": route.sticky,
         "state": _state(view, entry, is_locked=is_locked, is_interrupted=is_interrupted),
         "ready": len(ready),
         "wanted": entry.instances if entry else None,
@@ -48,24 +49,24 @@ def service_status(
     }
 
 
-def _route(view: View) -> tuple[Route, dict[str, Any], list[str]]:
-    """The route, what else its key says, and what is wrong with it."""
+def _route(view: View) -> tuple[Route, list[str]]:
+    """The route, and what is wrong with it."""
     text = view.record.route
     if text is None:
-        return Route(), {}, []
+        return Route(), []
     try:
-        return parse_route(text), json.loads(text), []
+        return decode(Route, text), []
     except Malformed as error:
-        return Route(), {}, [f"its route can't be used: {error}"]
+        return Route(), [f"its route can't be used: {error}"]
 
 
-def _reached(route: Route, *, redirects: bool) -> Iterator[str]:
+def _reached(route: Route) -> Iterator[str]:
     """Addresses as clients write them; an asterisk for whatever host no other service names."""
     if route.http:
         for host in route.hosts or ("*",):
-            yield f"{'https' if redirects else 'http'}://{host}"
-    yield from (f"tcp:{port}" for port in route.tcp)
-    yield from (f"udp:{port}" for port in route.udp)
+            yield f"{'https' if route.https_redirect else 'http'}://{host}"
+    yield from (f"tcp:{one.port}" for one in route.tcp)
+    yield from (f"udp:{one.port}" for one in route.udp)
 
 
 def _state(view: View, entry: LedgerEntry | None, *, is_locked: bool, is_interrupted: bool) -> str:
@@ -93,7 +94,7 @@ def _trouble(
     for instance in view.present():
         if instance.is_launched and not instance.is_ready:
             yield f"{instance.id}: {_first_line(why_not_ready(view, instance.id))}"
-    yield from left_out(f"{SERVICES}/{name}/", view.routers)
+    yield from left_out(f"{service_key(name)}/", view.routers)
 
 
 def _first_line(text: str) -> str:

@@ -5,11 +5,13 @@ into the vault and nowhere else.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TypeVar
 
 import pulumi
 
 from settings import Settings
+
+T = TypeVar("T")
 
 
 def service_secret(secret: str) -> str:
@@ -34,11 +36,13 @@ def for_vault(settings: Settings) -> dict[str, pulumi.Output[str]]:
 def with_references(
     references: Mapping[str, pulumi.Output[str]],
     wanted: Mapping[str, str],
-    order: Callable[[Mapping[str, str]], dict[str, Any]],
-) -> pulumi.Output[dict[str, Any]]:
-    """An order that says where the vault has something.
+    request: Callable[[Mapping[str, str]], T],
+) -> pulumi.Output[T]:
+    """A request that says where the vault has something.
 
-    `wanted` are the vault's names, by the names under which the order looks references up.
+    `wanted` are the vault's names, by the names under which the request looks references up.
     """
     known = {own: references[name] for own, name in wanted.items()}
-    return pulumi.Output.all(**known).apply(order) if known else pulumi.Output.from_input(order({}))
+    if not known:
+        return pulumi.Output.from_input(request({}))
+    return pulumi.Output.all(**known).apply(request)

@@ -1,98 +1,15 @@
-"""The fleet units of the platform and of services, and the routes. Pure: settings in, text out.
+"""The fleet units of the platform and of services. Pure: settings in, text out.
 
 The cluster program fills in the release id (and the image by its digest), which depends on
 everything else in the text: `__RELEASE__`, `__IMAGE__`.
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
-from components.rendering.artefacts import Artefacts
 from components.rendering.templates import render
-from settings import Certificate, Health, InstanceSet
+from settings import InstanceSet
 from settings.fields import fits_a_unit
-
-START_TIMEOUT = 120
-"""Seconds that a new instance has to become healthy, before its rollout fails."""
-START_MARGIN = 60
-"""Seconds on top of what a service's own health settings take."""
-KEPT_RELEASES = 3
-"""How many older releases stay known to fleet, inactive, for a quick way back."""
-
-
-def platform_order(artefacts: Artefacts) -> dict[str, Any]:
-    """What `fleet-cluster platform` is told."""
-    hashes = artefacts.image_hashes()
-    return {
-        "images": hashes,
-        "units": {name: platform_unit(name, hashes[name]) for name in ("registry", "router")},
-        "timeout": 300,
-    }
-
-
-def certificates_order(
-    certificates: Mapping[str, Certificate],
-    hosts: Mapping[str, Sequence[str]],
-    references: Mapping[str, str],
-) -> dict[str, Any]:
-    """What `fleet-cluster certificates` is told: where routers find each, never what is in it.
-
-    `hosts` are known of certificates in our own vault only, and `references` are theirs.
-    """
-    order: dict[str, dict[str, object]] = {}
-    for name, certificate in certificates.items():
-        if certificate.key_vault_secret_id is not None:
-            order[name] = {"secretId": certificate.key_vault_secret_id}
-        else:
-            secret, _, version = references[name].partition("/")
-            order[name] = {"secret": secret, "version": version, "hosts": list(hosts[name])}
-    return {"certificates": order}
-
-
-def service_order(
-    service: InstanceSet, drain_seconds: int, references: Mapping[str, str]
-) -> dict[str, Any]:
-    """What `fleet-cluster apply` is told about an instance set.
-
-    `references` say where the vault has each of its secrets: `name/version`.
-    """
-    return {
-        "name": service.name,
-        "image": service.image,
-        "instances": service.instances,
-        "route": route(service),
-        "units": {
-            "app": app_unit(service, references),
-            "announce": announce_unit(service, drain_seconds),
-        },
-        "drain": drain_seconds,
-        "startTimeout": _start_timeout(service.health),
-        "keep": KEPT_RELEASES,
-    }
-
-
-def _start_timeout(health: Health | None) -> int:
-    """Its start period, and as many checks as it has to pass after that."""
-    if health is None:
-        return START_TIMEOUT
-    checks = health.healthy_threshold * (health.interval + health.timeout)
-    return max(START_TIMEOUT, health.start_period + checks + START_MARGIN)
-
-
-def route(service: InstanceSet) -> dict[str, Any]:
-    """What routers learn about a service."""
-    return {
-        "hosts": sorted(service.http.hosts) if service.http else [],
-        "http": service.http is not None,
-        "health": service.http.health if service.http else "",
-        "tcp": [{"port": port} for port in service.tcp],
-        "udp": [{"port": port} for port in service.udp],
-        "sticky": service.http is not None and service.http.sticky,
-        "https_redirect": service.http is not None and service.http.https_redirect,
-        "underscore_headers": service.http is not None and service.http.underscore_headers,
-        "customer": service.customer,
-    }
 
 
 def platform_unit(name: str, sha256: str) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from contract.ports import PUBLIC_SSH
 from lab.machine import docker_daemon
 from lab.machine.endpoints import Endpoints, call, find
 from lab.machine.paths import state_root
@@ -19,8 +20,6 @@ from lab.pulumi import stack_config
 from lab.pulumi.engine import Stack, environment, lent_secrets
 from tools.progress import StepFailed
 
-SSH_PORT = 50022
-"""The load balancer's port that leads to the SSH server of any healthy node."""
 ACCESS_LOG = "/var/log/router/access.log"
 
 
@@ -125,7 +124,7 @@ def ssh_command(stack_name: str, node: str | None, command: Sequence[str]) -> li
         )
     key, known_hosts = _write_keys(stack_name, outputs)
     if node is None:
-        host, port = outputs["publicIp"], SSH_PORT
+        host, port = outputs["publicIp"], PUBLIC_SSH
     else:
         host, port = _address(stack_name, node), 22
     return [

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clients.azure.key_vault import Secret, VaultError
-from contract.certificate_source import Source
+from contract.certificate_source import CertificateSource
+from contract.keys import certificate_key
 from router.tls.check import BadCertificate, examine
 
 _FIRST_PAUSE = 2.0
@@ -29,7 +30,7 @@ log = logging.getLogger(__name__)
 class Certificate:
     """One that can be served."""
 
-    source: Source
+    source: CertificateSource
     version: str
     hosts: tuple[str, ...]
     expires: float  # in seconds since 1970
@@ -44,7 +45,7 @@ class Certificate:
 class _Errand:
     """What is known about fetching one certificate."""
 
-    source: Source
+    source: CertificateSource
     due: float | None = 0.0  # when to ask the vault (again); None: never
     pause: float = _FIRST_PAUSE
     problem: str = ""
@@ -57,7 +58,7 @@ class Certificates(threading.Thread):
     def __init__(
         self,
         folder: Path,
-        fetch: Callable[[Source], Secret],
+        fetch: Callable[[CertificateSource], Secret],
         changed: threading.Event,
         *,
         poll: float,
@@ -73,7 +74,7 @@ class Certificates(threading.Thread):
         self._stale: set[Path] = set()  # files that nginx may still be reading
         self._news = threading.Condition()
 
-    def want(self, sources: Mapping[str, Source]) -> None:
+    def want(self, sources: Mapping[str, CertificateSource]) -> None:
         """Have these, and no others."""
         with self._news:
             for name in self._errands.keys() - sources.keys():
@@ -125,7 +126,7 @@ class Certificates(threading.Thread):
                 for name, one in self._served.items()
                 if one.has_expired
             ]
-        return [f"/certificates/{name}: {problem}" for name, problem in sorted(found) if problem]
+        return [f"{certificate_key(name)}: {problem}" for name, problem in sorted(found) if problem]
 
     @property
     def expired(self) -> tuple[str, ...]:
@@ -165,7 +166,7 @@ class Certificates(threading.Thread):
                     return name, self._errands[name]
                 self._news.wait(left)
 
-    def _certificate(self, name: str, source: Source) -> Certificate:
+    def _certificate(self, name: str, source: CertificateSource) -> Certificate:
         secret = self._fetch(source)
         before = self._served.get(name)
         if before and before.source == source and before.version == secret.version:

@@ -2,6 +2,17 @@
 
 from collections.abc import Iterator
 
+from contract.ports import (
+    ETCD_CLIENT,
+    ETCD_PEER,
+    HTTP,
+    HTTPS,
+    INSTANCE_PORTS,
+    REGISTRY,
+    REGISTRY_DEBUG,
+    ROUTER_HEALTH,
+    SSH,
+)
 from settings.problems import Problem
 from settings.rules.unique import claimed_twice
 from settings.stack import Settings
@@ -10,23 +21,21 @@ MOST_PORTS = 250
 """Azure: a machine takes part in at most 300 rules of a load balancer, and some are ours.
 https://learn.microsoft.com/azure/azure-resource-manager/management/azure-subscription-service-limits
 """
-ROUTER_PORTS = range(32768, 61000)
-"""Nodes give these to instances, and Linux to outgoing connections."""
 
 # What listens on a node already, and 443/udp, which is kept for HTTP/3.
 RESERVED_PORTS = {
     "tcp": {
-        22: "SSH",
+        SSH: "SSH",
         53: "the resolver",
-        80: "the router",
-        443: "the router",
-        2379: "etcd",
-        2380: "etcd",
-        5000: "the registry",
-        5001: "the registry",
-        8089: "the router's health",
+        HTTP: "the router",
+        HTTPS: "the router",
+        ETCD_CLIENT: "etcd",
+        ETCD_PEER: "etcd",
+        REGISTRY: "the registry",
+        REGISTRY_DEBUG: "the registry",
+        ROUTER_HEALTH: "the router's health",
     },
-    "udp": {53: "the resolver", 68: "DHCP", 123: "time", 443: "the router"},
+    "udp": {53: "the resolver", 68: "DHCP", 123: "time", HTTPS: "the router"},
 }
 
 
@@ -43,11 +52,12 @@ def problems(settings: Settings) -> Iterator[Problem]:
                 yield Problem(
                     path=path, value=port, message=f"is the port of {owner} on every machine"
                 )
-            elif port in ROUTER_PORTS:
+            elif port in INSTANCE_PORTS:
                 yield Problem(
                     path=path,
                     value=port,
-                    message="must not be from 32768 to 60999: nodes give these to instances",
+                    message=f"must not be from {INSTANCE_PORTS[0]} to {INSTANCE_PORTS[-1]}: "
+                    "nodes give these to instances",
                 )
         yield from claimed_twice(
             claims, f"is claimed by {{1}} already; a {protocol} port leads to one service"

@@ -6,6 +6,7 @@ import socket
 
 import pytest
 
+from contract.ports import PUBLIC_SSH
 from lab.commands import shell
 from tests.lab.stack import LabStack
 
@@ -78,7 +79,7 @@ def greeting(address: str, *, source: str) -> bytes:
     """What the SSH port says first; nothing if it hangs up."""
     try:
         with socket.create_connection(
-            (address, shell.SSH_PORT), timeout=10, source_address=(source, 0)
+            (address, PUBLIC_SSH), timeout=10, source_address=(source, 0)
         ) as connection:
             return connection.recv(100)
     except ConnectionResetError:

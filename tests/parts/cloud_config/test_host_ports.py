@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import yaml
 
-from components.network import INSTANCE_PORTS
+from contract.ports import HOST_PORTS, INSTANCE_PORTS
 from tests.program import rendered
 from tests.program.node_folder import NodeFolder
 
 COUNTER = "/var/lib/fleet-node/host-port"
-FIRST, LAST = 32768, 49151
+FIRST, LAST = HOST_PORTS[0], HOST_PORTS[-1]
 
 
 @pytest.fixture(autouse=True)
@@ -123,5 +123,4 @@ def test_kernel_keeps_the_range_for_instances_and_the_network_opens_it(node: Nod
 
     assert f"\nFIRST={FIRST}\nLAST={LAST}\n" in script
     assert f"net.ipv4.ip_local_reserved_ports={FIRST}-{LAST}" in network
-    opened = [int(port) for port in INSTANCE_PORTS.split("-")]
-    assert opened[0] <= FIRST < LAST <= opened[1]
+    assert INSTANCE_PORTS[0] <= FIRST < LAST <= INSTANCE_PORTS[-1]

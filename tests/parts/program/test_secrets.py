@@ -25,7 +25,7 @@ PROGRAM = """
     import settings
     from components.rendering import service_secrets
     from components.key_vault import KeyVault, KeyVaultArgs
-    from components.rendering.units import service_order
+    from components.rendering.requests import apply_request
 
     config = settings.load()
     vault = KeyVault(
@@ -46,9 +46,9 @@ PROGRAM = """
         order = service_secrets.with_references(
             vault.references,
             {each: service_secrets.service_secret(each) for each in one.secrets.values()},
-            lambda known, one=one: service_order(one, 10, known),
+            lambda known, one=one: apply_request(one, 10, known),
         )
-        unit = order.apply(lambda known: known["units"]["app"])
+        unit = order.apply(lambda known: known.units.app)
         # plays the rollout: it changes whenever the unit does
         resources.ResourceGroup(f"{one.name}-rollout", tags={"unit": unit})
         pulumi.export(one.name, unit)

@@ -14,16 +14,15 @@ from hypothesis import strategies as st
 
 from clients.fleet import unit_file
 from components.rendering.artefacts import Artefacts
+from components.rendering.requests import apply_request, platform_request, route
 from components.rendering.units import (
     announce_unit,
     app_unit,
     command_argument,
-    platform_order,
     platform_unit,
-    route,
-    service_order,
 )
-from contract import requests
+from contract.codec import encode
+from contract.requests import ApplyService, Platform, read_request
 from settings import InstanceSet, Limits
 from settings.fields import fits_a_unit
 from tests.program import rendered
@@ -170,17 +169,14 @@ def test_changing_the_number_of_instances_is_no_new_release() -> None:
 
 
 @pytest.mark.parametrize("service", [WEB, VOICE, FULL])
-def test_the_cluster_understands_a_services_order(service: InstanceSet) -> None:
-    order = service_order(service, drain_seconds=10, references=REFERENCES)
+def test_the_cluster_reads_a_services_request(service: InstanceSet) -> None:
+    request = apply_request(service, drain_seconds=10, references=REFERENCES)
 
-    understood = requests.service(json.dumps(order))
-
-    assert understood.name == service.name
-    assert json.loads(understood.route) == route(service)
+    assert read_request(ApplyService, encode(request)) == request
 
 
-def test_the_cluster_understands_the_platforms_order(built: Artefacts) -> None:
-    understood = requests.platform(json.dumps(platform_order(built)))
+def test_the_cluster_reads_the_platforms_request(built: Artefacts) -> None:
+    understood = read_request(Platform, encode(platform_request(built)))
 
     assert set(understood.images) == {"cluster", "registry", "router"}
     assert list(understood.units) == ["registry", "router"]
@@ -193,15 +189,23 @@ def test_a_platform_unit_runs_the_image_that_it_has_fetched() -> None:
     assert "fleet/router:sha-0123456789ab\n" in unit
 
 
-def test_routes_say_what_routers_need() -> None:
-    assert route(WEB)["hosts"] == ["api.tok.tv"]
-    assert route(WEB)["http"] is True
-    assert route(VOICE)["http"] is False
-    assert route(VOICE)["udp"] == [{"port": 64738}, {"port": 64739}]
-    assert (route(WEB)["sticky"], route(WEB)["https_redirect"]) == (False, False)
-    assert (route(FULL)["sticky"], route(FULL)["https_redirect"]) == (True, True)
-    assert (route(WEB)["underscore_headers"], route(FULL)["underscore_headers"]) == (False, True)
-    assert (route(WEB)["customer"], route(FULL)["customer"]) == (None, "acme")
+def test_stored_routes_stay_as_routers_of_earlier_releases_read_them() -> None:
+    assert json.loads(encode(route(WEB))) == {
+        "hosts": ["api.tok.tv"],
+        "http": True,
+        "health": "/health",
+        "tcp": [],
+        "udp": [],
+        "sticky": False,
+        "https_redirect": False,
+        "underscore_headers": False,
+        "customer": None,
+    }
+    assert json.loads(encode(route(VOICE)))["http"] is False
+    assert json.loads(encode(route(VOICE)))["udp"] == [{"port": 64738}, {"port": 64739}]
+    customers = route(FULL)
+    assert (customers.sticky, customers.https_redirect, customers.underscore_headers) == (True,) * 3
+    assert customers.customer == "acme"
 
 
 def _options(unit: str) -> dict[str, str]:

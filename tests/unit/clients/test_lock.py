@@ -6,7 +6,8 @@ import pytest
 
 from clients.errors import Interrupted
 from clients.etcd import Etcd
-from clients.etcd.lock import TTL, Lock, LockLost, LockTaken
+from clients.etcd.lock import Lock, LockLost, LockTaken
+from contract.keys import LOCK_TTL
 from tests.unit.cluster.simulated_clock import SimulatedClock
 from tests.unit.cluster.simulated_etcd import SimulatedEtcd
 
@@ -44,7 +45,7 @@ def test_lock_is_there_while_it_is_held(site: Site) -> None:
 
 def test_long_work_keeps_the_lock(site: Site) -> None:
     with site.lock("core-0") as lock:
-        for _ in range(10 * TTL):
+        for _ in range(10 * LOCK_TTL):
             lock.pause(1)
 
         assert site.server.value("/locks/api") is not None
@@ -66,7 +67,7 @@ def test_lock_of_a_dead_holder_is_taken_over_after_its_ttl(site: Site) -> None:
     began = site.clock.now()
 
     with site.lock("core-1"):
-        assert site.clock.now() - began <= TTL + 2
+        assert site.clock.now() - began <= LOCK_TTL + 2
 
 
 def test_interruption_releases_the_lock(site: Site) -> None:
@@ -86,7 +87,7 @@ def test_lost_answer_to_the_locking_write_is_no_lock_for_somebody_else(site: Sit
 def test_holder_that_lost_the_lock_stops_and_leaves_the_new_one_alone(site: Site) -> None:
     first = site.lock("core-0")
     first.__enter__()
-    site.clock.sleep(TTL + 1)
+    site.clock.sleep(LOCK_TTL + 1)
 
     with site.lock("core-1"):
         with pytest.raises(LockLost):

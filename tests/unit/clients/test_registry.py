@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from clients.registry import Registry, RegistryError
-from contract.requests import ImageName
+from contract.image_name import ImageName
 from tests.unit.cluster.simulated_clock import SimulatedClock
 
 IMAGE = ImageName(repository="toktv/api", tag="1.4.2", digest=None)

@@ -21,8 +21,10 @@ from cluster.rollout.apply import apply
 from cluster.rollout.recover import settle
 from cluster.rollout.release import instance_of, make_release
 from cluster.rollout.remove import remove
-from components.rendering.units import service_order
-from contract import requests
+from components.rendering.requests import apply_request
+from contract.codec import as_json, encode, from_json
+from contract.requests import ApplyService, RemoveService, read_request
+from contract.route import Route
 from settings import Http, InstanceSet, Limits
 from tests.unit.cluster.simulated_clock import SimulatedClock
 from tests.unit.cluster.simulated_cluster import SimulatedCluster
@@ -47,8 +49,7 @@ def units(name: str) -> dict[str, str]:
         env={},
         limits=Limits(),
     )
-    rendered = service_order(service, DRAIN, {})["units"]
-    assert isinstance(rendered, dict)
+    rendered: dict[str, str] = as_json(apply_request(service, DRAIN, {}).units)
     return rendered
 
 
@@ -71,10 +72,15 @@ class Wanted:
                 "route": self.route,
                 "units": units(self.name),
                 "drain": DRAIN,
-                "startTimeout": 30,
+                "start_timeout": 30,
                 "keep": 2,
             }
         )
+
+    @property
+    def stored_route(self) -> str:
+        """What etcd holds."""
+        return encode(from_json(Route, self.route))
 
     @property
     def release(self) -> str:
@@ -87,7 +93,7 @@ class Wanted:
 
 @cache
 def release_id(name: str, version: str) -> str:
-    service = requests.service(Wanted(name=name, version=version).text)
+    service = read_request(ApplyService, Wanted(name=name, version=version).text)
     return make_release(service, digest_of(version)).id
 
 
@@ -164,7 +170,7 @@ class World:
     def apply(self, wanted: Wanted) -> None:
         with self._pulumi_believes(wanted.name, wanted):
             apply(
-                requests.service(wanted.text),
+                read_request(ApplyService, wanted.text),
                 etcd=self.client,
                 fleet=self.fleet,
                 registry=Registry(
@@ -181,7 +187,7 @@ class World:
     def remove(self, name: str = "api") -> None:
         with self._pulumi_believes(name, None):
             remove(
-                requests.removal(json.dumps({"name": name, "drain": DRAIN})),
+                RemoveService(name=name, drain=DRAIN),
                 etcd=self.client,
                 fleet=self.fleet,
                 clock=self.clock,
@@ -211,7 +217,7 @@ class World:
         entry = record.ledger.get(wanted.release)
         return (
             record.current == wanted.release
-            and record.route == json.dumps(wanted.route, sort_keys=True)
+            and record.route == wanted.stored_route
             and entry is not None
             and entry.instances == wanted.instances
         )
@@ -264,7 +270,7 @@ class World:
         assert record.current == wanted.release
         assert record.ledger[wanted.release].outcome == "serving"
         assert record.ledger[wanted.release].instances == wanted.instances
-        assert record.route == json.dumps(wanted.route, sort_keys=True)
+        assert record.route == wanted.stored_route
 
     def let_pass(self, seconds: float) -> None:
         self.clock.sleep(seconds)

@@ -7,22 +7,23 @@ from typing import Any
 
 import pytest
 
+from clients.certificate_store import read_sources
 from clients.errors import ClusterError, Interrupted
 from clients.routers import Router
 from cluster.certificates import certificates
-from contract import requests
-from contract.certificate_source import read_sources
+from contract.codec import Malformed
+from contract.requests import Certificates, read_request
 from tests.unit.cluster.services import World
 
 OURS = {"secret": "certificate-tok-tv", "version": "0a1b", "hosts": ["api.tok.tv", "*.live.tok.tv"]}
-BOUGHT = {"secretId": "https://docebo.vault.azure.net/secrets/wildcard"}
+BOUGHT = {"secret_id": "https://docebo.vault.azure.net/secrets/wildcard"}
 
 
 def tell(world: World, **wanted: dict[str, Any]) -> list[str]:
     """Run the verb. Returns what it printed."""
     world.lines.clear()
     certificates(
-        requests.certificates(json.dumps({"certificates": wanted})),
+        read_request(Certificates, json.dumps({"certificates": wanted})),
         etcd=world.client,
         clock=world.clock,
         progress=world.lines.append,
@@ -208,30 +209,26 @@ def test_certificate_that_arrives_late_is_waited_for(world: World) -> None:
     assert world.clock.now() - begun > 20
 
 
-def test_all_problems_of_the_order_are_reported_at_once() -> None:
-    order = {
-        "certificates": {
-            "A": OURS,
-            "no-hosts": {"secret": "x", "version": "1"},
-            "both": {**OURS, **BOUGHT},
-            "text": "x",
-        },
-        "timeout": -1,
-        "more": 1,
-    }
-
-    with pytest.raises(ClusterError) as refusal:
-        requests.certificates(json.dumps(order))
-
-    for problem in (
-        "certificates.A must be 1 to 60 characters",
-        "certificates.no-hosts is no certificate: hosts must name",
-        "certificates.both is no certificate: needs either secret",
-        "certificates.text is no certificate: must be an object",
-        "timeout must be a number of seconds",
-        "more is unknown here",
-    ):
-        assert problem in str(refusal.value)
+@pytest.mark.parametrize(
+    ("request_", "problem"),
+    [
+        ({"certificates": {"A": OURS}}, "certificate 'A': its name must be 1 to 60 characters"),
+        (
+            {"certificates": {"tok": {"secret": "x", "version": "1"}}},
+            "certificates.tok: hosts must name",
+        ),
+        (
+            {"certificates": {"tok": {**OURS, **BOUGHT}}},
+            "certificates.tok: needs either secret .* or secret_id",
+        ),
+        ({"certificates": {"tok": "x"}}, "certificates.tok must be an object, not 'x'"),
+        ({"certificates": {}, "more": 1}, "more is unknown here; known: certificates"),
+        ({}, "certificates is missing"),
+    ],
+)
+def test_wrong_request_is_refused_with_the_place(request_: Any, problem: str) -> None:
+    with pytest.raises(Malformed, match=problem):
+        read_request(Certificates, json.dumps(request_))
 
 
 def test_error_of_another_kind_is_no_list_of_problems() -> None:

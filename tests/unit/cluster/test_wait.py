@@ -7,14 +7,14 @@ import pytest
 from clients.errors import ClusterError
 from clients.etcd.members import Membership
 from cluster.wait import wait
-from contract.requests import ClusterSize
+from contract.requests import WaitForCluster
 from tests.unit.cluster.services import World
 from tests.unit.cluster.some_members import SomeMembers
 
 
 def wait_for_three(world: World, membership: Membership, formed: list[str]) -> None:
     wait(
-        ClusterSize(size=3, timeout=60),
+        WaitForCluster(size=3, timeout=60),
         etcd=world.client,
         fleet=world.fleet,
         membership=membership,

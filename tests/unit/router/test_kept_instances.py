@@ -299,4 +299,4 @@ def test_no_address_ever_leads_two_ways(
     assert len(served) == len(set(served))
     for key in found.kept:
         one = found.usable[key].instance
-        assert one.node != "core-1" or one.life.boot in (boots or [one.life.boot])
+        assert one.node != "core-1" or one.boot in (boots or [one.boot])

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.route import Malformed, parse_instance, parse_route
+from contract.codec import Malformed, decode
+from contract.instance import Instance
+from contract.route import Route
 from router.route_table import Survey, survey
 from tests.unit.router.trees import tree
 
@@ -112,9 +114,11 @@ def test_who_claimed_first_keeps_it_and_the_other_one_the_rest_of_its_route() ->
         "/services/api/route: tcp port 7000 belongs to web",
         "/services/api/route: host moves.x belongs to web",
     ]
-    routes = {name: one.route for name, one in found.services.items()}
-    assert (routes["web"].hosts, routes["web"].tcp) == (("moves.x",), (7000,))
-    assert (routes["api"].hosts, routes["api"].tcp) == (("stays.x",), (7001,))
+    web, api = found.services["web"], found.services["api"]
+    assert web.route.hosts == ("moves.x",)
+    assert web.listeners == {("tcp", 7000)}
+    assert api.route.hosts == ("stays.x",)
+    assert api.listeners == {("tcp", 7001)}
 
 
 def test_service_whose_hosts_are_all_anothers_is_no_default_site() -> None:
@@ -123,7 +127,7 @@ def test_service_whose_hosts_are_all_anothers_is_no_default_site() -> None:
     found = look({"first": {"route": route}, "second": {"route": route}})
 
     assert found.services["second"].route.hosts == ()
-    assert not found.services["second"].route.is_default_site
+    assert not found.services["second"].is_default_site
 
 
 def test_same_port_may_be_used_for_tcp_and_udp() -> None:
@@ -153,7 +157,7 @@ def test_same_port_may_be_used_for_tcp_and_udp() -> None:
 )
 def test_route_that_the_template_can_not_use_is_refused(text: str) -> None:
     with pytest.raises(Malformed):
-        parse_route(text)
+        decode(Route, text)
 
 
 @pytest.mark.parametrize(
@@ -175,11 +179,11 @@ def test_route_that_the_template_can_not_use_is_refused(text: str) -> None:
 )
 def test_instance_that_the_template_can_not_use_is_refused(text: str) -> None:
     with pytest.raises(Malformed):
-        parse_instance(text)
+        decode(Instance, text)
 
 
 def test_wildcard_host_is_allowed() -> None:
-    assert parse_route('{"hosts": ["*.a.b"], "http": true}').hosts == ("*.a.b",)
+    assert decode(Route, '{"hosts": ["*.a.b"], "http": true}').hosts == ("*.a.b",)
 
 
 json_values = st.recursive(
@@ -190,8 +194,8 @@ json_values = st.recursive(
 
 @given(st.text() | json_values.map(json.dumps))
 def test_any_text_is_parsed_or_refused(text: str) -> None:
-    for parse in (parse_route, parse_instance):
+    for kind in (Route, Instance):
         try:
-            parse(text)
+            decode(kind, text)
         except Malformed:
             continue

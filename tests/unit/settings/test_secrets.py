@@ -7,7 +7,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from contract.route import parse_hosts
+from contract.certificate_source import CertificateSource
 from settings import Settings
 from settings.certificates import matches
 from settings.rules.secrets import wanted, warnings
@@ -193,7 +193,7 @@ class TestCertificates:
 
         hosts = settings.certificate_contents["shop"].hosts
         assert hosts == ("*.shop.example", "shop.example")
-        assert parse_hosts({"hosts": list(hosts)}) == hosts
+        assert CertificateSource(secret="shop", version="1", hosts=hosts).hosts == hosts
 
     def test_a_certificate_of_another_authority_is_out_of_order(self, web: Config) -> None:
         leaf, *_ = pem.chain("shop.example", key=(key := pem.new_key())).split("-----BEGIN", 2)[1:]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from contextlib import suppress
 
 import httpx
@@ -13,7 +12,7 @@ from clients.errors import ClusterError, Interrupted
 from clients.registry import Registry
 from cluster.platform.global_rollout import GlobalRollout
 from cluster.platform.platform import platform
-from contract import requests
+from contract.requests import Platform
 from tests.unit.cluster.services import World
 
 UNIT = """\
@@ -33,7 +32,7 @@ def apply_platform(world: World, version: str = "1") -> None:
     }
     units = {key: UNIT.format(key=key, version=version) for key in ("registry", "router")}
     platform(
-        requests.platform(json.dumps({"images": images, "units": units, "timeout": 60})),
+        Platform(images=images, units=units, timeout=60),
         etcd=world.client,
         fleet=world.fleet,
         registry=Registry(

@@ -1,7 +1,6 @@
 """What of a service's secrets, health checks and memory reaches its units, and what must not."""
 
 import itertools
-import json
 import re
 from dataclasses import replace
 
@@ -10,15 +9,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from clients.fleet import unit_file
-from components.rendering.units import (
-    START_TIMEOUT,
-    announce_unit,
-    app_unit,
-    certificates_order,
-    environment,
-    platform_unit,
-    service_order,
-)
+from components.rendering.requests import START_TIMEOUT, apply_request, certificates_request
+from components.rendering.units import announce_unit, app_unit, environment, platform_unit
+from contract.codec import as_json
 from settings import Certificate, Health, Http, InstanceSet
 from settings.documentation import page
 from settings.fields import fits_a_unit
@@ -185,9 +178,9 @@ class TestHealth:
         many_checks = {"healthyThreshold": 20, "interval": 6, "timeout": 6}
         careful = replace(WEB, health=Health.model_validate(many_checks))
 
-        assert service_order(WEB, 10, {})["startTimeout"] == START_TIMEOUT
-        assert service_order(slow, 10, {})["startTimeout"] > 300
-        assert service_order(careful, 10, {})["startTimeout"] > 20 * (6 + 6)
+        assert apply_request(WEB, 10, {}).start_timeout == START_TIMEOUT
+        assert apply_request(slow, 10, {}).start_timeout > 300
+        assert apply_request(careful, 10, {}).start_timeout > 20 * (6 + 6)
 
 
 def test_folders_in_memory_have_their_size() -> None:
@@ -237,23 +230,22 @@ def test_routers_are_told_where_certificates_are() -> None:
     ours = Certificate.model_validate({"secret": "web-pem"})
     theirs = "https://my-vault.vault.azure.net/secrets/web"
 
-    order = certificates_order(
+    request = certificates_request(
         {"web": ours, "other": Certificate.model_validate({"keyVaultSecretId": theirs})},
         {"web": ("*.tok.tv", "tok.tv")},
         {"web": "certificate-web-1a2b3c/0123456789abcdef"},
     )
 
-    assert order == {
+    assert as_json(request) == {
         "certificates": {
             "web": {
                 "secret": "certificate-web-1a2b3c",
                 "version": "0123456789abcdef",
                 "hosts": ["*.tok.tv", "tok.tv"],
             },
-            "other": {"secretId": theirs},
+            "other": {"secret_id": theirs},
         }
     }
-    assert json.dumps(order)
 
 
 def _values(unit: str, name: str) -> list[str]:

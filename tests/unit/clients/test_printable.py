@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clients.errors import ClusterError
-from contract.printable import LONGEST_LINE, MOST_LINES, printable, printable_line
+from clients.printable import LONGEST_LINE, MOST_LINES, printable, printable_line
 from tests.unit.cluster.services import Wanted, World
 
 
