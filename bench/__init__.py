@@ -1,5 +1,5 @@
-"""How fast the whole thing is: measured in the lab, told as text and one picture.
+"""Benchmarks of the whole system in the lab. They measure, and assert nothing.
 
-It measures and asserts nothing. Every figure that can be is also told as a ratio to something
-simpler that was measured in the same run, on the same machine: that is what can be compared.
+Most figures are also given as a ratio to something simpler that the same run measured on the same
+machine: a ratio can be compared between machines.
 """

@@ -1,4 +1,4 @@
-"""`python -m bench [--cold] [--only NAME…]`: measure, and report as text and as a picture."""
+"""`python -m bench [--cold] [--only NAME…]`: measure, and write a report."""
 
 from __future__ import annotations
 
@@ -29,8 +29,6 @@ from bench.measures import (
     taking_down,
     unchanged_up,
 )
-from bench.panels import panels
-from bench.picture import draw
 from bench.session import Session, own_stack, refuse_company
 from clients.errors import ClusterError
 from lab.machine import docker_daemon
@@ -70,7 +68,7 @@ def main(arguments: list[str]) -> int:
         return 130
     _write(report, folder)
     print(table.render(report))
-    print(f"picture: {folder / 'report.svg'}")
+    print(f"The report: {folder}")
     return 1 if report.trouble else 0
 
 
@@ -116,9 +114,6 @@ def _build_everything() -> None:
 
 def _write(report: Report, folder: Path) -> None:
     (folder / "report.txt").write_text(table.render(report))
-    (folder / "report.svg").write_text(
-        draw("fleet on Azure, measured in the lab", report.machine, panels(report))
-    )
     (folder / "report.json").write_text(json.dumps(dataclasses.asdict(report), indent=2) + "\n")
 
 

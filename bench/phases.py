@@ -1,6 +1,6 @@
 """Where `make up` spends its time, read from what it prints. Pure.
 
-Only for the picture: a phase whose first line was worded anew is counted to the one before it.
+If the first line of a phase has changed its wording, its time counts as the phase before it.
 """
 
 from __future__ import annotations
