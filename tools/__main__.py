@@ -3,8 +3,9 @@
 import argparse
 import sys
 
-from tools import build, pins
-from tools.images import IMAGES
+from tools import build
+from tools.debian import pins
+from tools.images.catalogue import IMAGES
 from tools.programs import PROGRAMS
 from tools.progress import StepFailed
 

@@ -4,8 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from tools import artefacts, go_toolchain, image_build, pins, programs
-from tools.artefacts import Manifest
+from tools import go_toolchain, programs
+from tools.artefacts import manifest
+from tools.artefacts.manifest import Manifest
+from tools.debian import pins
+from tools.images import image_build
 
 __all__ = ["Manifest", "ensure_artefacts", "ensure_image", "ensure_program"]
 
@@ -17,10 +20,10 @@ ATTEMPTS = 4
 
 def ensure_artefacts() -> Manifest:
     """Build what nodes fetch, and write the manifest; return what it says."""
-    manifest = _with_pins(artefacts.ensure_artefacts)
+    built = _with_pins(manifest.ensure_artefacts)
     pins.warn_if_substituted()
     go_toolchain.warn_if_substituted()
-    return manifest
+    return built
 
 
 def ensure_image(name: str) -> str:

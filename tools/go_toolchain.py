@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 from tools.commands import capture
+from tools.debian.pins import PinsChangedError
 from tools.paths import cache_root
-from tools.pins import PinsChangedError
 
 VERSION = "go1.26.8"
 ADVICE = "Install Go as the README says, then run this again."

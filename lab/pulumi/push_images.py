@@ -10,8 +10,9 @@ import docker
 
 from lab.machine import registry
 from lab.machine.registry import Registry
-from tools import base_image, build
-from tools.images import IMAGES
+from tools import build
+from tools.images import base_image
+from tools.images.catalogue import IMAGES
 from tools.paths import PROJECT
 from tools.progress import StepFailed, step
 

@@ -10,7 +10,7 @@ from lab.pulumi.engine import stacks_left
 from tests.lab.alone import deaths
 from tests.lab.leftovers import Machine, docker_objects
 from tests.lab.stack import LabStack, eventually
-from tools.images import IMAGES
+from tools.images.catalogue import IMAGES
 
 
 @pytest.mark.usefixtures("standing")

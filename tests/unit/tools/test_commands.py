@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tools import docker
 from tools.commands import capture, run
+from tools.images import docker
 from tools.progress import StepFailed
 
 

@@ -22,7 +22,7 @@ from lab.azure.identity.tokens import STORAGE, Principal
 from lab.machine.paths import PROJECT
 from tests.parts.lab.azure.azure import KEY, NODE, Azure
 from tests.ports import free_port
-from tools.packages import NodePackages
+from tools.images.packages import NodePackages
 
 AZURITE_ACCOUNT = "backing"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tools import image_archive
+from tools.images import image_archive
 
 CREATED = 1_700_000_000
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import file_tree
+from tools.images import file_tree
 
 LATEST = 1_700_000_000
 

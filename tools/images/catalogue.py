@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tools import base_image, python_modules
 from tools.content_key import key_of, key_of_tree
-from tools.packages import NodePackages, PythonPackages
+from tools.images import base_image, python_modules
+from tools.images.packages import NodePackages, PythonPackages
 from tools.paths import PROJECT
 from tools.programs import PROGRAMS
 

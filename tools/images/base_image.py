@@ -6,9 +6,11 @@ It is kept as a file too, so that a Docker daemon with nothing in it needs no ne
 import tempfile
 from pathlib import Path
 
-from tools import cache, debian, docker, file_tree, image_archive, pins
+from tools import cache
 from tools.commands import run
 from tools.content_key import key_of
+from tools.debian import apt, pins
+from tools.images import docker, file_tree, image_archive
 from tools.paths import PROJECT
 from tools.progress import StepFailed, step
 
@@ -30,7 +32,7 @@ def key() -> str:
         FORMAT,
         pins.current().key,
         *pins.BASE_PACKAGES,
-        debian.SOURCES,
+        apt.SOURCES,
         *DPKG_OPTIONS,
         repr(SETTINGS),
         SCRIPT.read_bytes(),
@@ -59,18 +61,18 @@ def ensure_archive() -> Path:
 def _make(archive: Path) -> None:
     lock = pins.current()
     with (
-        step(f"making the base image (Debian {debian.SUITE})"),
+        step(f"making the base image (Debian {apt.SUITE})"),
         tempfile.TemporaryDirectory() as temporary,
     ):
         folder = Path(temporary)
-        debian.write_preferences(folder, lock.preferences)
+        apt.write_preferences(folder, lock.preferences)
         root = folder / "root.tar"
         try:
             run(
                 mmdebstrap_command(root, folder),
                 what="making the base image",
                 log=cache.new_log("base"),
-                advice=debian.ADVICE,
+                advice=apt.ADVICE,
                 env={"SOURCE_DATE_EPOCH": str(lock.epoch)},
             )
             tree = file_tree.read([root], latest=lock.epoch)
@@ -82,7 +84,7 @@ def _make(archive: Path) -> None:
 
 def _write(archive: Path, folder: Path, tree: file_tree.Tree, lock: pins.Lock) -> None:
     ours = {
-        "etc/apt/sources.list": (0o644, debian.SOURCES.encode()),  # mmdebstrap's may name a key
+        "etc/apt/sources.list": (0o644, apt.SOURCES.encode()),  # mmdebstrap's may name a key
         "usr/local/sbin/add-packages": (0o755, SCRIPT.read_bytes()),
     }
     layer = folder / "layer.tar"
@@ -92,7 +94,7 @@ def _write(archive: Path, folder: Path, tree: file_tree.Tree, lock: pins.Lock) -
 
 def mmdebstrap_command(archive: Path, preferences: Path) -> list[str]:
     """Return the mmdebstrap call, with the locked versions."""
-    return debian.bootstrap_command(
+    return apt.bootstrap_command(
         archive,
         pins.BASE_PACKAGES,
         preferences=preferences,

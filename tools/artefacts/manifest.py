@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tools.bundle import ensure_bundle
+from tools.artefacts.bundle import ensure_bundle
 from tools.content_key import sha256_of
-from tools.image_build import ensure_archive
-from tools.images import IMAGES, PLATFORM_IMAGES
+from tools.images.catalogue import IMAGES, PLATFORM_IMAGES
+from tools.images.image_build import ensure_archive
 from tools.paths import PROJECT
 
 MANIFEST = PROJECT / ".artefacts" / "manifest.json"

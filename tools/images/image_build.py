@@ -6,9 +6,11 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from tools import base_image, cache, debian, docker, file_tree, image_archive, pins
+from tools import cache
 from tools.content_key import files_below
-from tools.images import IMAGES, Image
+from tools.debian import apt, pins
+from tools.images import base_image, docker, file_tree, image_archive
+from tools.images.catalogue import IMAGES, Image
 from tools.paths import PROJECT
 from tools.programs import ensure_program
 from tools.progress import StepFailed, step
@@ -71,7 +73,7 @@ def _build_for_nodes(image: Image, archive: Path) -> None:
             with step(f"packing image {image.name}"):
                 _pack(image, built, folder, archive)
         except StepFailed as failure:
-            if not debian.added_packages(image.dockerfile):
+            if not apt.added_packages(image.dockerfile):
                 raise
             pins.reconsider(failure)
         finally:
@@ -87,7 +89,7 @@ def _parent(image: Image) -> str:
 def _pin(context: Path, parent: str, reference: str) -> None:
     """Make an image in which apt installs the locked versions; what that takes is not packed."""
     context.mkdir()
-    debian.write_preferences(context, pins.current().preferences)
+    apt.write_preferences(context, pins.current().preferences)
     (context / "snapshot.list").write_text(pins.sources())
     (context / "Dockerfile").write_text(
         f"FROM {parent}\n"

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tools import images
-from tools.images import IMAGES, PLATFORM_IMAGES, Image
+from tools.images import catalogue
+from tools.images.catalogue import IMAGES, PLATFORM_IMAGES, Image
 from tools.paths import PROJECT
 
 
@@ -19,15 +19,15 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "program/__main__.py").write_text("from program import module\n")
     (tmp_path / "program/module.py").write_text("x = 1\n")
     (tmp_path / "program/unused.py").write_text("x = 1\n")
-    monkeypatch.setattr(images, "PROJECT", tmp_path)
+    monkeypatch.setattr(catalogue, "PROJECT", tmp_path)
     below = Image(name="below", folder=tmp_path / "images/below")
     above = Image(name="above", folder=tmp_path / "images/above", parent="below", code=("program",))
-    monkeypatch.setattr(images, "IMAGES", {"below": below, "above": above})
+    monkeypatch.setattr(catalogue, "IMAGES", {"below": below, "above": above})
     return tmp_path
 
 
 def keys() -> dict[str, str]:
-    return {name: image.key for name, image in images.IMAGES.items()}
+    return {name: image.key for name, image in catalogue.IMAGES.items()}
 
 
 def test_changed_code_changes_only_the_image_that_holds_it(project: Path) -> None:

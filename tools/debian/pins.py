@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
-from tools import debian, file_tree
 from tools.content_key import key_of
+from tools.debian import apt
+from tools.images import file_tree
 from tools.paths import PROJECT, cache_root
 from tools.progress import StepFailed, step
 
@@ -23,7 +24,7 @@ DOCKERFILES = ("images/*/Dockerfile", "samples/*/Dockerfile", "router/image/Dock
 """Of all images that nodes run."""
 BASE_PACKAGES = ("ca-certificates",)
 HEADER = f"""\
-# Versions of Debian {debian.SUITE}'s packages in the images of nodes, and the time of the package
+# Versions of Debian {apt.SUITE}'s packages in the images of nodes, and the time of the package
 # lists that they are from. Written by `make pins`.
 """
 DPKG_STATUS = "var/lib/dpkg/status"
@@ -92,7 +93,7 @@ def check(tree: file_tree.Tree, *, what: str) -> None:
             advice="Let its Dockerfile copy that file from the stage that installs packages.",
         )
     status = file_tree.content(tree[DPKG_STATUS]).decode()
-    deviations = current().deviations(debian.installed_versions(status))
+    deviations = current().deviations(apt.installed_versions(status))
     if deviations:
         raise StepFailed(
             f"building {what}",
@@ -111,18 +112,18 @@ def reconsider(failure: StepFailed) -> NoReturn:
         is_served = _is_served(lock)
     if is_served:
         raise failure
-    archive = "" if sources() else debian.snapshot_sources(lock.time)
+    archive = "" if sources() else apt.snapshot_sources(lock.time)
     if archive:
         _archive_in_use.append(archive)
     else:
         _archive_in_use.clear()
-        _write(Lock(time=debian.time_of_lists(), versions=_newest()), _substitute())
+        _write(Lock(time=apt.time_of_lists(), versions=_newest()), _substitute())
     raise PinsChangedError
 
 
 def renew() -> Path:
     """Write the lock anew, with what Debian's mirrors serve now (`make pins`)."""
-    _write(Lock(time=debian.time_of_lists(), versions=_newest()), LOCK)
+    _write(Lock(time=apt.time_of_lists(), versions=_newest()), LOCK)
     return LOCK
 
 
@@ -141,7 +142,7 @@ def wanted() -> tuple[str, ...]:
     """Return what the images of nodes install, without what only depends on it."""
     found = set(BASE_PACKAGES)
     for dockerfile in (path for glob in DOCKERFILES for path in PROJECT.glob(glob)):
-        found.update(debian.added_packages(dockerfile.read_text()))
+        found.update(apt.added_packages(dockerfile.read_text()))
     return tuple(sorted(found))
 
 
@@ -150,7 +151,7 @@ _archive_in_use: list[str] = []
 
 def _is_served(lock: Lock) -> bool:
     try:
-        served = debian.versions_to_install(wanted(), lock.preferences, sources())
+        served = apt.versions_to_install(wanted(), lock.preferences, sources())
     except StepFailed:
         if not sources():
             raise
@@ -160,13 +161,13 @@ def _is_served(lock: Lock) -> bool:
 
 def _newest() -> dict[str, str]:
     with step("asking Debian's mirrors for the newest versions"):
-        return debian.versions_to_install(wanted(), "", "")
+        return apt.versions_to_install(wanted(), "", "")
 
 
 def _substitute() -> Path:
     """Where the lock is that counts instead of the repository's as it is now."""
     key = key_of(LOCK.read_text(), *wanted())
-    return cache_root() / "pins" / f"{debian.SUITE}-{key}.lock"
+    return cache_root() / "pins" / f"{apt.SUITE}-{key}.lock"
 
 
 def _write(lock: Lock, path: Path) -> None:

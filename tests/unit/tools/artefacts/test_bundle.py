@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.bundle import pack
+from tools.artefacts.bundle import pack
 
 
 @pytest.fixture

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tools import base_image, build, debian, pins
-from tools.images import IMAGES
+from tools import build
+from tools.debian import apt, pins
+from tools.images import base_image
+from tools.images.catalogue import IMAGES
 from tools.progress import StepFailed
 
 LOCKED = """\
@@ -48,9 +50,9 @@ def mirrors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mirrors:
     lock.write_text(LOCKED)
     monkeypatch.setattr(pins, "LOCK", lock)
     monkeypatch.setattr(pins, "_archive_in_use", [])
-    monkeypatch.setattr(debian, "versions_to_install", found.versions_to_install)
-    monkeypatch.setattr(debian, "time_of_lists", lambda: LATER)
-    monkeypatch.setattr(debian, "snapshot_sources", lambda _time: found.archive)
+    monkeypatch.setattr(apt, "versions_to_install", found.versions_to_install)
+    monkeypatch.setattr(apt, "time_of_lists", lambda: LATER)
+    monkeypatch.setattr(apt, "snapshot_sources", lambda _time: found.archive)
     return found
 
 
@@ -150,7 +152,7 @@ def test_a_build_begins_again_with_the_versions_that_count(
             pins.reconsider(FAILURE)
         return IMAGES["nginx"].reference
 
-    monkeypatch.setattr("tools.image_build.ensure_image", ensure_image)
+    monkeypatch.setattr("tools.images.image_build.ensure_image", ensure_image)
 
     assert build.ensure_image("nginx") == IMAGES["nginx"].reference
 
@@ -174,19 +176,19 @@ def test_apt_prefers_the_locked_version_also_to_a_newer_one() -> None:
 
 def test_the_archive_is_asked_for_lists_of_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(debian, "_fetch", asked.append)
+    monkeypatch.setattr(apt, "_fetch", asked.append)
 
-    lines = debian.snapshot_sources(LATER).splitlines()
+    lines = apt.snapshot_sources(LATER).splitlines()
 
-    url = f"{debian.SNAPSHOT}/debian/20270101T120000Z"
+    url = f"{apt.SNAPSHOT}/debian/20270101T120000Z"
     assert lines[0] == f"deb [check-valid-until=no] {url} trixie main"
     assert asked[0].endswith("/dists/trixie-security/InRelease")
 
 
 def test_an_archive_that_does_not_answer_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(debian, "SNAPSHOT", "http://127.0.0.1:9/archive")
+    monkeypatch.setattr(apt, "SNAPSHOT", "http://127.0.0.1:9/archive")
 
-    assert debian.snapshot_sources(LATER) == ""
+    assert apt.snapshot_sources(LATER) == ""
 
 
 def test_an_image_that_does_not_say_its_packages_is_refused() -> None:
@@ -204,7 +206,7 @@ def test_packages_are_read_from_a_dockerfile_as_docker_reads_it() -> None:
         "RUN add-packages jq\n"
     )
 
-    assert debian.added_packages(dockerfile) == ["nginx", "php8.4-fpm", "jq"]
+    assert apt.added_packages(dockerfile) == ["nginx", "php8.4-fpm", "jq"]
 
 
 def test_only_installed_packages_count() -> None:
@@ -213,4 +215,4 @@ def test_only_installed_packages_count() -> None:
         "Package: apache\nStatus: deinstall ok config-files\nVersion: 2\n\n"
     )
 
-    assert debian.installed_versions(status) == {"nginx": "1.26-3"}
+    assert apt.installed_versions(status) == {"nginx": "1.26-3"}

@@ -1,0 +1,1 @@
+"""What nodes fetch: the bundle, the platform images, and the manifest that names them."""

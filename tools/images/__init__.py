@@ -1,0 +1,1 @@
+"""Container images: the catalogue of all of them, and how each is built and packed."""
