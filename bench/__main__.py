@@ -15,8 +15,7 @@ from types import FrameType
 import httpx
 from docker.errors import DockerException
 
-from bench import cold, machine, references, table
-from bench.figures import Report, Result
+from bench import baselines, cold_start, machine
 from bench.measures import (
     customers,
     first_up,
@@ -29,6 +28,8 @@ from bench.measures import (
     taking_down,
     unchanged_up,
 )
+from bench.report import table
+from bench.report.results import Report, Result
 from bench.session import Session, own_stack, refuse_company
 from clients.errors import ClusterError
 from lab.machine import docker_daemon
@@ -81,7 +82,7 @@ def _warm(folder: Path, names: list[str]) -> Report:
     results: list[Result] = []
     with own_stack(folder) as stack:
         with step("measuring what to compare to"):
-            simple = references.measure(client)
+            simple = baselines.measure(client)
         session = Session(stack=stack, client=client, references=simple, folder=folder)
         with step("measuring first-up"):
             results += first_up.measure(session)
@@ -100,7 +101,7 @@ def _warm(folder: Path, names: list[str]) -> Report:
 def _cold(folder: Path) -> Report:
     """What comes before that on an empty machine."""
     trouble = machine.disturbance()
-    results = tuple(cold.measure(folder))
+    results = tuple(cold_start.measure(folder))
     return Report(machine=machine.describe(), results=results, trouble=trouble)
 
 

@@ -9,7 +9,7 @@ import json
 import subprocess
 from pathlib import Path
 
-from bench.figures import Latency
+from bench.report.results import Latency
 from tools.progress import StepFailed
 
 SCRIPT = Path(__file__).with_name("wrk.lua")

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
-from bench.figures import Latency, percentile
+from bench.report.results import Latency, percentile
 
 TIMEOUT = aiohttp.ClientTimeout(total=10)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import docker
 
-from bench.figures import Part
+from bench.report.results import Part
 
 MEBIBYTE = 1024.0 * 1024.0
 

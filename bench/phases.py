@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from bench.figures import Part
+from bench.report.results import Part
 from bench.running import Line
 
 START = "looking for what is missing"

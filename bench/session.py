@@ -9,7 +9,7 @@ from pathlib import Path
 
 import docker
 
-from bench.references import References
+from bench.baselines import References
 from bench.running import Run, run
 from lab.commands import shell
 from lab.machine.endpoints import were_started

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bench.figures import Figure, Reference, Result
 from bench.measures import router_reaction
+from bench.report.results import Figure, Reference, Result
 from bench.session import Session
 from lab.scratch_stack import Change, Config
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bench.figures import Breakdown, Figure, Result
 from bench.phases import phases
+from bench.report.results import Breakdown, Figure, Result
 from bench.session import Session
 
 LIMIT = 120.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from bench.figures import Breakdown, Figure, Result
 from bench.memory import biggest, working_memory
+from bench.report.results import Breakdown, Figure, Result
 from bench.session import Session
 from lab.commands import shell
 from lab.machine.endpoints import find

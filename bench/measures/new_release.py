@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bench.figures import Figure, Result
 from bench.load import stream, summary
 from bench.phases import between
+from bench.report.results import Figure, Result
 from bench.session import Session
 from lab.pulumi import push_images
 from lab.scratch_stack import hello

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from bench.figures import Figure, Reference, Result
+from bench.report.results import Figure, Reference, Result
 from bench.session import Session
 from bench.tunnel import to_node
 from clients.etcd import Etcd

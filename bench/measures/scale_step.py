@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bench.figures import Figure, Result
 from bench.phases import between
+from bench.report.results import Figure, Result
 from bench.session import Session
 from lab.scratch_stack import hello
 

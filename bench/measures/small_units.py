@@ -6,7 +6,7 @@ import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from bench.figures import Figure, Reference, Result
+from bench.report.results import Figure, Reference, Result
 from bench.session import Session
 from bench.tunnel import to_node
 from clients.clock import SystemClock

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bench.figures import Figure, Result
+from bench.report.results import Figure, Result
 from bench.session import Session
 
 

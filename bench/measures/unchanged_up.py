@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
-from bench.figures import Figure, Reference, Result
+from bench.report.results import Figure, Reference, Result
 from bench.running import run
 from bench.session import Session
 from lab.machine import docker_daemon

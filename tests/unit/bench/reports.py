@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.figures import Breakdown, Figure, Latency, Part, Reference, Report
+from bench.report.results import Breakdown, Figure, Latency, Part, Reference, Report
 
 
 def full_report() -> Report:

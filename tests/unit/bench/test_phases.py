@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from bench.figures import Part
 from bench.phases import START, between, phases
+from bench.report.results import Part
 from bench.running import Line
 
 PRINTED = (

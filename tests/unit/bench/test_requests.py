@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bench.figures import Latency
 from bench.measures.requests import ROUNDS, compared
+from bench.report.results import Latency
 
 
 def load(per_second: float, p99: float = 1.0) -> Latency:

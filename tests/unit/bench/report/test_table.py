@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bench.figures import Figure, Report
-from bench.table import render
+from bench.report.results import Figure, Report
+from bench.report.table import render
 from tests.unit.bench.reports import full_report
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from bench.figures import Breakdown, Figure, Latency, Report
-from bench.words import number, quantity, ratio, spread
+from bench.report.number_format import number, quantity, ratio, spread
+from bench.report.results import Breakdown, Figure, Latency, Report
 from lab.commands.status import table
 
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.figures import Figure, Reference, Result
+from bench.report.results import Figure, Reference, Result
 from bench.running import run
 from tools.paths import PROJECT
 from tools.programs import PROGRAMS

@@ -17,8 +17,8 @@ from statistics import median
 import docker
 from docker.types import IPAMConfig, IPAMPool
 
-from bench.figures import Reference
 from bench.memory import working_memory
+from bench.report.results import Reference
 from lab.azure.compute.provisioning import PROVISIONING
 from lab.azure.host.docker_host import DockerHost
 from lab.azure.host.host import Machine

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.figures import Figure, percentile
-from bench.words import number, quantity, ratio, spread
+from bench.report.number_format import number, quantity, ratio, spread
+from bench.report.results import Figure, percentile
 
 
 def test_the_value_of_a_figure_is_the_median_of_its_samples() -> None:
