@@ -21,7 +21,7 @@ from bench.memory import working_memory
 from bench.report.results import Reference
 from lab.azure.compute.provisioning import PROVISIONING
 from lab.azure.host.docker_host import DockerHost
-from lab.azure.host.host import Machine
+from lab.azure.host.interface import Machine
 from lab.machine.containers import LABEL
 from tools import build
 from tools.progress import StepFailed

@@ -9,9 +9,9 @@ from aiohttp import web
 from lab.azure.api import Api
 from lab.azure.arm.store import Store, write_private
 from lab.azure.control_plane import ControlPlane
-from lab.azure.endpoints.data_plane import DataPlane, Settings
+from lab.azure.data_plane import DataPlane, Settings
 from lab.azure.environment import Environment
-from lab.azure.fabric.fabric import own_platform_addresses
+from lab.azure.fabric.updater import own_platform_addresses
 from lab.azure.faults import FaultInjection
 from lab.azure.host.docker_host import DockerHost, connect
 from lab.azure.status import Status

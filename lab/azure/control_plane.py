@@ -9,9 +9,9 @@ from lab.azure.arm.manager import ResourceManager
 from lab.azure.arm.resource_groups import ResourceGroupKind
 from lab.azure.arm.store import Store
 from lab.azure.compute.scale_sets import ScaleSetKind
-from lab.azure.compute.vms import Nodes
-from lab.azure.fabric.fabric import Fabric
-from lab.azure.host.host import Host, NetworkOverlap
+from lab.azure.compute.vm_lifecycle import Nodes
+from lab.azure.fabric.updater import Fabric
+from lab.azure.host.interface import Host, NetworkOverlap
 from lab.azure.identity.managed_identities import IdentityKind
 from lab.azure.identity.role_assignments import RoleAssignmentKind
 from lab.azure.keyvault.vaults import SecretKind, VaultKind

@@ -5,10 +5,10 @@ from typing import Any
 
 from lab.azure.arm.errors import AzureError
 from lab.azure.arm.store import JsonObject, Store
-from lab.azure.arm.vm_records import Instance, instances
 from lab.azure.compute.scale_sets import ScaleSetKind
-from lab.azure.compute.vms import Nodes
-from lab.azure.endpoints.outages import Faults, Service
+from lab.azure.compute.vm_lifecycle import Nodes
+from lab.azure.compute.vm_records import Instance, instances
+from lab.azure.outages import Faults, Service
 from lab.azure.status import node_name
 
 _SERVICES: Mapping[str, Service] = {"blob": "blob", "vault": "vault", "metadata": "metadata"}

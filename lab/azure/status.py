@@ -6,8 +6,8 @@ from typing import Any
 
 from lab.azure.arm.resource_groups import RESOURCE_GROUP
 from lab.azure.arm.store import JsonObject, Store
-from lab.azure.arm.vm_records import Instance, instances
 from lab.azure.compute.scale_sets import is_current
+from lab.azure.compute.vm_records import Instance, instances
 from lab.azure.keyvault.vaults import VAULT
 from lab.azure.network.load_balancers import LOAD_BALANCER
 from lab.azure.network.public_addresses import PUBLIC_ADDRESS

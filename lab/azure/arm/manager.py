@@ -12,9 +12,9 @@ from typing import Any
 
 from lab.azure.arm.errors import AzureError, not_found, not_modelled
 from lab.azure.arm.kinds import Kind, Request
-from lab.azure.arm.locations import LOCATIONS, normalised
 from lab.azure.arm.naming import check_tags
 from lab.azure.arm.properties import as_sent
+from lab.azure.arm.regions import LOCATIONS, normalised
 from lab.azure.arm.resource_types import RESOURCE_TYPES, SUBSCRIPTION_ID, ResourceType
 from lab.azure.arm.store import JsonObject, Resource, Store
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from lab.azure.arm.errors import AzureError
 from lab.azure.arm.kinds import Request
-from lab.azure.arm.locations import WITHOUT_ZONES, normalised
+from lab.azure.arm.regions import WITHOUT_ZONES, normalised
 from lab.azure.arm.store import JsonObject, Resource, Store
 
 

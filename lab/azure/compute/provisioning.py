@@ -4,8 +4,8 @@ import hashlib
 import json
 
 from lab.azure.arm.store import JsonObject
-from lab.azure.arm.vm_records import Instance
-from lab.azure.host.host import Disk, Machine
+from lab.azure.compute.vm_records import Instance
+from lab.azure.host.interface import Disk, Machine
 from lab.azure.network.virtual_networks import network_name
 
 PROVISIONING = "/var/lib/lab-provisioning"

@@ -13,12 +13,12 @@ from itertools import islice
 
 from lab.azure.arm.errors import AzureError, not_found
 from lab.azure.arm.kinds import Answer, Kind, Request
-from lab.azure.arm.locations import normalised
+from lab.azure.arm.regions import normalised
 from lab.azure.arm.store import JsonObject, Resource, Store
-from lab.azure.arm.vm_records import RUNNING, SCALE_SET, Instance, instances
 from lab.azure.compute import scale_set_rules
 from lab.azure.compute.provisioning import model_version
-from lab.azure.compute.vms import SHUTDOWN_SECONDS, Nodes
+from lab.azure.compute.vm_lifecycle import SHUTDOWN_SECONDS, Nodes
+from lab.azure.compute.vm_records import RUNNING, SCALE_SET, Instance, instances
 from lab.azure.network.virtual_networks import free_addresses
 
 # Azure numbers a scale set's machines in base 36.

@@ -10,7 +10,7 @@ from typing import Protocol
 import aiohttp
 
 from lab.azure.arm.store import Store
-from lab.azure.arm.vm_records import Instance, instances
+from lab.azure.compute.vm_records import Instance, instances
 
 LOG = logging.getLogger(__name__)
 

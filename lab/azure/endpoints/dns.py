@@ -20,9 +20,9 @@ from dnslib import (  # type: ignore[import-untyped]
 )
 
 from lab.azure.arm.store import Store
-from lab.azure.arm.vm_records import instances
+from lab.azure.compute.vm_records import instances
 from lab.azure.endpoints.callers import Callers
-from lab.azure.network.nsg import PLATFORM
+from lab.azure.network.security_rules import PLATFORM
 
 STORAGE_SUFFIX = ".blob.core.windows.net"
 VAULT_SUFFIX = ".vault.azure.net"

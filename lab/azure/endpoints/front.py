@@ -12,9 +12,9 @@ from aiohttp import web
 
 from lab.azure.endpoints.callers import DEVELOPER_ADDRESS, Callers
 from lab.azure.endpoints.dns import STORAGE_SUFFIX, VAULT_SUFFIX
-from lab.azure.endpoints.network_rules import Sender
-from lab.azure.endpoints.outages import Faults, Service, hang_up
 from lab.azure.keyvault.vault_service import VaultService
+from lab.azure.network.service_firewalls import Sender
+from lab.azure.outages import Faults, Service, hang_up
 from lab.azure.storage.blob_service import BlobService
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]

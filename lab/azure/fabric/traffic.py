@@ -6,8 +6,8 @@ Security groups themselves are in nsg.py and nft.py; the effects are in fabric.p
 from collections.abc import Iterable
 
 from lab.azure.arm.store import JsonObject, Resource, Store
-from lab.azure.arm.vm_records import Instance, backend_pools, instances, security_groups
-from lab.azure.fabric.nft import ruleset
+from lab.azure.compute.vm_records import Instance, backend_pools, instances, security_groups
+from lab.azure.fabric.packet_filter import ruleset
 from lab.azure.load_balancer.config import (
     Backend,
     BalancingRule,
@@ -17,7 +17,7 @@ from lab.azure.load_balancer.config import (
     Security,
 )
 from lab.azure.network.load_balancers import FRONTENDS, LOAD_BALANCER, PROBES, RULES
-from lab.azure.network.nsg import PLATFORM, AddressSpace, SecurityGroup, security_group
+from lab.azure.network.security_rules import PLATFORM, AddressSpace, SecurityGroup, security_group
 from lab.azure.network.virtual_networks import docker_network
 
 _METADATA = "169.254.169.254"

@@ -15,7 +15,7 @@ from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 from docker.types import IPAMConfig, IPAMPool, LogConfig
 
-from lab.azure.host.host import Finished, Machine, MachineState, Network, NetworkOverlap
+from lab.azure.host.interface import Finished, Machine, MachineState, Network, NetworkOverlap
 
 LABEL = "fleet-azure.lab"
 RESOURCE_LABEL = f"{LABEL}.resource"

@@ -12,14 +12,14 @@ from aiohttp import web
 from lab.azure.arm import naming
 from lab.azure.arm.errors import AzureError, not_modelled
 from lab.azure.arm.store import JsonObject, Resource, Store
-from lab.azure.endpoints import network_rules
 from lab.azure.endpoints.dns import VAULT_SUFFIX
-from lab.azure.endpoints.network_rules import Sender
 from lab.azure.identity import roles
 from lab.azure.identity.roles import Roles
 from lab.azure.identity.tokens import VAULT, InvalidToken, Principal, Tokens, bearer
 from lab.azure.keyvault import secrets
 from lab.azure.keyvault.secrets import Version
+from lab.azure.network import service_firewalls
+from lab.azure.network.service_firewalls import Sender
 
 _API_VERSIONS = ("7.", "2025-", "2026-")
 
@@ -46,7 +46,9 @@ class VaultService:
         try:
             vault = self._vault(host.removesuffix(VAULT_SUFFIX))
             principal = self._authenticate(request)
-            if not network_rules.of_vault(vault.inputs["properties"]).admit(sender, self._store):
+            if not service_firewalls.of_vault(vault.inputs["properties"]).admit(
+                sender, self._store
+            ):
                 raise Forbidden(
                     "ForbiddenByFirewall",
                     f"Client address is not authorized. Client address: {sender.address}",

@@ -13,12 +13,12 @@ from lab.azure.arm.kinds import Answer, Kind, Request
 from lab.azure.arm.properties import Properties
 from lab.azure.arm.resource_types import DEPLOYER_OBJECT_ID, TENANT_ID
 from lab.azure.arm.store import JsonObject, Resource
-from lab.azure.endpoints import network_rules
 from lab.azure.endpoints.callers import DEVELOPER_ADDRESS
-from lab.azure.endpoints.network_rules import Sender
 from lab.azure.identity.roles import SECRET_DELETE, Roles
 from lab.azure.keyvault import secrets
 from lab.azure.keyvault.vault_service import Forbidden
+from lab.azure.network import service_firewalls
+from lab.azure.network.service_firewalls import Sender
 
 VAULT = secrets.VAULT
 SECRET = secrets.SECRET
@@ -75,7 +75,7 @@ class VaultKind(Kind):
             message = "softDeleteRetentionInDays must be between 7 and 90."
             raise AzureError("BadRequest", message)
         self._check_settled(request, settings)
-        network_rules.check(self.store, settings.get("networkAcls") or {}, "vault")
+        service_firewalls.check(self.store, settings.get("networkAcls") or {}, "vault")
         self._check_name_is_free(request)
 
     async def write(self, request: Request) -> Answer:
@@ -178,7 +178,7 @@ class SecretKind(Kind):
     def check_delete(self, resource: Resource) -> None:
         vault = self.store.get(_vault_id(resource.id))
         assert vault is not None, "it goes after its secrets"
-        rules = network_rules.of_vault(vault.inputs["properties"])
+        rules = service_firewalls.of_vault(vault.inputs["properties"])
         if not rules.admit(Sender(address=DEVELOPER_ADDRESS), self.store):
             message = f"Client address is not authorized. Client address: {DEVELOPER_ADDRESS}"
             raise Forbidden("ForbiddenByFirewall", message)

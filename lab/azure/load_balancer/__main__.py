@@ -10,7 +10,7 @@ import resource
 import signal
 from pathlib import Path
 
-from lab.azure.load_balancer import config, sources
+from lab.azure.load_balancer import client_addresses, config
 from lab.azure.load_balancer.balancer import Balancer
 
 LOG = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ async def run(path: Path, states_path: Path, *, keeps_clients: bool) -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    claimed = keeps_clients and await sources.claim()
+    claimed = keeps_clients and await client_addresses.claim()
     balancer = Balancer(states_path, keeps_clients=claimed)
     followers = [
         asyncio.create_task(_follow(balancer, path)),
@@ -40,7 +40,7 @@ async def run(path: Path, states_path: Path, *, keeps_clients: bool) -> None:
     done, _ = await asyncio.wait([*followers, stopping], return_when=asyncio.FIRST_COMPLETED)
     balancer.stop()
     if claimed:
-        await sources.release()
+        await client_addresses.release()
     for task in done:
         task.result()  # a follower ends only by an error, which must end the process
 

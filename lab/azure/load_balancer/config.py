@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lab.azure.arm.store import write_private
-from lab.azure.network.nsg import AddressSpace, Ports, Rule, SecurityGroup
+from lab.azure.network.security_rules import AddressSpace, Ports, Rule, SecurityGroup
 
 PATH = Path("/var/lib/lab/load-balancer.json")
 STATES_PATH = Path("/var/lib/lab/probes.json")

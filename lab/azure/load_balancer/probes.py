@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from lab.azure.load_balancer.config import Backend, BalancingRule, Probe, Security
 from lab.azure.load_balancer.selection import admits
-from lab.azure.network.nsg import PLATFORM, Flow
+from lab.azure.network.security_rules import PLATFORM, Flow
 
 LOG = logging.getLogger(__name__)
 

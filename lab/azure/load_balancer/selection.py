@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from lab.azure.load_balancer.config import Backend, BalancingRule, Security
-from lab.azure.network.nsg import ALL_PORTS, Flow, Verdict, evaluate
+from lab.azure.network.security_rules import ALL_PORTS, Flow, Verdict, evaluate
 
 Address = tuple[str, int]
 IsHealthy = Callable[[BalancingRule, Backend], bool]

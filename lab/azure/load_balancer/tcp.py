@@ -10,9 +10,9 @@ import socket
 import struct
 from collections.abc import Iterable
 
+from lab.azure.load_balancer.client_addresses import seen_as
 from lab.azure.load_balancer.config import Backend, BalancingRule
 from lab.azure.load_balancer.selection import Address, IsHealthy, Refusal, Selector
-from lab.azure.load_balancer.sources import seen_as
 
 CONNECT_TIMEOUT = 20.0
 """Seconds that a client is kept waiting for a machine that doesn't answer at all."""

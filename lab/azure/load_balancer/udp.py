@@ -9,9 +9,9 @@ import logging
 import socket
 from typing import cast
 
+from lab.azure.load_balancer.client_addresses import seen_as
 from lab.azure.load_balancer.config import Backend, BalancingRule
 from lab.azure.load_balancer.selection import Address, IsHealthy, Refusal, Selector
-from lab.azure.load_balancer.sources import seen_as
 
 LOG = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from lab.azure.arm.kinds import Answer, Kind, Request
 from lab.azure.arm.properties import Properties
 from lab.azure.arm.references import names, references, require
 from lab.azure.arm.store import JsonObject, Resource
-from lab.azure.arm.vm_records import SCALE_SET
+from lab.azure.compute.vm_records import SCALE_SET
 from lab.azure.network.public_addresses import PUBLIC_ADDRESS, check_free
 
 LOAD_BALANCER = "azure-native:network:LoadBalancer"

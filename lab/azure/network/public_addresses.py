@@ -11,9 +11,9 @@ from ipaddress import IPv4Address
 from lab.azure.arm import naming
 from lab.azure.arm.errors import AzureError
 from lab.azure.arm.kinds import Answer, Kind, Request
-from lab.azure.arm.locations import normalised
 from lab.azure.arm.properties import Properties
 from lab.azure.arm.references import check_zones, require, users
+from lab.azure.arm.regions import normalised
 from lab.azure.arm.store import Resource, Store
 
 PUBLIC_ADDRESS = "azure-native:network:PublicIPAddress"

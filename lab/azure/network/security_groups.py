@@ -6,7 +6,7 @@ from lab.azure.arm.kinds import Answer, Kind, Request
 from lab.azure.arm.properties import Properties
 from lab.azure.arm.references import names, users
 from lab.azure.arm.store import Resource
-from lab.azure.network import nsg
+from lab.azure.network import security_rules
 
 SECURITY_GROUP = "azure-native:network:NetworkSecurityGroup"
 
@@ -40,7 +40,7 @@ class SecurityGroupKind(Kind):
             if rules.count(name) > 1:
                 message = f"Two security rules of '{request.name}' are named '{name}'."
                 raise AzureError("InvalidRequestFormat", message)
-        nsg.security_group(request.name, request.inputs)
+        security_rules.security_group(request.name, request.inputs)
 
     async def write(self, request: Request) -> Answer:
         rules = [

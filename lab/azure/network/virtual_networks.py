@@ -17,8 +17,8 @@ from lab.azure.arm.kinds import Answer, Kind, Request
 from lab.azure.arm.properties import Properties
 from lab.azure.arm.references import require, users
 from lab.azure.arm.store import JsonObject, Resource, Store
-from lab.azure.arm.vm_records import instances
-from lab.azure.host.host import Host, Network, NetworkOverlap
+from lab.azure.compute.vm_records import instances
+from lab.azure.host.interface import Host, Network, NetworkOverlap
 
 VIRTUAL_NETWORK = "azure-native:network:VirtualNetwork"
 SUBNET = "azure-native:network:Subnet"

@@ -12,7 +12,7 @@ from lab.azure.arm.errors import AzureError, not_modelled
 from lab.azure.arm.kinds import Answer, Kind, Request
 from lab.azure.arm.properties import Properties
 from lab.azure.arm.store import JsonObject, Resource, Store
-from lab.azure.endpoints import network_rules
+from lab.azure.network import service_firewalls
 
 ACCOUNT = "azure-native:storage:StorageAccount"
 BLOB_SERVICE = "azure-native:storage:BlobServiceProperties"
@@ -85,7 +85,7 @@ class AccountKind(Kind):
         if (request.inputs.get("sku") or {}).get("name") not in _SKUS:
             message = f"The sku {request.inputs.get('sku')} of '{request.name}' is not valid."
             raise AzureError("InvalidSkuName", message)
-        network_rules.check(self.store, request.inputs.get("networkRuleSet") or {}, "storage")
+        service_firewalls.check(self.store, request.inputs.get("networkRuleSet") or {}, "storage")
         for other in self.store.list(ACCOUNT):
             if other.name == request.name and other.id.lower() != request.id.lower():
                 message = f"The storage account named {request.name} is already taken."

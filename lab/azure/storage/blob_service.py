@@ -16,13 +16,13 @@ from aiohttp import web
 
 from lab.azure.arm.errors import AzureError
 from lab.azure.arm.store import Resource, Store
-from lab.azure.endpoints import network_rules
 from lab.azure.endpoints.dns import STORAGE_ACCOUNT, STORAGE_SUFFIX
-from lab.azure.endpoints.network_rules import Sender
-from lab.azure.endpoints.outages import Faults, hang_up
 from lab.azure.identity import roles
 from lab.azure.identity.roles import Roles
 from lab.azure.identity.tokens import STORAGE, InvalidToken, Principal, Tokens, bearer
+from lab.azure.network import service_firewalls
+from lab.azure.network.service_firewalls import Sender
+from lab.azure.outages import Faults, hang_up
 from lab.azure.storage import blob_request, shared_key
 from lab.azure.storage.azurite import Azurite, unavailable
 from lab.azure.storage.blob_request import BlobRequest, Target
@@ -75,7 +75,7 @@ class BlobService:
     def _authorise(
         self, account: Resource, asked: BlobRequest, request: web.BaseRequest, sender: Sender
     ) -> None:
-        if not network_rules.of_account(account.inputs).admit(sender, self._store):
+        if not service_firewalls.of_account(account.inputs).admit(sender, self._store):
             raise AzureError(
                 "AuthorizationFailure",
                 "This request is not authorized to perform this operation.",

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 import grpc
 
 from lab.azure.arm.resource_types import LIST_STORAGE_ACCOUNT_KEYS, RESOURCE_TYPES
-from lab.providers.azure_native.blob_service import BlobEndpoint, BlobHeaders, BlobService
+from lab.providers.azure_native.blob_client import BlobEndpoint, BlobHeaders, BlobService
 from lab.providers.cloud_client import CloudClient, CloudError, CloudResource
 from lab.providers.plugin import ProviderError
 from lab.providers.wire import Asset, Props

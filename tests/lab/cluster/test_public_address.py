@@ -64,7 +64,7 @@ def test_client_address_reaches_the_routers(stack: LabStack) -> None:
     stack.get("/json?who=test")
 
     eventually(lambda: clients_of(stack, "?who=test"), "it is in a router's log")
-    # the lab's own range for clients (lab/azure/load_balancer/sources.py)
+    # the lab's own range for clients (lab/azure/load_balancer/client_addresses.py)
     assert clients_of(stack, "?who=test") == {"198.18.0.1"}
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
-from lab.azure.load_balancer.sources import seen_as
+from lab.azure.load_balancer.client_addresses import seen_as
 from tests.lab.stack import LabStack, eventually
 from tests.visitors.voice_client import PORT, VoiceClient
 

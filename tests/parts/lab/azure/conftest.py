@@ -16,12 +16,12 @@ import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from lab.azure.arm.store import Store
+from lab.azure.data_plane import DataPlane, Settings
 from lab.azure.endpoints.callers import LabCallers
-from lab.azure.endpoints.data_plane import DataPlane, Settings
 from lab.azure.identity.tokens import STORAGE, Principal
 from lab.machine.paths import PROJECT
-from tests.parts.lab.azure.azure import KEY, NODE, Azure
 from tests.ports import free_port
+from tests.unit.lab.azure.stored_resources import KEY, NODE, StoredResources
 from tools.images.packages import NodePackages
 
 AZURITE_ACCOUNT = "backing"
@@ -31,7 +31,7 @@ AZURITE_ACCOUNT = "backing"
 class Running:
     """A started data plane and how to talk to it."""
 
-    azure: Azure
+    stored: StoredResources
     plane: DataPlane
     front_port: int
     metadata_port: int
@@ -102,8 +102,8 @@ def store(tmp_path: Path) -> Store:
 
 
 @pytest.fixture
-def azure(store: Store) -> Azure:
-    return Azure(store)
+def stored(store: Store) -> StoredResources:
+    return StoredResources(store)
 
 
 @pytest.fixture
@@ -117,9 +117,9 @@ async def running(store: Store, tmp_path: Path) -> AsyncIterator[Running]:
 async def storage(store: Store, tmp_path: Path, azurite: str) -> AsyncIterator[Running]:
     """With Azurite, and with the account ``media`` that NODE may write to."""
     async with start(store, tmp_path, azurite) as made:
-        account = made.azure.account("media")
-        made.azure.container(account, "films")
-        made.azure.assign("ba92f5b4-2d11-453d-a403-e96b0029c9fe", account)
+        account = made.stored.account("media")
+        made.stored.container(account, "films")
+        made.stored.assign("ba92f5b4-2d11-453d-a403-e96b0029c9fe", account)
         await made.plane.azurite.create_container("media", "films")
         yield made
         await made.plane.azurite.delete_account("media")
@@ -142,7 +142,7 @@ async def start(store: Store, folder: Path, azurite_url: str) -> AsyncIterator[R
     await started.start()
     try:
         yield Running(
-            azure=Azure(store),
+            stored=StoredResources(store),
             plane=started,
             front_port=front,
             metadata_port=metadata,

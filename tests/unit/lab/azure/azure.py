@@ -8,7 +8,7 @@ from typing import Any
 
 from lab.azure.arm.resource_types import RESOURCE_TYPES, SUBSCRIPTION_ID, TENANT_ID
 from lab.azure.arm.store import JsonObject, Resource, Store
-from lab.azure.arm.vm_records import Instance, instances
+from lab.azure.compute.vm_records import Instance, instances
 from lab.azure.control_plane import ControlPlane
 from tests.unit.lab.azure.fake_host import FakeHost
 

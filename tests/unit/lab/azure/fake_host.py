@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from lab.azure.host.host import Finished, Machine, MachineState, Network, NetworkOverlap
+from lab.azure.host.interface import Finished, Machine, MachineState, Network, NetworkOverlap
 
 
 @dataclass

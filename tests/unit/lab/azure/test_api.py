@@ -13,8 +13,8 @@ from lab.azure.arm.resource_types import (
     GET_CLIENT_CONFIG,
     LIST_STORAGE_ACCOUNT_KEYS,
 )
-from lab.azure.endpoints.outages import Faults
 from lab.azure.faults import FaultInjection
+from lab.azure.outages import Faults
 from lab.azure.status import Status
 from tests.unit.lab.azure.azure import EVERYTHING_BUT_MACHINES, GROUP, Azure, inputs_of
 

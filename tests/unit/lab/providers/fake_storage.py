@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from lab.azure.endpoints import tls
+from lab.azure.endpoints import certificates
 from lab.azure.storage import shared_key
 from tests.unit.lab.providers.fake_cloud import ACCOUNT_KEY
 
@@ -93,7 +93,7 @@ def _without_metadata(headers: dict[str, str]) -> dict[str, str]:
 @contextmanager
 def serving_storage(folder: Path) -> Iterator[FakeStorage]:
     """The storage on a free port of the loopback address, with a certificate like the lab's."""
-    authority = tls.authority(folder)
+    authority = certificates.authority(folder)
     storage = FakeStorage(ca=authority.certificate)
 
     class Handler(BaseHTTPRequestHandler):

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 from dnslib import QTYPE, RCODE, DNSRecord  # type: ignore[import-untyped]
 
-from lab.azure.network.nsg import PLATFORM
-from tests.parts.lab.azure.azure import GROUP, Azure
+from lab.azure.network.security_rules import PLATFORM
 from tests.parts.lab.azure.conftest import Running
+from tests.unit.lab.azure.stored_resources import GROUP, StoredResources
 
 OTHER_SUBNET = f"{GROUP}/providers/Microsoft.Network/virtualNetworks/other/subnets/core"
 
@@ -32,10 +32,10 @@ def addresses(record: DNSRecord) -> list[str]:
     ["media.blob.core.windows.net", "MEDIA.Blob.core.windows.net.", "safe.vault.azure.net"],
 )
 async def test_accounts_and_vaults_are_at_the_platforms_address(
-    running: Running, azure: Azure, name: str, tcp: bool
+    running: Running, stored: StoredResources, name: str, tcp: bool
 ) -> None:
-    azure.account("media")
-    azure.vault("safe")
+    stored.account("media")
+    stored.vault("safe")
 
     assert addresses(await ask(running, name, tcp=tcp)) == [PLATFORM]
 
@@ -50,8 +50,10 @@ async def test_accounts_and_vaults_are_at_the_platforms_address(
         "registry-1.docker.io",
     ],
 )
-async def test_other_names_do_not_exist(running: Running, azure: Azure, name: str) -> None:
-    azure.account("media")
+async def test_other_names_do_not_exist(
+    running: Running, stored: StoredResources, name: str
+) -> None:
+    stored.account("media")
 
     record = await ask(running, name)
 
@@ -59,8 +61,10 @@ async def test_other_names_do_not_exist(running: Running, azure: Azure, name: st
     assert not record.rr
 
 
-async def test_there_is_no_ipv6_but_the_name_exists(running: Running, azure: Azure) -> None:
-    azure.account("media")
+async def test_there_is_no_ipv6_but_the_name_exists(
+    running: Running, stored: StoredResources
+) -> None:
+    stored.account("media")
 
     record = await ask(running, "media.blob.core.windows.net", "AAAA")
 
@@ -68,8 +72,10 @@ async def test_there_is_no_ipv6_but_the_name_exists(running: Running, azure: Azu
     assert not record.rr
 
 
-async def test_a_public_address_is_found_by_its_label(running: Running, azure: Azure) -> None:
-    azure.public_address("127.77.0.1", "fleet-dev.westeurope.cloudapp.azure.com")
+async def test_a_public_address_is_found_by_its_label(
+    running: Running, stored: StoredResources
+) -> None:
+    stored.public_address("127.77.0.1", "fleet-dev.westeurope.cloudapp.azure.com")
 
     record = await ask(running, "fleet-dev.westeurope.cloudapp.azure.com")
 
@@ -77,33 +83,35 @@ async def test_a_public_address_is_found_by_its_label(running: Running, azure: A
 
 
 async def test_machines_of_one_network_know_each_other_by_name(
-    running: Running, azure: Azure
+    running: Running, stored: StoredResources
 ) -> None:
-    azure.machine("127.0.0.1", index=0)
-    azure.machine("10.31.0.5", index=1)
-    azure.machine("10.32.0.6", index=2, subnet=OTHER_SUBNET)
+    stored.machine("127.0.0.1", index=0)
+    stored.machine("10.31.0.5", index=1)
+    stored.machine("10.32.0.6", index=2, subnet=OTHER_SUBNET)
 
     assert addresses(await ask(running, "core000001")) == ["10.31.0.5"]
     assert addresses(await ask(running, "core000002")) == []
 
 
-async def test_machine_names_mean_nothing_to_outsiders(running: Running, azure: Azure) -> None:
-    azure.machine("10.31.0.5", index=1)
+async def test_machine_names_mean_nothing_to_outsiders(
+    running: Running, stored: StoredResources
+) -> None:
+    stored.machine("10.31.0.5", index=1)
 
     assert addresses(await ask(running, "core000001")) == []
 
 
-async def test_a_deleted_account_is_gone_at_once(running: Running, azure: Azure) -> None:
-    account = azure.account("media")
+async def test_a_deleted_account_is_gone_at_once(running: Running, stored: StoredResources) -> None:
+    account = stored.account("media")
     await ask(running, "media.blob.core.windows.net")
 
-    azure.store.delete(account)
+    stored.store.delete(account)
 
     assert addresses(await ask(running, "media.blob.core.windows.net")) == []
 
 
-async def test_garbage_does_not_stop_the_server(running: Running, azure: Azure) -> None:
-    azure.account("media")
+async def test_garbage_does_not_stop_the_server(running: Running, stored: StoredResources) -> None:
+    stored.account("media")
     transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
         asyncio.DatagramProtocol, remote_addr=("127.0.0.1", running.names_port)
     )

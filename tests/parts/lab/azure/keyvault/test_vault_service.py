@@ -8,15 +8,20 @@ import pytest
 from lab.azure.arm.errors import AzureError
 from lab.azure.identity.tokens import STORAGE, VAULT
 from lab.azure.keyvault import secrets
-from tests.parts.lab.azure.azure import SECRETS_OFFICER, SECRETS_USER, SUBNET, Azure
 from tests.parts.lab.azure.conftest import Running
+from tests.unit.lab.azure.stored_resources import (
+    SECRETS_OFFICER,
+    SECRETS_USER,
+    SUBNET,
+    StoredResources,
+)
 
 HOST = "safe.vault.azure.net"
 
 
 @pytest.fixture
-def vault(azure: Azure) -> str:
-    return azure.vault("safe")
+def vault(stored: StoredResources) -> str:
+    return stored.vault("safe")
 
 
 async def ask(
@@ -63,9 +68,9 @@ async def test_a_token_for_storage_is_refused(running: Running, vault: str) -> N
 
 
 async def test_a_secrets_user_gets_the_current_value(running: Running, vault: str) -> None:
-    running.azure.secret(vault, "tls-key", "old")
-    running.azure.secret(vault, "tls-key", "new")
-    running.azure.assign(SECRETS_USER, vault)
+    running.stored.secret(vault, "tls-key", "old")
+    running.stored.secret(vault, "tls-key", "new")
+    running.stored.assign(SECRETS_USER, vault)
 
     status, body = await ask(running, "/secrets/tls-key")
 
@@ -75,9 +80,9 @@ async def test_a_secrets_user_gets_the_current_value(running: Running, vault: st
 
 
 async def test_older_versions_can_still_be_read(running: Running, vault: str) -> None:
-    running.azure.secret(vault, "tls-key", "old")
-    running.azure.secret(vault, "tls-key", "new")
-    running.azure.assign(SECRETS_USER, vault)
+    running.stored.secret(vault, "tls-key", "old")
+    running.stored.secret(vault, "tls-key", "new")
+    running.stored.assign(SECRETS_USER, vault)
 
     _, listed = await ask(running, "/secrets/tls-key/versions")
     ids = [each["id"].rsplit("/", 1)[-1] for each in listed["value"]]
@@ -87,18 +92,18 @@ async def test_older_versions_can_still_be_read(running: Running, vault: str) ->
 
 
 async def test_writing_the_same_value_again_makes_no_version(running: Running, vault: str) -> None:
-    running.azure.secret(vault, "tls-key", "same")
-    id = running.azure.secret(vault, "tls-key", "same")
+    running.stored.secret(vault, "tls-key", "same")
+    id = running.stored.secret(vault, "tls-key", "same")
 
-    secret = running.azure.store.get(id)
+    secret = running.stored.store.get(id)
 
     assert secret is not None
     assert len(secrets.versions(secret)) == 1
 
 
 async def test_lists_hold_no_values(running: Running, vault: str) -> None:
-    running.azure.secret(vault, "tls-key", "hush")
-    running.azure.assign(SECRETS_USER, vault)
+    running.stored.secret(vault, "tls-key", "hush")
+    running.stored.assign(SECRETS_USER, vault)
 
     status, body = await ask(running, "/secrets")
 
@@ -110,7 +115,7 @@ async def test_lists_hold_no_values(running: Running, vault: str) -> None:
 async def test_without_a_role_the_refusal_names_caller_and_action(
     running: Running, vault: str
 ) -> None:
-    running.azure.secret(vault, "tls-key", "hush")
+    running.stored.secret(vault, "tls-key", "hush")
 
     status, body = await ask(running, "/secrets/tls-key")
 
@@ -120,9 +125,9 @@ async def test_without_a_role_the_refusal_names_caller_and_action(
 
 
 async def test_a_role_on_one_secret_opens_that_one(running: Running, vault: str) -> None:
-    tls = running.azure.secret(vault, "tls-key", "a")
-    running.azure.secret(vault, "ssh-key", "b")
-    running.azure.assign(SECRETS_USER, tls)
+    tls = running.stored.secret(vault, "tls-key", "a")
+    running.stored.secret(vault, "ssh-key", "b")
+    running.stored.assign(SECRETS_USER, tls)
 
     assert (await ask(running, "/secrets/tls-key"))[0] == 200
     assert (await ask(running, "/secrets/ssh-key"))[0] == 403
@@ -130,7 +135,7 @@ async def test_a_role_on_one_secret_opens_that_one(running: Running, vault: str)
 
 @pytest.mark.parametrize("path", ["/secrets/none", "/secrets/none/versions"])
 async def test_a_missing_secret_is_not_found(running: Running, vault: str, path: str) -> None:
-    running.azure.assign(SECRETS_USER, vault)
+    running.stored.assign(SECRETS_USER, vault)
 
     status, body = await ask(running, path)
 
@@ -138,7 +143,7 @@ async def test_a_missing_secret_is_not_found(running: Running, vault: str, path:
 
 
 async def test_an_officer_sets_reads_deletes_and_recovers(running: Running, vault: str) -> None:
-    running.azure.assign(SECRETS_OFFICER, vault)
+    running.stored.assign(SECRETS_OFFICER, vault)
 
     assert (await ask(running, "/secrets/a", "PUT", json={"value": "1"}))[0] == 200
     _, deleted = await ask(running, "/secrets/a", "DELETE")
@@ -154,7 +159,7 @@ async def test_an_officer_sets_reads_deletes_and_recovers(running: Running, vaul
 
 
 async def test_a_purged_secret_frees_its_name(running: Running, vault: str) -> None:
-    running.azure.assign(SECRETS_OFFICER, vault)
+    running.stored.assign(SECRETS_OFFICER, vault)
     await ask(running, "/secrets/a", "PUT", json={"value": "1"})
     await ask(running, "/secrets/a", "DELETE")
 
@@ -162,9 +167,11 @@ async def test_a_purged_secret_frees_its_name(running: Running, vault: str) -> N
     assert (await ask(running, "/secrets/a", "PUT", json={"value": "2"}))[0] == 200
 
 
-async def test_purge_protection_keeps_deleted_secrets(running: Running, azure: Azure) -> None:
-    vault = azure.vault("safe", enablePurgeProtection=True)
-    azure.assign(SECRETS_OFFICER, vault)
+async def test_purge_protection_keeps_deleted_secrets(
+    running: Running, stored: StoredResources
+) -> None:
+    vault = stored.vault("safe", enablePurgeProtection=True)
+    stored.assign(SECRETS_OFFICER, vault)
     await ask(running, "/secrets/a", "PUT", json={"value": "1"})
     await ask(running, "/secrets/a", "DELETE")
 
@@ -172,15 +179,15 @@ async def test_purge_protection_keeps_deleted_secrets(running: Running, azure: A
 
 
 async def test_a_user_may_not_set_or_delete(running: Running, vault: str) -> None:
-    running.azure.secret(vault, "a", "1")
-    running.azure.assign(SECRETS_USER, vault)
+    running.stored.secret(vault, "a", "1")
+    running.stored.assign(SECRETS_USER, vault)
 
     assert (await ask(running, "/secrets/a", "PUT", json={"value": "2"}))[0] == 403
     assert (await ask(running, "/secrets/a", "DELETE"))[0] == 403
 
 
 async def test_a_disabled_secret_is_not_given_out(running: Running, vault: str) -> None:
-    running.azure.assign(SECRETS_OFFICER, vault)
+    running.stored.assign(SECRETS_OFFICER, vault)
     disabled = {"value": "1", "attributes": {"enabled": False}}
     await ask(running, "/secrets/a", "PUT", json=disabled)
 
@@ -189,15 +196,17 @@ async def test_a_disabled_secret_is_not_given_out(running: Running, vault: str) 
     assert (status, code(body)) == (403, "SecretDisabled")
 
 
-async def test_the_firewall_knows_callers_by_address(running: Running, azure: Azure) -> None:
+async def test_the_firewall_knows_callers_by_address(
+    running: Running, stored: StoredResources
+) -> None:
     acls = {"defaultAction": "Deny", "virtualNetworkRules": [{"id": SUBNET}]}
-    vault = azure.vault("safe", networkAcls=acls)
-    azure.secret(vault, "a", "1")
-    azure.assign(SECRETS_USER, vault)
-    azure.subnet("Microsoft.KeyVault")
+    vault = stored.vault("safe", networkAcls=acls)
+    stored.secret(vault, "a", "1")
+    stored.assign(SECRETS_USER, vault)
+    stored.subnet("Microsoft.KeyVault")
 
     status, body = await ask(running, "/secrets/a")
-    azure.machine("127.0.0.1")
+    stored.machine("127.0.0.1")
     from_machine, _ = await ask(running, "/secrets/a")
 
     assert (status, code(body)) == (403, "ForbiddenByFirewall")
@@ -246,12 +255,12 @@ def test_a_secret_that_was_never_given_a_value_is_refused() -> None:
         secrets.with_version(None, {"contentType": "text/plain"})
 
 
-def test_a_deleted_vault_leaves_no_records(azure: Azure) -> None:
-    vault = azure.vault("safe")
-    secret = azure.store.get(azure.secret(vault, "a", "1"))
+def test_a_deleted_vault_leaves_no_records(stored: StoredResources) -> None:
+    vault = stored.vault("safe")
+    secret = stored.store.get(stored.secret(vault, "a", "1"))
     assert secret is not None
-    secrets.delete(azure.store, secret)
+    secrets.delete(stored.store, secret)
 
-    secrets.forget_vault(azure.store, vault)
+    secrets.forget_vault(stored.store, vault)
 
-    secrets.check_name_is_free(azure.store, vault, "a")
+    secrets.check_name_is_free(stored.store, vault, "a")

@@ -7,8 +7,8 @@ import pytest
 
 from lab.azure.identity.tokens import VAULT
 from lab.azure.storage import shared_key
-from tests.parts.lab.azure.azure import BLOB_READER, KEY, NODE, SUBNET, Azure
 from tests.parts.lab.azure.conftest import Running
+from tests.unit.lab.azure.stored_resources import BLOB_READER, KEY, NODE, SUBNET, StoredResources
 
 HOST = "media.blob.core.windows.net"
 VERSION = {"x-ms-version": "2025-11-05"}
@@ -68,8 +68,8 @@ async def test_a_token_without_a_role_is_refused(storage: Running) -> None:
 
 
 async def test_a_reader_may_read_but_neither_write_nor_delete(storage: Running) -> None:
-    account = next(iter(storage.azure.store.list("azure-native:storage:StorageAccount")))
-    storage.azure.assign(BLOB_READER, account.id, principal=OTHER)
+    account = next(iter(storage.stored.store.list("azure-native:storage:StorageAccount")))
+    storage.stored.assign(BLOB_READER, account.id, principal=OTHER)
     token = storage.token(OTHER)
 
     mismatch = (403, "AuthorizationPermissionMismatch")
@@ -98,7 +98,7 @@ async def test_a_token_needs_a_version_that_knows_tokens(storage: Running) -> No
 
 
 async def test_a_key_of_one_account_copies_from_no_other(storage: Running) -> None:
-    storage.azure.container(storage.azure.account("other"), "films")
+    storage.stored.container(storage.stored.account("other"), "films")
     source = "https://other.blob.core.windows.net/films/one"
 
     async with storage.client() as client:
@@ -116,16 +116,16 @@ async def test_a_key_of_one_account_copies_from_no_other(storage: Running) -> No
 
 
 async def test_a_role_on_one_container_says_nothing_about_another(storage: Running) -> None:
-    account = next(iter(storage.azure.store.list("azure-native:storage:StorageAccount")))
-    series = storage.azure.container(account.id, "series")
-    storage.azure.assign(BLOB_READER, series, principal=OTHER)
+    account = next(iter(storage.stored.store.list("azure-native:storage:StorageAccount")))
+    series = storage.stored.container(account.id, "series")
+    storage.stored.assign(BLOB_READER, series, principal=OTHER)
 
     assert (await refusal_of(storage, storage.token(OTHER)))[0] == 403
 
 
 async def test_a_fresh_role_takes_a_while(storage: Running) -> None:
-    account = next(iter(storage.azure.store.list("azure-native:storage:StorageAccount")))
-    storage.azure.assign(BLOB_READER, account.id, principal=OTHER, created=time.time())
+    account = next(iter(storage.stored.store.list("azure-native:storage:StorageAccount")))
+    storage.stored.assign(BLOB_READER, account.id, principal=OTHER, created=time.time())
 
     assert (await refusal_of(storage, storage.token(OTHER)))[0] == 403
 
@@ -142,10 +142,10 @@ async def test_bad_tokens_are_refused(storage: Running, kind: str) -> None:
 
 
 async def test_a_copy_needs_the_right_to_read_its_source(storage: Running) -> None:
-    account = next(iter(storage.azure.store.list("azure-native:storage:StorageAccount")))
-    storage.azure.container(account.id, "secret")
+    account = next(iter(storage.stored.store.list("azure-native:storage:StorageAccount")))
+    storage.stored.container(account.id, "secret")
     films = f"{account.id}/blobServices/default/containers/films"
-    storage.azure.assign("ba92f5b4-2d11-453d-a403-e96b0029c9fe", films, principal=OTHER)
+    storage.stored.assign("ba92f5b4-2d11-453d-a403-e96b0029c9fe", films, principal=OTHER)
 
     found = await refusal(
         storage,
@@ -193,7 +193,7 @@ async def test_a_wrong_signature_is_refused(storage: Running, headers: dict[str,
 
 
 async def test_shared_keys_can_be_switched_off(storage: Running) -> None:
-    account = storage.azure.account("media", allowSharedKeyAccess=False)
+    account = storage.stored.account("media", allowSharedKeyAccess=False)
     assert account
 
     async with storage.client() as client:
@@ -207,19 +207,19 @@ async def test_shared_keys_can_be_switched_off(storage: Running) -> None:
 
 async def test_the_firewall_comes_before_everything_else(storage: Running) -> None:
     rules = {"defaultAction": "Deny", "ipRules": [{"iPAddressOrRange": "203.0.113.7"}]}
-    storage.azure.account("media", networkRuleSet=rules)
+    storage.stored.account("media", networkRuleSet=rules)
 
     assert await refusal_of(storage, storage.token()) == (403, "AuthorizationFailure")
 
 
 async def test_the_firewall_lets_a_machines_subnet_in(storage: Running) -> None:
-    storage.azure.subnet("Microsoft.Storage")
-    storage.azure.machine("127.0.0.1")
+    storage.stored.subnet("Microsoft.Storage")
+    storage.stored.machine("127.0.0.1")
     rules = {
         "defaultAction": "Deny",
         "virtualNetworkRules": [{"virtualNetworkResourceId": SUBNET}],
     }
-    storage.azure.account("media", networkRuleSet=rules)
+    storage.stored.account("media", networkRuleSet=rules)
 
     assert await refusal_of(storage, storage.token()) == (404, "BlobNotFound")
 
@@ -258,10 +258,12 @@ async def test_an_unknown_account_does_not_exist(storage: Running) -> None:
     assert answer.status == 404
 
 
-async def test_without_its_store_the_service_is_busy(running: Running, azure: Azure) -> None:
-    account = azure.account("media")
-    azure.container(account, "films")
-    azure.assign(BLOB_READER, account, principal=NODE)
+async def test_without_its_store_the_service_is_busy(
+    running: Running, stored: StoredResources
+) -> None:
+    account = stored.account("media")
+    stored.container(account, "films")
+    stored.assign(BLOB_READER, account, principal=NODE)
 
     assert await refusal_of(running, running.token()) == (503, "ServerBusy")
 

@@ -179,9 +179,9 @@ async def test_what_was_deleted_is_gone(storage: Running) -> None:
 
 
 async def test_accounts_do_not_see_each_others_blobs(storage: Running) -> None:
-    other = storage.azure.account("other")
-    storage.azure.container(other, "films")
-    storage.azure.assign("ba92f5b4-2d11-453d-a403-e96b0029c9fe", other)
+    other = storage.stored.account("other")
+    storage.stored.container(other, "films")
+    storage.stored.assign("ba92f5b4-2d11-453d-a403-e96b0029c9fe", other)
     await storage.plane.azurite.create_container("other", "films")
     await put(storage, "/films/one", b"x")
 

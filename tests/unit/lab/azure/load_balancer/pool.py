@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from lab.azure.load_balancer.config import Backend, BalancingRule, Security
-from lab.azure.network.nsg import AddressSpace, security_group
+from lab.azure.network.security_rules import AddressSpace, security_group
 
 SPACE = AddressSpace(prefixes=("127.9.0.0/16",))
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from lab.azure.host.host import Network
+from lab.azure.host.interface import Network
 from lab.azure.network.virtual_networks import free_addresses
 from tests.unit.lab.azure.azure import EVERYTHING_BUT_MACHINES, NETWORK, SUBNET, Azure
 from tests.unit.lab.azure.conftest import refusal

@@ -1,7 +1,7 @@
 """Shared-key signatures against the examples of Azure's documentation."""
 
 from lab.azure.storage.shared_key import authorization, string_to_sign
-from tests.parts.lab.azure.azure import KEY
+from tests.unit.lab.azure.stored_resources import KEY
 
 
 def test_the_documented_example_of_a_put_is_canonicalised() -> None:

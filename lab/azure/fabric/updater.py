@@ -8,9 +8,9 @@ import logging
 from pathlib import Path
 
 from lab.azure.arm.store import Change, Store
-from lab.azure.arm.vm_records import INSTANCE, SCALE_SET, Instance, instances
+from lab.azure.compute.vm_records import INSTANCE, SCALE_SET, Instance, instances
 from lab.azure.fabric.traffic import configuration, packet_filter
-from lab.azure.host.host import Host
+from lab.azure.host.interface import Host
 from lab.azure.load_balancer import config
 from lab.azure.network.load_balancers import LOAD_BALANCER
 from lab.azure.network.public_addresses import NAT_GATEWAY, PUBLIC_ADDRESS

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from lab.azure.arm.errors import AzureError
 from lab.azure.arm.store import Store
-from lab.azure.arm.vm_records import RUNNING, STOPPED, Instance, instance_of, instances
 from lab.azure.compute.provisioning import PROVISIONED, machine
-from lab.azure.host.host import Host, MachineState
+from lab.azure.compute.vm_records import RUNNING, STOPPED, Instance, instance_of, instances
+from lab.azure.host.interface import Host, MachineState
 
 LOG = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from lab.azure.arm.errors import AzureError
-from lab.azure.endpoints.network_rules import Sender, Service, check, of_account, of_vault
-from tests.parts.lab.azure.azure import SUBNET, Azure
+from lab.azure.network.service_firewalls import Sender, Service, check, of_account, of_vault
+from tests.unit.lab.azure.stored_resources import SUBNET, StoredResources
 
 DEVELOPER = Sender(address="127.0.0.1")
 MACHINE = Sender(address="10.31.0.4", subnet=SUBNET)
@@ -17,42 +17,42 @@ def storage(*addresses: str, **inputs: Any) -> dict[str, Any]:
     return {"networkRuleSet": {"defaultAction": "Deny", "ipRules": rules}, **inputs}
 
 
-def test_without_rules_everybody_may_come(azure: Azure) -> None:
-    assert of_account({}).admit(DEVELOPER, azure.store)
-    assert of_vault({}).admit(MACHINE, azure.store)
+def test_without_rules_everybody_may_come(stored: StoredResources) -> None:
+    assert of_account({}).admit(DEVELOPER, stored.store)
+    assert of_vault({}).admit(MACHINE, stored.store)
 
 
-def test_deny_by_default_keeps_the_deployer_out_too(azure: Azure) -> None:
-    assert not of_account(storage()).admit(DEVELOPER, azure.store)
+def test_deny_by_default_keeps_the_deployer_out_too(stored: StoredResources) -> None:
+    assert not of_account(storage()).admit(DEVELOPER, stored.store)
 
 
 @pytest.mark.parametrize("rule", ["127.0.0.1", "127.0.0.0/8"])
-def test_an_address_rule_lets_the_developer_in(azure: Azure, rule: str) -> None:
-    assert of_account(storage(rule)).admit(DEVELOPER, azure.store)
+def test_an_address_rule_lets_the_developer_in(stored: StoredResources, rule: str) -> None:
+    assert of_account(storage(rule)).admit(DEVELOPER, stored.store)
 
 
-def test_address_rules_say_nothing_about_machines(azure: Azure) -> None:
+def test_address_rules_say_nothing_about_machines(stored: StoredResources) -> None:
     """Traffic by a service endpoint keeps its private address, which no rule can name."""
-    assert not of_account(storage("0.0.0.0/0")).admit(MACHINE, azure.store)
+    assert not of_account(storage("0.0.0.0/0")).admit(MACHINE, stored.store)
 
 
-def test_a_subnet_rule_counts_only_with_the_service_endpoint(azure: Azure) -> None:
+def test_a_subnet_rule_counts_only_with_the_service_endpoint(stored: StoredResources) -> None:
     rules = of_vault(
         {"networkAcls": {"defaultAction": "Deny", "virtualNetworkRules": [{"id": SUBNET.upper()}]}}
     )
 
-    azure.subnet("Microsoft.Storage")
-    without = rules.admit(MACHINE, azure.store)
-    azure.subnet("Microsoft.Storage", "Microsoft.KeyVault")
+    stored.subnet("Microsoft.Storage")
+    without = rules.admit(MACHINE, stored.store)
+    stored.subnet("Microsoft.Storage", "Microsoft.KeyVault")
 
     assert not without
-    assert rules.admit(MACHINE, azure.store)
+    assert rules.admit(MACHINE, stored.store)
 
 
-def test_without_public_access_nobody_may_come(azure: Azure) -> None:
+def test_without_public_access_nobody_may_come(stored: StoredResources) -> None:
     closed = of_account(storage("127.0.0.1", publicNetworkAccess="Disabled"))
 
-    assert not closed.admit(DEVELOPER, azure.store)
+    assert not closed.admit(DEVELOPER, stored.store)
 
 
 @pytest.mark.parametrize(
@@ -66,10 +66,10 @@ def test_without_public_access_nobody_may_come(azure: Azure) -> None:
     ],
 )
 def test_address_rules_that_azure_refuses(
-    azure: Azure, service: Service, field: str, rule: str
+    stored: StoredResources, service: Service, field: str, rule: str
 ) -> None:
     with pytest.raises(AzureError) as refusal:
-        check(azure.store, {"ipRules": [{field: rule}]}, service)
+        check(stored.store, {"ipRules": [{field: rule}]}, service)
 
     assert refusal.value.code == "InvalidValuesForRequestParameters"
 
@@ -83,16 +83,16 @@ def test_address_rules_that_azure_refuses(
     ],
 )
 def test_address_rules_that_azure_accepts(
-    azure: Azure, service: Service, field: str, rule: str
+    stored: StoredResources, service: Service, field: str, rule: str
 ) -> None:
-    check(azure.store, {"ipRules": [{field: rule}]}, service)
+    check(stored.store, {"ipRules": [{field: rule}]}, service)
 
 
-def test_a_subnet_without_the_service_endpoint_is_refused(azure: Azure) -> None:
-    azure.subnet("Microsoft.KeyVault")
+def test_a_subnet_without_the_service_endpoint_is_refused(stored: StoredResources) -> None:
+    stored.subnet("Microsoft.KeyVault")
     rules = {"virtualNetworkRules": [{"virtualNetworkResourceId": SUBNET}]}
 
     with pytest.raises(AzureError) as refusal:
-        check(azure.store, rules, "storage")
+        check(stored.store, rules, "storage")
 
     assert refusal.value.code == "SubnetsHaveNoServiceEndpointsConfigured"

@@ -4,7 +4,7 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from lab.azure.load_balancer.sources import CLIENTS, seen_as
+from lab.azure.load_balancer.client_addresses import CLIENTS, seen_as
 
 
 @pytest.mark.parametrize(

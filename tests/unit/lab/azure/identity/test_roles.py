@@ -5,7 +5,7 @@ import pytest
 from lab.azure.arm.store import Store
 from lab.azure.identity import roles
 from lab.azure.identity.roles import PROPAGATION, Roles
-from tests.parts.lab.azure.azure import (
+from tests.unit.lab.azure.stored_resources import (
     BLOB_CONTRIBUTOR,
     BLOB_READER,
     CONTRIBUTOR,
@@ -13,7 +13,7 @@ from tests.parts.lab.azure.azure import (
     NODE,
     SECRETS_OFFICER,
     SECRETS_USER,
-    Azure,
+    StoredResources,
 )
 
 ACCOUNT = f"{GROUP}/providers/Microsoft.Storage/storageAccounts/media"
@@ -27,9 +27,9 @@ def rights(store: Store) -> Roles:
 
 @pytest.mark.parametrize("scope", [CONTAINER, ACCOUNT, GROUP, GROUP.upper(), f"{ACCOUNT}/"])
 def test_an_assignment_counts_on_its_scope_and_below(
-    azure: Azure, rights: Roles, scope: str
+    stored: StoredResources, rights: Roles, scope: str
 ) -> None:
-    azure.assign(BLOB_READER, scope)
+    stored.assign(BLOB_READER, scope)
 
     assert rights.allows(NODE, roles.BLOB_READ, CONTAINER)
 
@@ -37,14 +37,16 @@ def test_an_assignment_counts_on_its_scope_and_below(
 @pytest.mark.parametrize(
     "scope", [CONTAINER[:-1], ACCOUNT[:-1], f"{CONTAINER}s", f"{CONTAINER}/blobs/one"]
 )
-def test_an_assignment_elsewhere_does_not_count(azure: Azure, rights: Roles, scope: str) -> None:
-    azure.assign(BLOB_READER, scope)
+def test_an_assignment_elsewhere_does_not_count(
+    stored: StoredResources, rights: Roles, scope: str
+) -> None:
+    stored.assign(BLOB_READER, scope)
 
     assert not rights.allows(NODE, roles.BLOB_READ, CONTAINER)
 
 
-def test_an_assignment_is_its_principals_alone(azure: Azure, rights: Roles) -> None:
-    azure.assign(BLOB_READER, ACCOUNT, principal="somebody-else")
+def test_an_assignment_is_its_principals_alone(stored: StoredResources, rights: Roles) -> None:
+    stored.assign(BLOB_READER, ACCOUNT, principal="somebody-else")
 
     assert not rights.allows(NODE, roles.BLOB_READ, CONTAINER)
 
@@ -68,9 +70,9 @@ SECRET_ACTIONS = {
     ],
 )
 def test_a_role_gives_its_data_actions_and_no_others(
-    azure: Azure, rights: Roles, role: str, gives: set[str]
+    stored: StoredResources, rights: Roles, role: str, gives: set[str]
 ) -> None:
-    azure.assign(role, GROUP)
+    stored.assign(role, GROUP)
 
     found = {
         action for action in BLOB_ACTIONS | SECRET_ACTIONS if rights.allows(NODE, action, CONTAINER)
@@ -79,9 +81,9 @@ def test_a_role_gives_its_data_actions_and_no_others(
     assert found == gives
 
 
-def test_a_fresh_assignment_takes_a_while(azure: Azure, store: Store) -> None:
+def test_a_fresh_assignment_takes_a_while(stored: StoredResources, store: Store) -> None:
     now = 1_700_000_000.0
-    azure.assign(BLOB_READER, ACCOUNT, created=now)
+    stored.assign(BLOB_READER, ACCOUNT, created=now)
 
     early = Roles(store, clock=lambda: now + PROPAGATION - 0.1)
     late = Roles(store, clock=lambda: now + PROPAGATION)

@@ -7,7 +7,7 @@ from ipaddress import IPv4Network
 from typing import Any
 
 from lab.azure.arm.store import JsonObject, Store
-from lab.azure.arm.vm_records import Instance
+from lab.azure.compute.vm_records import Instance
 
 
 def document(instance: Instance, store: Store) -> JsonObject:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from lab.azure.arm.resource_types import SUBSCRIPTION_ID
 from lab.azure.arm.store import JsonObject, Resource, Store
-from lab.azure.arm.vm_records import RUNNING, Instance
+from lab.azure.compute.vm_records import RUNNING, Instance
 from lab.azure.keyvault import secrets
 
 GROUP = f"/subscriptions/{SUBSCRIPTION_ID}/resourceGroups/fleet-dev"
@@ -18,11 +18,11 @@ SECRETS_OFFICER = "b86a8fe4-44ce-4948-aee5-eccb2c155cd7"
 CONTRIBUTOR = "b24988ac-6180-42a0-ab88-20f7382dd24c"
 
 NODE = "11111111-1111-4111-8111-111111111111"
-"""Object id of the identity that `Azure.machine` gives to a machine."""
+"""Object id of the identity that `StoredResources.machine` gives to a machine."""
 
 
 @dataclass(frozen=True)
-class Azure:
+class StoredResources:
     """Writes resources into the store; ids are returned."""
 
     store: Store

@@ -12,11 +12,11 @@ from aiohttp import web
 
 from lab.azure.arm.resource_types import DEPLOYER_CLIENT_ID, DEPLOYER_OBJECT_ID
 from lab.azure.arm.store import Store
-from lab.azure.arm.vm_records import Instance
-from lab.azure.compute.instance_document import document, leaf
+from lab.azure.compute.vm_records import Instance
 from lab.azure.endpoints.callers import Callers
-from lab.azure.endpoints.outages import Faults, hang_up
+from lab.azure.endpoints.instance_document import document, leaf
 from lab.azure.identity.tokens import RESOURCES, Principal, Tokens
+from lab.azure.outages import Faults, hang_up
 
 DEPLOYER = Principal(object_id=DEPLOYER_OBJECT_ID, client_id=DEPLOYER_CLIENT_ID)
 

@@ -8,8 +8,8 @@ outside the machine and sees the addresses and ports on the wire. Both chains ar
 from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import IPv4Network, collapse_addresses
 
-from lab.azure.load_balancer.sources import CLIENTS
-from lab.azure.network.nsg import (
+from lab.azure.load_balancer.client_addresses import CLIENTS
+from lab.azure.network.security_rules import (
     ALL_PORTS,
     ANY,
     INTERNET,

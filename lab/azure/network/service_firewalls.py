@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from lab.azure.arm.errors import AzureError
 from lab.azure.arm.store import Store
-from lab.azure.network.nsg import PRIVATE
+from lab.azure.network.security_rules import PRIVATE
 
 Service = Literal["storage", "vault"]
 

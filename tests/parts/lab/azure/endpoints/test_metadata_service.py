@@ -9,10 +9,10 @@ import pytest
 from aiohttp import web
 
 from lab.azure.arm.resource_types import DEPLOYER_OBJECT_ID
-from lab.azure.arm.vm_records import STOPPED
+from lab.azure.compute.vm_records import STOPPED
 from lab.azure.identity.tokens import STORAGE
-from tests.parts.lab.azure.azure import NODE, Azure
 from tests.parts.lab.azure.conftest import Running
+from tests.unit.lab.azure.stored_resources import NODE, StoredResources
 
 TOKEN = f"/metadata/identity/oauth2/token?api-version=2018-02-01&resource={STORAGE}"
 ADDRESS = "network/interface/0/ipv4/ipAddress/0/privateIpAddress"
@@ -40,16 +40,18 @@ async def test_the_sdks_probe_without_header_is_answered_with_400(running: Runni
     assert (status, description(text)) == (400, "Required metadata header not specified")
 
 
-async def test_a_forwarded_request_is_refused(running: Running, azure: Azure) -> None:
-    azure.machine("127.0.0.1", azure.identity("nodes"))
+async def test_a_forwarded_request_is_refused(running: Running, stored: StoredResources) -> None:
+    stored.machine("127.0.0.1", stored.identity("nodes"))
 
     status, _ = await ask(running, TOKEN, X_Forwarded_For="10.0.0.1")
 
     assert status == 400
 
 
-async def test_a_machine_gets_a_token_of_its_identity(running: Running, azure: Azure) -> None:
-    azure.machine("127.0.0.1", azure.identity("nodes"))
+async def test_a_machine_gets_a_token_of_its_identity(
+    running: Running, stored: StoredResources
+) -> None:
+    stored.machine("127.0.0.1", stored.identity("nodes"))
 
     status, text = await ask(running, TOKEN)
 
@@ -67,10 +69,10 @@ async def test_a_machine_gets_a_token_of_its_identity(running: Running, azure: A
     ["client_id=client-of-one", "object_id=first", "client_id=CLIENT-OF-ONE", "msi_res_id={id}"],
 )
 async def test_one_of_several_identities_is_chosen(
-    running: Running, azure: Azure, selector: str
+    running: Running, stored: StoredResources, selector: str
 ) -> None:
-    one, two = azure.identity("one", "first"), azure.identity("two", "second")
-    azure.machine("127.0.0.1", one, two)
+    one, two = stored.identity("one", "first"), stored.identity("two", "second")
+    stored.machine("127.0.0.1", one, two)
 
     status, text = await ask(running, f"{TOKEN}&{selector.format(id=one)}")
 
@@ -78,9 +80,9 @@ async def test_one_of_several_identities_is_chosen(
 
 
 async def test_several_identities_without_a_choice_are_refused(
-    running: Running, azure: Azure
+    running: Running, stored: StoredResources
 ) -> None:
-    azure.machine("127.0.0.1", azure.identity("one", "first"), azure.identity("two", "second"))
+    stored.machine("127.0.0.1", stored.identity("one", "first"), stored.identity("two", "second"))
 
     status, text = await ask(running, TOKEN)
 
@@ -88,24 +90,30 @@ async def test_several_identities_without_a_choice_are_refused(
     assert description(text).startswith("Multiple user assigned identities exist")
 
 
-async def test_an_identity_of_others_is_not_found(running: Running, azure: Azure) -> None:
-    azure.identity("foreign", "somebody-else")
-    azure.machine("127.0.0.1", azure.identity("nodes"))
+async def test_an_identity_of_others_is_not_found(
+    running: Running, stored: StoredResources
+) -> None:
+    stored.identity("foreign", "somebody-else")
+    stored.machine("127.0.0.1", stored.identity("nodes"))
 
     status, text = await ask(running, f"{TOKEN}&client_id=client-of-foreign")
 
     assert (status, description(text)) == (400, "Identity not found")
 
 
-async def test_a_machine_without_identity_gets_none(running: Running, azure: Azure) -> None:
-    azure.machine("127.0.0.1")
+async def test_a_machine_without_identity_gets_none(
+    running: Running, stored: StoredResources
+) -> None:
+    stored.machine("127.0.0.1")
 
     assert (await ask(running, TOKEN))[0] == 400
 
 
-async def test_machines_are_told_apart_by_address(running: Running, azure: Azure) -> None:
-    azure.machine("127.0.0.2", azure.identity("one", "first"), index=0)
-    azure.machine("127.0.0.3", azure.identity("two", "second"), index=1)
+async def test_machines_are_told_apart_by_address(
+    running: Running, stored: StoredResources
+) -> None:
+    stored.machine("127.0.0.2", stored.identity("one", "first"), index=0)
+    stored.machine("127.0.0.3", stored.identity("two", "second"), index=1)
 
     found = [
         json.loads((await ask(running, TOKEN, source=source))[1])["client_id"]
@@ -119,9 +127,9 @@ async def test_machines_are_told_apart_by_address(running: Running, azure: Azure
     "query", ["", "&resource=", "&resource=https://example.com"], ids=["none", "empty", "unknown"]
 )
 async def test_a_resource_must_be_named_and_known(
-    running: Running, azure: Azure, query: str
+    running: Running, stored: StoredResources, query: str
 ) -> None:
-    azure.machine("127.0.0.1", azure.identity("nodes"))
+    stored.machine("127.0.0.1", stored.identity("nodes"))
 
     status, _ = await ask(running, f"/metadata/identity/oauth2/token?api-version=2018-02-01{query}")
 
@@ -142,18 +150,22 @@ async def test_a_resource_must_be_named_and_known(
         ("network/interface/", "0/"),
     ],
 )
-async def test_a_leaf_is_read_as_text(running: Running, azure: Azure, path: str, text: str) -> None:
-    azure.subnet()
-    azure.machine("127.0.0.1")
+async def test_a_leaf_is_read_as_text(
+    running: Running, stored: StoredResources, path: str, text: str
+) -> None:
+    stored.subnet()
+    stored.machine("127.0.0.1")
 
     found = await ask(running, f"/metadata/instance/{path}?api-version=2021-02-01&format=text")
 
     assert found == (200, text)
 
 
-async def test_the_whole_instance_is_read_as_json(running: Running, azure: Azure) -> None:
-    azure.subnet()
-    azure.machine("127.0.0.1", zone=None)
+async def test_the_whole_instance_is_read_as_json(
+    running: Running, stored: StoredResources
+) -> None:
+    stored.subnet()
+    stored.machine("127.0.0.1", zone=None)
 
     _, text = await ask(running, "/metadata/instance?api-version=2021-02-01")
 
@@ -174,15 +186,15 @@ async def test_the_whole_instance_is_read_as_json(running: Running, azure: Azure
     ],
 )
 async def test_what_cannot_be_answered(
-    running: Running, azure: Azure, path: str, status: int
+    running: Running, stored: StoredResources, path: str, status: int
 ) -> None:
-    azure.machine("127.0.0.1")
+    stored.machine("127.0.0.1")
 
     assert (await ask(running, f"/metadata/instance/{path}"))[0] == status
 
 
-async def test_a_machine_that_is_off_is_nobody(running: Running, azure: Azure) -> None:
-    azure.machine("127.0.0.1", power=STOPPED)
+async def test_a_machine_that_is_off_is_nobody(running: Running, stored: StoredResources) -> None:
+    stored.machine("127.0.0.1", power=STOPPED)
     path = f"/metadata/instance/{ADDRESS}?api-version=2021-02-01&format=text"
 
     assert (await ask(running, path))[0] == 404

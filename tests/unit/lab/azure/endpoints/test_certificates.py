@@ -8,13 +8,13 @@ import pytest
 from cryptography import x509
 from cryptography.x509.verification import PolicyBuilder, Store
 
-from lab.azure.endpoints import tls
-from lab.azure.endpoints.tls import Authority
+from lab.azure.endpoints import certificates
+from lab.azure.endpoints.certificates import Authority
 
 
 @pytest.fixture
 def authority(tmp_path: Path) -> Authority:
-    return tls.authority(tmp_path)
+    return certificates.authority(tmp_path)
 
 
 def certificate(path: Path) -> x509.Certificate:
@@ -42,7 +42,7 @@ def test_other_names_are_not_covered(authority: Authority) -> None:
 def test_the_authority_outlives_a_restart(authority: Authority, tmp_path: Path) -> None:
     before = authority.certificate.read_bytes(), authority.server_certificate.read_bytes()
 
-    again = tls.authority(tmp_path)
+    again = certificates.authority(tmp_path)
 
     assert (again.certificate.read_bytes(), again.server_certificate.read_bytes()) == before
 
@@ -52,9 +52,9 @@ def test_a_server_certificate_that_is_about_to_expire_is_renewed_by_the_same_aut
 ) -> None:
     trusted, served = authority.certificate.read_bytes(), authority.server_certificate.read_bytes()
     later = datetime.now(UTC) + timedelta(days=380)
-    monkeypatch.setattr(tls, "_now", lambda: later)
+    monkeypatch.setattr(certificates, "_now", lambda: later)
 
-    renewed = tls.authority(tmp_path)
+    renewed = certificates.authority(tmp_path)
 
     assert renewed.certificate.read_bytes() == trusted
     assert renewed.server_certificate.read_bytes() != served

@@ -13,15 +13,15 @@ from aiohttp import web
 
 from lab.azure.arm.resource_types import TENANT_ID
 from lab.azure.arm.store import Store
-from lab.azure.compute.metadata_service import Metadata
-from lab.azure.endpoints import dns, front, tls
+from lab.azure.endpoints import certificates, dns, front
 from lab.azure.endpoints.callers import Callers, LabCallers
 from lab.azure.endpoints.dns import Names
 from lab.azure.endpoints.front import Front
-from lab.azure.endpoints.outages import Faults
+from lab.azure.endpoints.metadata_service import Metadata
 from lab.azure.identity.roles import Roles
 from lab.azure.identity.tokens import Tokens
 from lab.azure.keyvault.vault_service import VaultService
+from lab.azure.outages import Faults
 from lab.azure.storage.azurite import Azurite
 from lab.azure.storage.blob_service import BlobService
 
@@ -51,7 +51,7 @@ class DataPlane:
         self.roles = Roles(store)
         self.faults = Faults()
         self.azurite = Azurite(settings.azurite_url, settings.azurite_account, settings.azurite_key)
-        self.authority = tls.authority(settings.state / "tls")
+        self.authority = certificates.authority(settings.state / "tls")
         self._settings = settings
         callers = callers or LabCallers(store=store)
         blob = BlobService(store, self.tokens, self.roles, self.azurite, self.faults)
