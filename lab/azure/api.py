@@ -12,20 +12,20 @@ from aiohttp import web
 
 from lab.azure.arm.errors import AzureError, not_found, not_modelled
 from lab.azure.arm.manager import ResourceManager
-from lab.azure.arm.resource_types import (
+from lab.azure.arm.store import JsonObject, Resource, Store
+from lab.azure.arm.subscription import (
     DEPLOYER_CLIENT_ID,
     DEPLOYER_OBJECT_ID,
-    GET_CLIENT_CONFIG,
-    LIST_STORAGE_ACCOUNT_KEYS,
-    RESOURCE_TYPES,
     SUBSCRIPTION_ID,
     TENANT_ID,
 )
-from lab.azure.arm.store import JsonObject, Resource, Store
 from lab.azure.faults import FaultInjection
+from lab.azure.identity.resource_types import GET_CLIENT_CONFIG
 from lab.azure.keyvault import secrets
+from lab.azure.resource_types import RESOURCE_TYPES
 from lab.azure.status import Status
-from lab.azure.storage.accounts import ACCOUNT, account_keys
+from lab.azure.storage.accounts import account_keys
+from lab.azure.storage.resource_types import ACCOUNT, LIST_ACCOUNT_KEYS
 
 LOG = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ class Api:
                     "subscriptionId": SUBSCRIPTION_ID,
                     "tenantId": TENANT_ID,
                 }
-            case token if token == LIST_STORAGE_ACCOUNT_KEYS:
+            case token if token == LIST_ACCOUNT_KEYS:
                 account = RESOURCE_TYPES[ACCOUNT].resource_id(body["args"])
                 result = account_keys(self._store, account)
             case token:

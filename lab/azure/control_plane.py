@@ -17,14 +17,15 @@ from lab.azure.identity.role_assignments import RoleAssignmentKind
 from lab.azure.keyvault.vaults import SecretKind, VaultKind
 from lab.azure.network.load_balancers import LoadBalancerKind
 from lab.azure.network.public_addresses import NatGatewayKind, PublicAddressKind
+from lab.azure.network.resource_types import VIRTUAL_NETWORK
 from lab.azure.network.security_groups import SecurityGroupKind
 from lab.azure.network.virtual_networks import (
-    VIRTUAL_NETWORK,
     NetworkOperations,
     SubnetKind,
     VirtualNetworkKind,
     docker_network,
 )
+from lab.azure.resource_types import RESOURCE_TYPES
 from lab.azure.storage.accounts import (
     AccountKind,
     BlobBackend,
@@ -62,7 +63,7 @@ class ControlPlane:
             fabric=fabric,
             nodes=nodes,
             scale_sets=scale_sets,
-            manager=ResourceManager(store, kinds(store, host, blobs, scale_sets)),
+            manager=ResourceManager(store, kinds(store, host, blobs, scale_sets), RESOURCE_TYPES),
         )
 
     async def resume(self) -> None:

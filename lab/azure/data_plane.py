@@ -11,8 +11,8 @@ from pathlib import Path
 
 from aiohttp import web
 
-from lab.azure.arm.resource_types import TENANT_ID
 from lab.azure.arm.store import Store
+from lab.azure.arm.subscription import TENANT_ID
 from lab.azure.endpoints import certificates, dns, front
 from lab.azure.endpoints.callers import Callers, LabCallers
 from lab.azure.endpoints.dns import Names
@@ -22,6 +22,7 @@ from lab.azure.identity.roles import Roles
 from lab.azure.identity.tokens import Tokens
 from lab.azure.keyvault.vault_service import VaultService
 from lab.azure.outages import Faults
+from lab.azure.platform_addresses import METADATA, PLATFORM
 from lab.azure.storage.azurite import Azurite
 from lab.azure.storage.blob_service import BlobService
 
@@ -38,8 +39,8 @@ class Settings:
     azurite_url: str
     azurite_account: str
     azurite_key: str
-    metadata: tuple[str, int] = ("169.254.169.254", 80)
-    names: tuple[str, int] = ("168.63.129.16", 53)
+    metadata: tuple[str, int] = (METADATA, 80)
+    names: tuple[str, int] = (PLATFORM, 53)
     front: tuple[str, int] = ("0.0.0.0", 443)
 
 

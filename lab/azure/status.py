@@ -8,10 +8,9 @@ from lab.azure.arm.resource_groups import RESOURCE_GROUP
 from lab.azure.arm.store import JsonObject, Store
 from lab.azure.compute.scale_sets import is_current
 from lab.azure.compute.vm_records import Instance, instances
-from lab.azure.keyvault.vaults import VAULT
-from lab.azure.network.load_balancers import LOAD_BALANCER
-from lab.azure.network.public_addresses import PUBLIC_ADDRESS
-from lab.azure.storage.accounts import ACCOUNT
+from lab.azure.keyvault.resource_types import VAULT
+from lab.azure.network.resource_types import LOAD_BALANCER, PUBLIC_ADDRESS
+from lab.azure.storage.resource_types import ACCOUNT
 
 
 class Status:

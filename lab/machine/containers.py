@@ -89,7 +89,7 @@ def start(client: docker.DockerClient) -> Endpoints:
             volumes={STATE_VOLUME: {"bind": "/var/lib/lab", "mode": "rw"}},
             # listens on loopback addresses of the machine and reaches the nodes over their bridge
             network_mode="host",
-            # the route by which nodes tell clients apart (lab/azure/load_balancer/client_addresses.py)
+            # the route by which nodes tell clients apart (load_balancer/client_addresses.py)
             cap_add=["NET_ADMIN"],
         )
         endpoints = find(client)

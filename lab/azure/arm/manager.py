@@ -14,9 +14,10 @@ from lab.azure.arm.errors import AzureError, not_found, not_modelled
 from lab.azure.arm.kinds import Kind, Request
 from lab.azure.arm.naming import check_tags
 from lab.azure.arm.properties import as_sent
-from lab.azure.arm.regions import LOCATIONS, normalised
-from lab.azure.arm.resource_types import RESOURCE_TYPES, SUBSCRIPTION_ID, ResourceType
+from lab.azure.arm.regions import check_location, normalised
+from lab.azure.arm.resource_types import ResourceType
 from lab.azure.arm.store import JsonObject, Resource, Store
+from lab.azure.arm.subscription import SUBSCRIPTION_ID
 
 _SUBSCRIPTION = f"/subscriptions/{SUBSCRIPTION_ID}"
 
@@ -24,8 +25,12 @@ _SUBSCRIPTION = f"/subscriptions/{SUBSCRIPTION_ID}"
 class ResourceManager:
     """Carries out PUT and DELETE on resources of the given kinds."""
 
-    def __init__(self, store: Store, kinds: Iterable[Kind]) -> None:
+    def __init__(
+        self, store: Store, kinds: Iterable[Kind], types: Mapping[str, ResourceType]
+    ) -> None:
+        """``kinds``: what is used before what uses it. A group is emptied from the end."""
         self._store = store
+        self._types = types
         self._kinds: Mapping[str, Kind] = {kind.token: kind for kind in kinds}
         self._busy: set[str] = set()
         self._going: set[str] = set()
@@ -87,7 +92,7 @@ class ResourceManager:
         kind.properties.refuse_unmodelled(resource_type.arm_type, inputs)
         names = {name: str(inputs[name]) for name in resource_type.id_names}
         self._check_parents(id, parents(resource_type, names))
-        _check_location(resource_type, inputs)
+        check_location(resource_type, inputs)
         check_tags(inputs.get("tags") or {})
         request = Request(id=id, path=names, inputs=inputs, before=before)
         async with self._operation(id):
@@ -105,9 +110,9 @@ class ResourceManager:
         return resource
 
     def _known(self, token: str) -> tuple[Kind, ResourceType]:
-        if token not in self._kinds or token not in RESOURCE_TYPES:
+        if token not in self._kinds or token not in self._types:
             raise not_modelled(f"resource type {token}")
-        return self._kinds[token], RESOURCE_TYPES[token]
+        return self._kinds[token], self._types[token]
 
     def _check_parents(self, id: str, parents: Iterable[str]) -> None:
         for parent in parents:
@@ -207,19 +212,6 @@ def _differs(name: str, old: Any, new: Any) -> bool:
     if name == "location" and isinstance(old, str) and isinstance(new, str):
         return normalised(old) != normalised(new)
     return bool(old != new)
-
-
-def _check_location(resource_type: ResourceType, inputs: JsonObject) -> None:
-    if not resource_type.located:
-        return
-    location = inputs.get("location")
-    if not location:
-        message = "The location property is required for this definition."
-        raise AzureError("LocationRequired", message)
-    if normalised(location) not in LOCATIONS:
-        message = f"The provided location '{location}' is not available for resource type "
-        message += f"'{resource_type.arm_type}'."
-        raise AzureError("LocationNotAvailableForResourceType", message)
 
 
 def _outputs(resource_type: ResourceType, request: Request) -> JsonObject:

@@ -5,7 +5,7 @@ from typing import Any
 
 from lab.azure.arm.errors import AzureError
 from lab.azure.arm.kinds import Request
-from lab.azure.arm.regions import WITHOUT_ZONES, normalised
+from lab.azure.arm.regions import normalised
 from lab.azure.arm.store import JsonObject, Resource, Store
 
 
@@ -56,16 +56,6 @@ def references(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for each in value:
             yield from references(each)
-
-
-def check_zones(request: Request, zones: list[str]) -> None:
-    for zone in zones:
-        if zone not in ("1", "2", "3"):
-            message = f"The zone '{zone}' of '{request.id}' is not one of 1, 2, 3."
-            raise AzureError("InvalidAvailabilityZone", message)
-    if zones and normalised(request.location) in WITHOUT_ZONES:
-        message = f"The location '{request.location}' does not support availability zones."
-        raise AzureError("LocationNotSupportAvailabilityZones", message)
 
 
 def _is_at_or_below(id: str, wanted: str) -> bool:

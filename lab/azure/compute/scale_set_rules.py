@@ -11,12 +11,12 @@ from lab.azure.arm import naming
 from lab.azure.arm.errors import AzureError, not_modelled
 from lab.azure.arm.kinds import Request
 from lab.azure.arm.properties import Properties
-from lab.azure.arm.references import check_zones, require, require_part
+from lab.azure.arm.references import require, require_part
+from lab.azure.arm.regions import check_zones
 from lab.azure.arm.store import JsonObject, Store
-from lab.azure.identity.managed_identities import IDENTITY
-from lab.azure.network.load_balancers import LOAD_BALANCER, POOLS, PROBES, RULES
-from lab.azure.network.security_groups import SECURITY_GROUP
-from lab.azure.network.virtual_networks import SUBNET
+from lab.azure.identity.resource_types import IDENTITY
+from lab.azure.network.load_balancers import POOLS, PROBES, RULES
+from lab.azure.network.resource_types import LOAD_BALANCER, SECURITY_GROUP, SUBNET
 
 MAX_CUSTOM_DATA = 64 * 1024
 MAX_CAPACITY = 1000

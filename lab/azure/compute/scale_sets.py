@@ -17,9 +17,9 @@ from lab.azure.arm.regions import normalised
 from lab.azure.arm.store import JsonObject, Resource, Store
 from lab.azure.compute import scale_set_rules
 from lab.azure.compute.provisioning import model_version
+from lab.azure.compute.resource_types import SCALE_SET
 from lab.azure.compute.vm_lifecycle import SHUTDOWN_SECONDS, Nodes
-from lab.azure.compute.vm_records import RUNNING, SCALE_SET, Instance, instances
-from lab.azure.network.virtual_networks import free_addresses
+from lab.azure.compute.vm_records import RUNNING, Instance, free_addresses, instances
 
 # Azure numbers a scale set's machines in base 36.
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from lab.azure.arm.store import JsonObject, Resource, Store
+from lab.azure.network.virtual_networks import usable_addresses
 
-SCALE_SET = "azure-native:compute:VirtualMachineScaleSet"
 INSTANCE = "azure-native:compute:VirtualMachineScaleSetVM"
 
 RUNNING = "running"
@@ -63,7 +63,8 @@ class Instance:
             "provisioningState": "Succeeded",
         }
         private: dict[str, Any] = asdict(self)
-        return Resource(id=self.id, token=INSTANCE, inputs={}, outputs=outputs, private=private)
+        inputs = {"subnet": {"id": self.subnet}}  # so that the subnet counts as used
+        return Resource(id=self.id, token=INSTANCE, inputs=inputs, outputs=outputs, private=private)
 
 
 def instance_of(resource: Resource) -> Instance:
@@ -76,6 +77,12 @@ def instances(store: Store, scale_set: str = "") -> Iterator[Instance]:
     prefix = f"{scale_set}/virtualMachines/" if scale_set else ""
     found = [instance_of(resource) for resource in store.list(INSTANCE, prefix)]
     return iter(sorted(found, key=lambda instance: (instance.scale_set, instance.index)))
+
+
+def free_addresses(store: Store, subnet: Resource) -> Iterator[str]:
+    """The addresses that a new machine in the subnet may get, lowest first."""
+    taken = {instance.address for instance in instances(store)}
+    return (address for address in usable_addresses(subnet) if address not in taken)
 
 
 def network_interface(instance: Instance) -> JsonObject:

@@ -14,9 +14,6 @@ from lab.azure.compute.vm_records import Instance, instances
 
 LOG = logging.getLogger(__name__)
 
-DEVELOPER_ADDRESS = "127.0.0.1"
-"""What network rules see of anybody who isn't a machine: the laptop, from the Internet's side."""
-
 DEVELOPER_LABEL = "fleet-azure.lab.identity=deployer"
 """A container with this label on the lab's own network acts as the developer who deploys."""
 

@@ -15,8 +15,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from lab.azure.arm.store import write_private
+from lab.azure.keyvault.resource_types import VAULT_SUFFIX
+from lab.azure.storage.resource_types import STORAGE_SUFFIX
 
-NAMES = ("*.blob.core.windows.net", "*.vault.azure.net")
+NAMES = (f"*{STORAGE_SUFFIX}", f"*{VAULT_SUFFIX}")
 
 _AUTHORITY_LIFETIME = timedelta(days=3650)
 _SERVER_LIFETIME = timedelta(days=397)

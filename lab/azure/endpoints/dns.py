@@ -22,13 +22,10 @@ from dnslib import (  # type: ignore[import-untyped]
 from lab.azure.arm.store import Store
 from lab.azure.compute.vm_records import instances
 from lab.azure.endpoints.callers import Callers
-from lab.azure.network.security_rules import PLATFORM
-
-STORAGE_SUFFIX = ".blob.core.windows.net"
-VAULT_SUFFIX = ".vault.azure.net"
-STORAGE_ACCOUNT = "azure-native:storage:StorageAccount"
-VAULT = "azure-native:keyvault:Vault"
-PUBLIC_IP = "azure-native:network:PublicIPAddress"
+from lab.azure.keyvault.resource_types import VAULT, VAULT_SUFFIX
+from lab.azure.network.resource_types import PUBLIC_ADDRESS
+from lab.azure.platform_addresses import PLATFORM
+from lab.azure.storage.resource_types import ACCOUNT, STORAGE_SUFFIX
 
 TTL = 10
 """Seconds. Short: accounts come and go while a node lives."""
@@ -46,7 +43,7 @@ class Names:
     def resolve(self, name: str, asker: str) -> str | None:
         name = name.lower().rstrip(".")
         if name.endswith(STORAGE_SUFFIX):
-            return self._platform(STORAGE_ACCOUNT, name.removesuffix(STORAGE_SUFFIX))
+            return self._platform(ACCOUNT, name.removesuffix(STORAGE_SUFFIX))
         if name.endswith(VAULT_SUFFIX):
             return self._platform(VAULT, name.removesuffix(VAULT_SUFFIX))
         return self._public(name) or self._neighbour(name, asker)
@@ -56,7 +53,7 @@ class Names:
         return PLATFORM if known else None
 
     def _public(self, name: str) -> str | None:
-        for resource in self._store.list(PUBLIC_IP):
+        for resource in self._store.list(PUBLIC_ADDRESS):
             settings = resource.outputs.get("dnsSettings") or {}
             if str(settings.get("fqdn", "")).lower() == name:
                 return str(resource.outputs["ipAddress"])

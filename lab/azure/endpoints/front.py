@@ -10,12 +10,13 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from lab.azure.endpoints.callers import DEVELOPER_ADDRESS, Callers
-from lab.azure.endpoints.dns import STORAGE_SUFFIX, VAULT_SUFFIX
+from lab.azure.endpoints.callers import Callers
+from lab.azure.keyvault.resource_types import VAULT_SUFFIX
 from lab.azure.keyvault.vault_service import VaultService
-from lab.azure.network.service_firewalls import Sender
+from lab.azure.network.service_firewalls import DEVELOPER, Sender
 from lab.azure.outages import Faults, Service, hang_up
 from lab.azure.storage.blob_service import BlobService
+from lab.azure.storage.resource_types import STORAGE_SUFFIX
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 ServiceHandler = Callable[[web.BaseRequest, str, Sender], Awaitable[web.StreamResponse]]
@@ -55,7 +56,7 @@ class Front:
     def _sender(self, request: web.BaseRequest) -> Sender:
         instance = self._callers.instance_at(request.remote or "")
         if instance is None:
-            return Sender(address=DEVELOPER_ADDRESS)
+            return DEVELOPER
         return Sender(address=instance.address, subnet=instance.subnet)
 
 

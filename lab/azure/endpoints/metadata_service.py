@@ -10,13 +10,18 @@ from typing import Any
 
 from aiohttp import web
 
-from lab.azure.arm.resource_types import DEPLOYER_CLIENT_ID, DEPLOYER_OBJECT_ID
 from lab.azure.arm.store import Store
+from lab.azure.arm.subscription import DEPLOYER_CLIENT_ID, DEPLOYER_OBJECT_ID
 from lab.azure.compute.vm_records import Instance
 from lab.azure.endpoints.callers import Callers
 from lab.azure.endpoints.instance_document import document, leaf
-from lab.azure.identity.tokens import RESOURCES, Principal, Tokens
+from lab.azure.identity.tokens import Principal, Tokens
+from lab.azure.keyvault.resource_types import VAULT_AUDIENCE
 from lab.azure.outages import Faults, hang_up
+from lab.azure.storage.resource_types import STORAGE_AUDIENCE
+
+AUDIENCES = frozenset({STORAGE_AUDIENCE, VAULT_AUDIENCE, "https://management.azure.com"})
+"""What a token can be for, without the slash that clients may add."""
 
 DEPLOYER = Principal(object_id=DEPLOYER_OBJECT_ID, client_id=DEPLOYER_CLIENT_ID)
 
@@ -72,7 +77,7 @@ class Metadata:
         resource = request.query.get("resource")
         if not resource:
             raise _invalid("Required query variable 'resource' is missing")
-        if resource.rstrip("/") not in RESOURCES:
+        if resource.rstrip("/") not in AUDIENCES:
             message = f"AADSTS500011: The resource principal named {resource} was not found."
             raise Refusal(400, {"error": "invalid_resource", "error_description": message})
         principal = await self._principal(request)

@@ -14,7 +14,6 @@ from lab.azure.network.security_rules import (
     ANY,
     INTERNET,
     LOAD_BALANCER,
-    PLATFORM,
     PLATFORM_TAGS,
     PRIVATE,
     VIRTUAL_NETWORK,
@@ -25,8 +24,7 @@ from lab.azure.network.security_rules import (
     SecurityGroup,
     base_tag,
 )
-
-METADATA = "169.254.169.254"
+from lab.azure.platform_addresses import METADATA, PLATFORM
 
 BEFORE_DNAT = -150
 AFTER_SNAT = 110

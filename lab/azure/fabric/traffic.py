@@ -16,11 +16,12 @@ from lab.azure.load_balancer.config import (
     Probe,
     Security,
 )
-from lab.azure.network.load_balancers import FRONTENDS, LOAD_BALANCER, PROBES, RULES
-from lab.azure.network.security_rules import PLATFORM, AddressSpace, SecurityGroup, security_group
+from lab.azure.network.load_balancers import FRONTENDS, PROBES, RULES
+from lab.azure.network.resource_types import LOAD_BALANCER
+from lab.azure.network.security_groups import security_group
+from lab.azure.network.security_rules import AddressSpace, SecurityGroup
 from lab.azure.network.virtual_networks import docker_network
-
-_METADATA = "169.254.169.254"
+from lab.azure.platform_addresses import METADATA, PLATFORM
 
 
 def configuration(store: Store) -> Configuration:
@@ -51,7 +52,7 @@ def packet_filter(store: Store, instance: Instance) -> str:
         # The load balancer has judged what comes by the host's end of the bridge.
         trusted=(docker_network(network.id, network.inputs).gateway,),
     )
-    inside = (*_space(network).prefixes, PLATFORM, _METADATA)
+    inside = (*_space(network).prefixes, PLATFORM, METADATA)
     return filters + _way_out(open=has_way_out(store, instance), inside=inside)
 
 

@@ -8,18 +8,22 @@ import logging
 from pathlib import Path
 
 from lab.azure.arm.store import Change, Store
-from lab.azure.compute.vm_records import INSTANCE, SCALE_SET, Instance, instances
+from lab.azure.compute.resource_types import SCALE_SET
+from lab.azure.compute.vm_records import INSTANCE, Instance, instances
 from lab.azure.fabric.traffic import configuration, packet_filter
 from lab.azure.host.interface import Host
 from lab.azure.load_balancer import config
-from lab.azure.network.load_balancers import LOAD_BALANCER
-from lab.azure.network.public_addresses import NAT_GATEWAY, PUBLIC_ADDRESS
-from lab.azure.network.security_groups import SECURITY_GROUP
-from lab.azure.network.virtual_networks import SUBNET, VIRTUAL_NETWORK
+from lab.azure.network.resource_types import (
+    LOAD_BALANCER,
+    NAT_GATEWAY,
+    PUBLIC_ADDRESS,
+    SECURITY_GROUP,
+    SUBNET,
+    VIRTUAL_NETWORK,
+)
+from lab.azure.platform_addresses import METADATA, PLATFORM
 
 LOG = logging.getLogger(__name__)
-
-PLATFORM_ADDRESSES = ("169.254.169.254", "168.63.129.16")
 
 _FILTER_FILE = "/var/lib/lab-provisioning/filter.nft"
 _RETRY_SECONDS = 1.0
@@ -100,7 +104,7 @@ async def own_platform_addresses() -> None:
     On the loopback interface, so that they outlive every bridge; Linux answers for an address of
     any interface on all of them (arp_ignore is 0), so machines find it on their own link.
     """
-    for address in PLATFORM_ADDRESSES:
+    for address in (METADATA, PLATFORM):
         command = ("ip", "address", "replace", f"{address}/32", "dev", "lo")
         process = await asyncio.create_subprocess_exec(
             *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT

@@ -16,6 +16,7 @@ from docker.models.containers import Container
 from docker.types import IPAMConfig, IPAMPool, LogConfig
 
 from lab.azure.host.interface import Finished, Machine, MachineState, Network, NetworkOverlap
+from lab.azure.platform_addresses import PLATFORM
 
 LABEL = "fleet-azure.lab"
 RESOURCE_LABEL = f"{LABEL}.resource"
@@ -24,7 +25,6 @@ OWNER_LABEL = f"{LABEL}.cloud"
 
 # systemd 257 wants to be told, twice, that cgroup v1 is fine; on cgroup v2 this has no effect.
 _LEGACY_CGROUP = "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"
-_FABRIC_DNS = "168.63.129.16"
 # systemd's signal for an orderly shutdown.
 _POWER_BUTTON = "SIGRTMIN+3"
 _DOCKER_DATA = "/var/lib/docker"
@@ -142,7 +142,7 @@ class DockerHost:
             tmpfs={"/run": "", "/tmp": ""},
             # loop devices, so that a file in a volume can be the data disk
             device_cgroup_rules=["b 7:* rwm", "c 10:237 rwm"],
-            dns=[_FABRIC_DNS],
+            dns=[PLATFORM],
             stop_signal=_POWER_BUTTON,
             volumes=volumes,
             log_config=LogConfig(type="json-file", config={"max-size": "5m", "max-file": "1"}),

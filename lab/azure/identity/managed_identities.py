@@ -6,9 +6,8 @@ import uuid
 from lab.azure.arm import naming
 from lab.azure.arm.kinds import Answer, Kind, Request
 from lab.azure.arm.properties import Properties
-from lab.azure.arm.resource_types import TENANT_ID
-
-IDENTITY = "azure-native:managedidentity:UserAssignedIdentity"
+from lab.azure.arm.subscription import TENANT_ID
+from lab.azure.identity.resource_types import IDENTITY
 
 
 class IdentityKind(Kind):

@@ -6,12 +6,10 @@ import uuid
 from lab.azure.arm.errors import AzureError
 from lab.azure.arm.kinds import Answer, Kind, Request
 from lab.azure.arm.properties import Properties
-from lab.azure.arm.resource_types import DEPLOYER_OBJECT_ID, SUBSCRIPTION_ID
 from lab.azure.arm.store import Resource
-from lab.azure.identity.managed_identities import IDENTITY
+from lab.azure.arm.subscription import DEPLOYER_OBJECT_ID, SUBSCRIPTION_ID
+from lab.azure.identity.resource_types import IDENTITY, ROLE_ASSIGNMENT
 from lab.azure.identity.roles import ROLES
-
-ROLE_ASSIGNMENT = "azure-native:authorization:RoleAssignment"
 
 # Entra replicates a new identity for seconds to minutes. Until then Azure can't find the principal
 # of an assignment, unless the program says by principalType that it will come. It is a race on

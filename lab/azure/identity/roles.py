@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from lab.azure.arm.store import Resource, Store
-
-ROLE_ASSIGNMENT = "azure-native:authorization:RoleAssignment"
+from lab.azure.identity.resource_types import ROLE_ASSIGNMENT
 
 PROPAGATION = 5.0
 """Seconds until an assignment acts. Azure takes minutes; what matters is that it isn't at once."""

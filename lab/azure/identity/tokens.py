@@ -15,12 +15,6 @@ from typing import Any
 
 from lab.azure.arm.store import write_private
 
-STORAGE = "https://storage.azure.com"
-VAULT = "https://vault.azure.net"
-MANAGEMENT = "https://management.azure.com"
-RESOURCES = frozenset({STORAGE, VAULT, MANAGEMENT})
-"""What a token can be asked for, written here without the slash that clients may add."""
-
 LIFETIME = 24 * 3600
 """Seconds; what Azure gives to managed identities."""
 

@@ -13,8 +13,6 @@ from typing import Any
 from lab.azure.arm.errors import AzureError
 from lab.azure.arm.store import JsonObject, Resource, Store
 
-VAULT = "azure-native:keyvault:Vault"
-SECRET = "azure-native:keyvault:Secret"
 DELETED_SECRET = "azure-native:keyvault:DeletedSecret"
 """The lab's own type for a soft-deleted secret: its name stays taken until it is purged."""
 

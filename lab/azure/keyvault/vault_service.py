@@ -12,11 +12,11 @@ from aiohttp import web
 from lab.azure.arm import naming
 from lab.azure.arm.errors import AzureError, not_modelled
 from lab.azure.arm.store import JsonObject, Resource, Store
-from lab.azure.endpoints.dns import VAULT_SUFFIX
 from lab.azure.identity import roles
 from lab.azure.identity.roles import Roles
-from lab.azure.identity.tokens import VAULT, InvalidToken, Principal, Tokens, bearer
+from lab.azure.identity.tokens import InvalidToken, Principal, Tokens, bearer
 from lab.azure.keyvault import secrets
+from lab.azure.keyvault.resource_types import SECRET, VAULT, VAULT_AUDIENCE, VAULT_SUFFIX
 from lab.azure.keyvault.secrets import Version
 from lab.azure.network import service_firewalls
 from lab.azure.network.service_firewalls import Sender
@@ -58,7 +58,7 @@ class VaultService:
             return self._refusal(error)
 
     def _vault(self, name: str) -> Resource:
-        for vault in self._store.list(secrets.VAULT):
+        for vault in self._store.list(VAULT):
             if vault.name.lower() == name:
                 return vault
         raise AzureError("ResourceNotFound", f"There is no vault {name}.", 404)
@@ -69,7 +69,7 @@ class VaultService:
             message = "AKV10000: Request is missing a Bearer or PoP token."
             raise AzureError("Unauthorized", message, 401)
         try:
-            return self._tokens.verify(token, frozenset({VAULT}))
+            return self._tokens.verify(token, frozenset({VAULT_AUDIENCE}))
         except InvalidToken as error:
             raise AzureError("Unauthorized", f"AKV10022: {error}", 401) from error
 
@@ -103,7 +103,7 @@ class VaultService:
         match request.method, parts:
             case "GET", []:
                 allow(roles.SECRET_LIST, "secrets")
-                found = self._store.list(secrets.SECRET, f"{vault.id}/secrets/")
+                found = self._store.list(SECRET, f"{vault.id}/secrets/")
                 return _page([_item(vault, one.name, secrets.current(one)) for one in found])
             case "GET", [name, "versions"]:
                 allow(roles.SECRET_LIST, f"secrets/{name}")
@@ -169,9 +169,7 @@ class VaultService:
         private = secrets.with_version(before, body, body.get("tags"))
         inputs = before.inputs if before else {"vaultName": vault.name, "secretName": name}
         outputs = before.outputs if before else {}
-        secret = Resource(
-            id=id, token=secrets.SECRET, inputs=inputs, outputs=outputs, private=private
-        )
+        secret = Resource(id=id, token=SECRET, inputs=inputs, outputs=outputs, private=private)
         self._store.put(secret)
         return self._value(vault, name)
 
@@ -182,7 +180,9 @@ class VaultService:
         headers = {}
         if error.status == 401:
             authority = f"https://login.microsoftonline.com/{self._tokens.tenant_id}"
-            headers["WWW-Authenticate"] = f'Bearer authorization="{authority}", resource="{VAULT}"'
+            headers["WWW-Authenticate"] = (
+                f'Bearer authorization="{authority}", resource="{VAULT_AUDIENCE}"'
+            )
         return _json({"error": body}, error.status, headers)
 
 

@@ -11,17 +11,15 @@ from lab.azure.arm import naming
 from lab.azure.arm.errors import AzureError, not_modelled
 from lab.azure.arm.kinds import Answer, Kind, Request
 from lab.azure.arm.properties import Properties
-from lab.azure.arm.resource_types import DEPLOYER_OBJECT_ID, TENANT_ID
 from lab.azure.arm.store import JsonObject, Resource
-from lab.azure.endpoints.callers import DEVELOPER_ADDRESS
+from lab.azure.arm.subscription import DEPLOYER_OBJECT_ID, TENANT_ID
 from lab.azure.identity.roles import SECRET_DELETE, Roles
 from lab.azure.keyvault import secrets
+from lab.azure.keyvault.resource_types import SECRET, VAULT, VAULT_SUFFIX
 from lab.azure.keyvault.vault_service import Forbidden
 from lab.azure.network import service_firewalls
-from lab.azure.network.service_firewalls import Sender
+from lab.azure.network.service_firewalls import DEVELOPER
 
-VAULT = secrets.VAULT
-SECRET = secrets.SECRET
 DELETED_VAULT = "azure-native:keyvault:DeletedVault"
 """The lab's own type for a soft-deleted vault: its name stays taken, worldwide."""
 
@@ -80,7 +78,7 @@ class VaultKind(Kind):
 
     async def write(self, request: Request) -> Answer:
         settings = request.inputs["properties"]
-        url = f"https://{request.name}.vault.azure.net/"
+        url = f"https://{request.name}{VAULT_SUFFIX}/"
         return Answer(
             outputs={
                 "properties": {
@@ -159,7 +157,7 @@ class SecretKind(Kind):
     async def write(self, request: Request) -> Answer:
         private = self._with_version(request)
         version = private["versions"][-1]
-        url = f"https://{_vault_id(request.id).rsplit('/', 1)[-1]}.vault.azure.net"
+        url = f"https://{_vault_id(request.id).rsplit('/', 1)[-1]}{VAULT_SUFFIX}"
         url = f"{url}/secrets/{request.name}"
         settings = request.inputs.get("properties") or {}
         shown = {key: value for key, value in settings.items() if key != "value"}
@@ -179,8 +177,8 @@ class SecretKind(Kind):
         vault = self.store.get(_vault_id(resource.id))
         assert vault is not None, "it goes after its secrets"
         rules = service_firewalls.of_vault(vault.inputs["properties"])
-        if not rules.admit(Sender(address=DEVELOPER_ADDRESS), self.store):
-            message = f"Client address is not authorized. Client address: {DEVELOPER_ADDRESS}"
+        if not rules.admit(DEVELOPER, self.store):
+            message = f"Client address is not authorized. Client address: {DEVELOPER.address}"
             raise Forbidden("ForbiddenByFirewall", message)
         if not Roles(self.store).allows(DEPLOYER_OBJECT_ID, SECRET_DELETE, resource.id):
             message = f"Caller is not authorized to perform action '{SECRET_DELETE}' on resource "

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from lab.azure.load_balancer.config import Backend, BalancingRule, Probe, Security
 from lab.azure.load_balancer.selection import admits
-from lab.azure.network.security_rules import PLATFORM, Flow
+from lab.azure.network.security_rules import Flow
+from lab.azure.platform_addresses import PLATFORM
 
 LOG = logging.getLogger(__name__)
 

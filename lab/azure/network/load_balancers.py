@@ -6,12 +6,10 @@ from lab.azure.arm import naming
 from lab.azure.arm.errors import AzureError, not_modelled
 from lab.azure.arm.kinds import Answer, Kind, Request
 from lab.azure.arm.properties import Properties
-from lab.azure.arm.references import names, references, require
+from lab.azure.arm.references import names, references, require, users
 from lab.azure.arm.store import JsonObject, Resource
-from lab.azure.compute.vm_records import SCALE_SET
-from lab.azure.network.public_addresses import PUBLIC_ADDRESS, check_free
-
-LOAD_BALANCER = "azure-native:network:LoadBalancer"
+from lab.azure.network.public_addresses import check_free
+from lab.azure.network.resource_types import LOAD_BALANCER, PUBLIC_ADDRESS
 
 FRONTENDS = "frontendIPConfigurations"
 POOLS = "backendAddressPools"
@@ -92,9 +90,9 @@ class LoadBalancerKind(Kind):
         return Answer(outputs=outputs)
 
     def check_delete(self, resource: Resource) -> None:
-        for scale_set in self._scale_sets(resource.id):
+        for user in users(self.store, resource.id):
             message = f"Cannot delete load balancer {resource.id} since its child resources are "
-            message += f"in use by virtual machine scale set {scale_set.id}."
+            message += f"in use by virtual machine scale set {user.id}."
             raise AzureError("LoadBalancerInUseByVirtualMachineScaleSet", message)
 
     def _check_names(self, request: Request, collection: str) -> None:
@@ -121,19 +119,11 @@ class LoadBalancerKind(Kind):
             for name in names(request.inputs, collection)
         }
         prefix = f"{request.id.lower()}/"
-        for scale_set in self._scale_sets(request.id):
-            for used in references(scale_set.inputs):
+        for user in users(self.store, request.id):
+            for used in references(user.inputs):
                 if used.lower().startswith(prefix) and used.lower() not in kept:
-                    message = f"{used} is in use by {scale_set.id} and cannot be removed."
+                    message = f"{used} is in use by {user.id} and cannot be removed."
                     raise AzureError("InUseLoadBalancerPartCannotBeDeleted", message)
-
-    def _scale_sets(self, load_balancer: str) -> list[Resource]:
-        prefix = f"{load_balancer.lower()}/"
-        return [
-            scale_set
-            for scale_set in self.store.list(SCALE_SET)
-            if any(used.lower().startswith(prefix) for used in references(scale_set.inputs))
-        ]
 
 
 def _parts(request: Request, collection: str) -> list[JsonObject]:

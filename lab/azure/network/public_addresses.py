@@ -12,12 +12,10 @@ from lab.azure.arm import naming
 from lab.azure.arm.errors import AzureError
 from lab.azure.arm.kinds import Answer, Kind, Request
 from lab.azure.arm.properties import Properties
-from lab.azure.arm.references import check_zones, require, users
-from lab.azure.arm.regions import normalised
+from lab.azure.arm.references import require, users
+from lab.azure.arm.regions import check_zones, normalised
 from lab.azure.arm.store import Resource, Store
-
-PUBLIC_ADDRESS = "azure-native:network:PublicIPAddress"
-NAT_GATEWAY = "azure-native:network:NatGateway"
+from lab.azure.network.resource_types import NAT_GATEWAY, PUBLIC_ADDRESS
 
 # 127.0.0.0/16 holds what the machine's own programs use; the last /16 holds the broadcast address.
 _FIRST = int(IPv4Address("127.1.0.1"))

@@ -1,23 +1,18 @@
 """Network security groups: which packets pass, by Azure's rules. Pure.
 
-Both ends use it: the load balancer asks about a client and a machine's port, and nft.py turns the
-same rules into a packet filter for traffic between machines. A tag or a field that isn't modelled
-is refused when the group is read, so that no rule is ever evaluated as something it doesn't say.
+The load balancer evaluates them for a client and a VM's port; `fabric.packet_filter` turns the same
+rules into a packet filter for traffic between VMs.
 """
 
-import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from ipaddress import IPv4Address, IPv4Network
-from typing import Any, Literal
+from typing import Literal
 
-from lab.azure.arm.errors import AzureError, not_modelled
+from lab.azure.platform_addresses import PLATFORM
 
 Direction = Literal["Inbound", "Outbound"]
-
-PLATFORM = "168.63.129.16"
-"""Azure's own address on every network: DNS, probes and, in the lab, storage and vault."""
 
 ANY = "*"
 INTERNET = "Internet"
@@ -117,10 +112,10 @@ class AddressSpace:
             case _ if base_tag(term) in PLATFORM_TAGS:
                 return address == PLATFORM
             case _:
-                return IPv4Address(address) in _network(term)
+                return IPv4Address(address) in network(term)
 
     def _inside(self, address: str) -> bool:
-        return any(IPv4Address(address) in _network(prefix) for prefix in self.prefixes)
+        return any(IPv4Address(address) in network(prefix) for prefix in self.prefixes)
 
     def _is_internet(self, address: str) -> bool:
         outside = address != PLATFORM and not self._inside(address)
@@ -140,21 +135,6 @@ def evaluate(
         if not verdict.allowed:
             break
     return verdict
-
-
-def security_group(name: str, inputs: Mapping[str, Any]) -> SecurityGroup:
-    """Reads azure-native's inputs of a NetworkSecurityGroup. Raises AzureError as ARM would."""
-    own = [_rule(raw) for raw in inputs.get("securityRules") or ()]
-    taken: dict[tuple[Direction, int], str] = {}
-    for rule in own:
-        other = taken.setdefault((rule.direction, rule.priority), rule.name)
-        if other != rule.name:
-            raise AzureError(
-                "SecurityRuleConflict",
-                f"Security rule {rule.name} conflicts with rule {other}. Rules cannot have the "
-                f"same Priority ({rule.priority}) and Direction ({rule.direction}).",
-            )
-    return SecurityGroup(name=name, rules=_by_priority([*own, *DEFAULT_RULES]))
 
 
 def base_tag(term: str) -> str:
@@ -179,116 +159,8 @@ def _applies(rule: Rule, flow: Flow, space: AddressSpace) -> bool:
     )
 
 
-def _by_priority(rules: Iterable[Rule]) -> tuple[Rule, ...]:
-    return tuple(sorted(rules, key=lambda rule: (rule.direction, rule.priority)))
-
-
-def _rule(raw: Mapping[str, Any]) -> Rule:
-    name = raw.get("name") or "(unnamed)"
-    for field in ("sourceApplicationSecurityGroups", "destinationApplicationSecurityGroups"):
-        if raw.get(field):
-            raise not_modelled(f"application security groups (rule {name}, {field})")
-    priority = int(raw["priority"])
-    if not 100 <= priority <= 4096:
-        raise AzureError(
-            "SecurityRuleInvalidPriority",
-            f"Security rule {name} has invalid priority {priority}. Allowed: 100 to 4096.",
-        )
-    if raw["protocol"] not in PROTOCOLS:
-        raise AzureError(
-            "SecurityRuleInvalidProtocol",
-            f"Security rule {name} has invalid protocol {raw['protocol']!r}.",
-        )
-    return Rule(
-        name=name,
-        priority=priority,
-        direction=_one_of(name, "direction", raw["direction"], "Inbound", "Outbound"),
-        allow=_one_of(name, "access", raw["access"], "Allow", "Deny") == "Allow",
-        protocol=raw["protocol"],
-        sources=_addresses(name, raw, "sourceAddressPrefix"),
-        source_ports=_ports(name, raw, "sourcePortRange"),
-        destinations=_addresses(name, raw, "destinationAddressPrefix"),
-        destination_ports=_ports(name, raw, "destinationPortRange"),
-    )
-
-
-def _one_of(rule: str, field: str, value: str, *allowed: str) -> Any:
-    if value not in allowed:
-        raise AzureError(
-            f"SecurityRuleInvalid{field.capitalize()}",
-            f"Security rule {rule} has invalid {field} {value!r}. Allowed: {', '.join(allowed)}.",
-        )
-    return value
-
-
-def _terms(raw: Mapping[str, Any], field: str, plural: str) -> tuple[str, ...]:
-    single, several = raw.get(field), raw.get(plural) or ()
-    return (single, *several) if single else tuple(several)
-
-
-def _addresses(rule: str, raw: Mapping[str, Any], field: str) -> tuple[str, ...]:
-    terms = _terms(raw, field, f"{field}es")
-    if not terms:
-        raise AzureError("SecurityRuleParameterContainsNoValue", f"Rule {rule} has no {field}.")
-    for term in terms:
-        if term != ANY and base_tag(term) not in TAGS and not _is_network(term):
-            if term[0].isalpha():
-                raise not_modelled(f"the service tag {term!r} (rule {rule}, {field})")
-            raise AzureError(
-                "SecurityRuleInvalidAddressPrefix",
-                f"Security rule {rule} has invalid address prefix {term!r} in {field}.",
-            )
-    _check_several(rule, tuple(raw.get(f"{field}es") or ()), field)
-    return terms
-
-
-def _check_several(rule: str, terms: tuple[str, ...], field: str) -> None:
-    """A list of prefixes holds prefixes only, and each address once."""
-    for term in terms:
-        if not _is_network(term):
-            raise AzureError(
-                "SecurityRuleParameterContainsUnsupportedValue",
-                f"Security rule {rule} names {term!r} in {field}es: tags and '*' go into {field}.",
-            )
-    for one, other in itertools.combinations(terms, 2):
-        if _network(one).overlaps(_network(other)):
-            raise AzureError(
-                "OverlappingSubnetsNotPermittedInSecurityRule",
-                f"Security rule {rule} has overlapping subnets {one} and {other} in {field}es.",
-            )
-
-
-def _ports(rule: str, raw: Mapping[str, Any], field: str) -> tuple[Ports, ...]:
-    terms = _terms(raw, field, f"{field}s")
-    if not terms:
-        raise AzureError("SecurityRuleParameterContainsNoValue", f"Rule {rule} has no {field}.")
-    return tuple(_port_range(rule, field, str(term)) for term in terms)
-
-
-def _port_range(rule: str, field: str, text: str) -> Ports:
-    if text == ANY:
-        return ALL_PORTS
-    first, dash, last = text.partition("-")
-    if first.isdecimal() and (last.isdecimal() if dash else True):
-        ports = Ports(first=int(first), last=int(last or first))
-        if ports.first <= ports.last <= 65535:
-            return ports
-    raise AzureError(
-        "SecurityRuleInvalidPortRange",
-        f"Security rule {rule} has invalid port range {text!r} in {field}.",
-    )
-
-
-def _is_network(text: str) -> bool:
-    try:
-        IPv4Network(text)
-    except ValueError:
-        return False
-    return True
-
-
 @cache
-def _network(text: str) -> IPv4Network:
+def network(text: str) -> IPv4Network:
     return IPv4Network(text)
 
 

@@ -32,6 +32,10 @@ class Sender:
     subnet: str | None = None
 
 
+DEVELOPER = Sender(address="127.0.0.1")
+"""Every caller that is not a VM: the developer's computer, on the Internet's side."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class NetworkRules:
     default_allow: bool

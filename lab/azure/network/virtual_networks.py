@@ -17,13 +17,9 @@ from lab.azure.arm.kinds import Answer, Kind, Request
 from lab.azure.arm.properties import Properties
 from lab.azure.arm.references import require, users
 from lab.azure.arm.store import JsonObject, Resource, Store
-from lab.azure.compute.vm_records import instances
 from lab.azure.host.interface import Host, Network, NetworkOverlap
-
-VIRTUAL_NETWORK = "azure-native:network:VirtualNetwork"
-SUBNET = "azure-native:network:Subnet"
-_SECURITY_GROUP = "azure-native:network:NetworkSecurityGroup"
-_NAT_GATEWAY = "azure-native:network:NatGateway"
+from lab.azure.network.resource_types import NAT_GATEWAY, SECURITY_GROUP, SUBNET, VIRTUAL_NETWORK
+from lab.azure.platform_addresses import PLATFORM
 
 # Azure keeps the first four addresses of a subnet (network, gateway, two for DNS) and the last.
 RESERVED_AT_START = 4
@@ -32,7 +28,7 @@ SMALLEST_PREFIX = 29
 FORBIDDEN_RANGES = tuple(
     map(
         IPv4Network,
-        ("224.0.0.0/4", "255.255.255.255/32", "127.0.0.0/8", "169.254.0.0/16", "168.63.129.16/32"),
+        ("224.0.0.0/4", "255.255.255.255/32", "127.0.0.0/8", "169.254.0.0/16", f"{PLATFORM}/32"),
     )
 )
 
@@ -164,9 +160,9 @@ class SubnetKind(Kind):
             before=None,
         )
         if group := request.inputs.get("networkSecurityGroup"):
-            require(self.store, group["id"], _SECURITY_GROUP, in_region)
+            require(self.store, group["id"], SECURITY_GROUP, in_region)
         if gateway := request.inputs.get("natGateway"):
-            require(self.store, gateway["id"], _NAT_GATEWAY, in_region)
+            require(self.store, gateway["id"], NAT_GATEWAY, in_region)
 
     async def write(self, request: Request) -> Answer:
         async with self._operations.on(_network_id(request.id)):
@@ -208,19 +204,14 @@ def subnets(store: Store, network_id: str) -> tuple[Resource, ...]:
     return store.list(SUBNET, f"{network_id}/subnets/")
 
 
-def free_addresses(store: Store, subnet: Resource) -> Iterator[str]:
-    """Addresses that a new machine in the subnet may get, lowest first."""
-    taken = {instance.address for instance in instances(store)}
+def usable_addresses(subnet: Resource) -> Iterator[str]:
+    """The subnet's addresses that Azure does not reserve, lowest first."""
     whole = _range(subnet.inputs)
-    for address in islice(whole, RESERVED_AT_START, whole.num_addresses - 1):
-        if str(address) not in taken:
-            yield str(address)
+    yield from map(str, islice(whole, RESERVED_AT_START, whole.num_addresses - 1))
 
 
 def refuse_if_in_use(store: Store, subnet: Resource) -> None:
-    scale_sets = [user for user in users(store, subnet.id) if not user.within(subnet.id)]
-    machines = [each.id for each in instances(store) if each.subnet.lower() == subnet.id.lower()]
-    used_by = [user.id for user in scale_sets] + machines
+    used_by = [user.id for user in users(store, subnet.id) if not user.within(subnet.id)]
     if used_by:
         message = (
             f"Subnet {subnet.name} is in use by {used_by[0]} and cannot be deleted. In order to "

@@ -13,12 +13,14 @@ from lab.azure.arm.kinds import Answer, Kind, Request
 from lab.azure.arm.properties import Properties
 from lab.azure.arm.store import JsonObject, Resource, Store
 from lab.azure.network import service_firewalls
-
-ACCOUNT = "azure-native:storage:StorageAccount"
-BLOB_SERVICE = "azure-native:storage:BlobServiceProperties"
-CONTAINER = "azure-native:storage:BlobContainer"
-BLOB = "azure-native:storage:Blob"
-MANAGEMENT_POLICY = "azure-native:storage:ManagementPolicy"
+from lab.azure.storage.resource_types import (
+    ACCOUNT,
+    BLOB,
+    BLOB_SERVICE,
+    CONTAINER,
+    MANAGEMENT_POLICY,
+    STORAGE_SUFFIX,
+)
 
 _SKUS = frozenset(
     f"{tier}_{kind}"
@@ -96,7 +98,7 @@ class AccountKind(Kind):
         tier = request.inputs["sku"]["name"].partition("_")[0]
         outputs = {
             "sku": {**request.inputs["sku"], "tier": tier},
-            "primaryEndpoints": {"blob": f"https://{request.name}.blob.core.windows.net/"},
+            "primaryEndpoints": {"blob": f"https://{request.name}{STORAGE_SUFFIX}/"},
             "primaryLocation": request.location,
             "statusOfPrimary": "available",
             "allowBlobPublicAccess": False,

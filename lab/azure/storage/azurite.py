@@ -16,9 +16,9 @@ import aiohttp
 from yarl import URL
 
 from lab.azure.arm.errors import AzureError, not_modelled
-from lab.azure.endpoints.dns import STORAGE_SUFFIX
 from lab.azure.storage import shared_key
 from lab.azure.storage.blob_request import Target
+from lab.azure.storage.resource_types import STORAGE_SUFFIX
 
 API_VERSION = "2021-08-06"
 MAX_CONTAINER_NAME = 63

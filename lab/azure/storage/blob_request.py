@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from lab.azure.arm.errors import AzureError, not_modelled
-from lab.azure.endpoints.dns import STORAGE_SUFFIX
 from lab.azure.identity import roles
+from lab.azure.storage.resource_types import STORAGE_SUFFIX
 
 _BLOB = {
     ("GET", ""): roles.BLOB_READ,

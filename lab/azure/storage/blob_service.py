@@ -16,16 +16,16 @@ from aiohttp import web
 
 from lab.azure.arm.errors import AzureError
 from lab.azure.arm.store import Resource, Store
-from lab.azure.endpoints.dns import STORAGE_ACCOUNT, STORAGE_SUFFIX
 from lab.azure.identity import roles
 from lab.azure.identity.roles import Roles
-from lab.azure.identity.tokens import STORAGE, InvalidToken, Principal, Tokens, bearer
+from lab.azure.identity.tokens import InvalidToken, Principal, Tokens, bearer
 from lab.azure.network import service_firewalls
 from lab.azure.network.service_firewalls import Sender
 from lab.azure.outages import Faults, hang_up
 from lab.azure.storage import blob_request, shared_key
 from lab.azure.storage.azurite import Azurite, unavailable
 from lab.azure.storage.blob_request import BlobRequest, Target
+from lab.azure.storage.resource_types import ACCOUNT, STORAGE_AUDIENCE, STORAGE_SUFFIX
 
 _CLOCK_SKEW = timedelta(minutes=15)
 _CHUNK = 1 << 18
@@ -67,7 +67,7 @@ class BlobService:
             return self._refusal(error)
 
     def _account(self, name: str) -> Resource:
-        for account in self._store.list(STORAGE_ACCOUNT):
+        for account in self._store.list(ACCOUNT):
             if account.name.lower() == name:
                 return account
         raise AzureError("ResourceNotFound", f"There is no storage account {name}.", 404)
@@ -101,7 +101,7 @@ class BlobService:
             self._check_exists(asked.copy_source)
 
     def _authenticated(self, account: Resource, token: str) -> Principal:
-        audiences = frozenset({STORAGE, f"https://{account.name}{STORAGE_SUFFIX}"})
+        audiences = frozenset({STORAGE_AUDIENCE, f"https://{account.name}{STORAGE_SUFFIX}"})
         try:
             return self._tokens.verify(token, audiences)
         except InvalidToken as error:
@@ -199,7 +199,7 @@ class BlobService:
         if error.status == 401:
             headers["WWW-Authenticate"] = (
                 "Bearer authorization_uri=https://login.microsoftonline.com/"
-                f"{self._tokens.tenant_id}/oauth2/authorize resource_id={STORAGE}"
+                f"{self._tokens.tenant_id}/oauth2/authorize resource_id={STORAGE_AUDIENCE}"
             )
         return web.Response(
             status=error.status, body=body.encode(), headers=headers, content_type="application/xml"

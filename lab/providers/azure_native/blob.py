@@ -16,7 +16,8 @@ from typing import Any, BinaryIO
 
 import grpc
 
-from lab.azure.arm.resource_types import LIST_STORAGE_ACCOUNT_KEYS, RESOURCE_TYPES
+from lab.azure.resource_types import RESOURCE_TYPES
+from lab.azure.storage.resource_types import LIST_ACCOUNT_KEYS
 from lab.providers.azure_native.blob_client import BlobEndpoint, BlobHeaders, BlobService
 from lab.providers.cloud_client import CloudClient, CloudError, CloudResource
 from lab.providers.plugin import ProviderError
@@ -86,7 +87,7 @@ class BlobResources:
         account = names["accountName"]
         group = names["resourceGroupName"]
         keys = self._cloud.invoke(
-            LIST_STORAGE_ACCOUNT_KEYS, {"accountName": account, "resourceGroupName": group}
+            LIST_ACCOUNT_KEYS, {"accountName": account, "resourceGroupName": group}
         )
         service = BlobService(_endpoint(), account, keys["keys"][0]["value"])
         with closing(service):

@@ -9,14 +9,10 @@ import grpc
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import provider_pb2
 
-from lab.azure.arm.resource_types import (
-    INVOKES,
-    LIST_STORAGE_ACCOUNT_KEYS,
-    PACKAGE_VERSION,
-    RESOURCE_TYPES,
-    SUBSCRIPTION_ID,
-    ResourceType,
-)
+from lab.azure.arm.resource_types import ResourceType
+from lab.azure.arm.subscription import SUBSCRIPTION_ID
+from lab.azure.resource_types import INVOKES, PACKAGE_VERSION, RESOURCE_TYPES
+from lab.azure.storage.resource_types import LIST_ACCOUNT_KEYS
 from lab.providers.azure_native import blob, checking, diffing, state
 from lab.providers.azure_native.blob import BlobResources
 from lab.providers.azure_native.checking import API_VERSION, Naming, NamingMode
@@ -173,7 +169,7 @@ class AzureNative(Plugin):
             )
         args = reveal(load_map(request.args))
         result: Props = await asyncio.to_thread(self._cloud.invoke, request.tok, args)
-        if request.tok == LIST_STORAGE_ACCOUNT_KEYS:
+        if request.tok == LIST_ACCOUNT_KEYS:
             result = {**result, "keys": [_secret_key(key) for key in result["keys"]]}
         response = provider_pb2.InvokeResponse()
         getattr(response, "return").CopyFrom(dump_map(result))

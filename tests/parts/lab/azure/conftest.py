@@ -18,7 +18,8 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from lab.azure.arm.store import Store
 from lab.azure.data_plane import DataPlane, Settings
 from lab.azure.endpoints.callers import LabCallers
-from lab.azure.identity.tokens import STORAGE, Principal
+from lab.azure.identity.tokens import Principal
+from lab.azure.storage.resource_types import STORAGE_AUDIENCE
 from lab.machine.paths import PROJECT
 from tests.ports import free_port
 from tests.unit.lab.azure.stored_resources import KEY, NODE, StoredResources
@@ -37,7 +38,9 @@ class Running:
     metadata_port: int
     names_port: int
 
-    def token(self, principal: str = NODE, audience: str = STORAGE, lifetime: int = 3600) -> str:
+    def token(
+        self, principal: str = NODE, audience: str = STORAGE_AUDIENCE, lifetime: int = 3600
+    ) -> str:
         return self.plane.tokens.issue(
             Principal(object_id=principal, client_id=f"client-of-{principal}"), audience, lifetime
         ).text

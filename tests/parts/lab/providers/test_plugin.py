@@ -20,7 +20,7 @@ from pulumi.runtime.proto import (
     status_pb2,
 )
 
-from lab.azure.arm.resource_types import PACKAGE_VERSION
+from lab.azure.resource_types import PACKAGE_VERSION
 from lab.providers.plugin import InitFailed, Plugin, ProviderError, rpc
 from tools.paths import PROJECT
 

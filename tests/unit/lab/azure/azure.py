@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lab.azure.arm.resource_types import RESOURCE_TYPES, SUBSCRIPTION_ID, TENANT_ID
 from lab.azure.arm.store import JsonObject, Resource, Store
+from lab.azure.arm.subscription import SUBSCRIPTION_ID, TENANT_ID
 from lab.azure.compute.vm_records import Instance, instances
 from lab.azure.control_plane import ControlPlane
+from lab.azure.resource_types import RESOURCE_TYPES
 from tests.unit.lab.azure.fake_host import FakeHost
 
 GROUP = f"/subscriptions/{SUBSCRIPTION_ID}/resourceGroups/fleet-dev"

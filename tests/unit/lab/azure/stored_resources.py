@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from lab.azure.arm.resource_types import SUBSCRIPTION_ID
 from lab.azure.arm.store import JsonObject, Resource, Store
+from lab.azure.arm.subscription import SUBSCRIPTION_ID
 from lab.azure.compute.vm_records import RUNNING, Instance
 from lab.azure.keyvault import secrets
 

@@ -8,14 +8,12 @@ from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 
 from lab.azure.api import Api
-from lab.azure.arm.resource_types import (
-    DEPLOYER_OBJECT_ID,
-    GET_CLIENT_CONFIG,
-    LIST_STORAGE_ACCOUNT_KEYS,
-)
+from lab.azure.arm.subscription import DEPLOYER_OBJECT_ID
 from lab.azure.faults import FaultInjection
+from lab.azure.identity.resource_types import GET_CLIENT_CONFIG
 from lab.azure.outages import Faults
 from lab.azure.status import Status
+from lab.azure.storage.resource_types import LIST_ACCOUNT_KEYS
 from tests.unit.lab.azure.azure import EVERYTHING_BUT_MACHINES, GROUP, Azure, inputs_of
 
 GROUP_TOKEN = "azure-native:resources:ResourceGroup"
@@ -129,7 +127,7 @@ async def test_the_keys_of_an_account(azure: Azure, call: Caller) -> None:
     await azure.create_all("resources:ResourceGroup", "storage:StorageAccount")
     args = {"accountName": "fleetdata", "resourceGroupName": "fleet-dev"}
 
-    _, body = await call("POST", "/invoke", {"token": LIST_STORAGE_ACCOUNT_KEYS, "args": args})
+    _, body = await call("POST", "/invoke", {"token": LIST_ACCOUNT_KEYS, "args": args})
 
     assert [key["keyName"] for key in body["result"]["keys"]] == ["key1", "key2"]
 

@@ -14,15 +14,15 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from lab.azure.arm.resource_types import (
+from lab.azure.arm.subscription import (
     DEPLOYER_CLIENT_ID,
     DEPLOYER_OBJECT_ID,
-    GET_CLIENT_CONFIG,
-    LIST_STORAGE_ACCOUNT_KEYS,
-    RESOURCE_TYPES,
     SUBSCRIPTION_ID,
     TENANT_ID,
 )
+from lab.azure.identity.resource_types import GET_CLIENT_CONFIG
+from lab.azure.resource_types import RESOURCE_TYPES
+from lab.azure.storage.resource_types import LIST_ACCOUNT_KEYS
 
 TOKEN = "a-token-for-tests"
 ACCOUNT_KEY = "YW4tYWNjb3VudC1rZXktZm9yLXRlc3Rz"
@@ -140,7 +140,7 @@ def _invoke(token: str, args: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001
             "subscriptionId": SUBSCRIPTION_ID,
             "tenantId": TENANT_ID,
         }
-    if token == LIST_STORAGE_ACCOUNT_KEYS:
+    if token == LIST_ACCOUNT_KEYS:
         return {"keys": [{"keyName": "key1", "value": ACCOUNT_KEY, "permissions": "FULL"}]}
     raise Refusal(501, "NotModelled", token)
 

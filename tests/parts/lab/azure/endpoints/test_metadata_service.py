@@ -8,13 +8,13 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from lab.azure.arm.resource_types import DEPLOYER_OBJECT_ID
+from lab.azure.arm.subscription import DEPLOYER_OBJECT_ID
 from lab.azure.compute.vm_records import STOPPED
-from lab.azure.identity.tokens import STORAGE
+from lab.azure.storage.resource_types import STORAGE_AUDIENCE
 from tests.parts.lab.azure.conftest import Running
 from tests.unit.lab.azure.stored_resources import NODE, StoredResources
 
-TOKEN = f"/metadata/identity/oauth2/token?api-version=2018-02-01&resource={STORAGE}"
+TOKEN = f"/metadata/identity/oauth2/token?api-version=2018-02-01&resource={STORAGE_AUDIENCE}"
 ADDRESS = "network/interface/0/ipv4/ipAddress/0/privateIpAddress"
 
 
@@ -56,7 +56,7 @@ async def test_a_machine_gets_a_token_of_its_identity(
     status, text = await ask(running, TOKEN)
 
     answer = json.loads(text)
-    principal = running.plane.tokens.verify(answer["access_token"], frozenset({STORAGE}))
+    principal = running.plane.tokens.verify(answer["access_token"], frozenset({STORAGE_AUDIENCE}))
     assert (status, principal.object_id) == (200, NODE)
     assert answer["client_id"] == "client-of-nodes"
     assert answer["token_type"] == "Bearer"
@@ -215,7 +215,7 @@ async def test_the_developers_container_acts_as_the_deployer(
         stranger, _ = await ask(running, TOKEN, source="127.0.0.8")
 
     token = json.loads(text)["access_token"]
-    principal = running.plane.tokens.verify(token, frozenset({STORAGE}))
+    principal = running.plane.tokens.verify(token, frozenset({STORAGE_AUDIENCE}))
     assert (status, principal.object_id) == (200, DEPLOYER_OBJECT_ID)
     assert stranger == 400
 

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from lab.azure.arm.errors import AzureError
-from lab.azure.identity.tokens import STORAGE, VAULT
 from lab.azure.keyvault import secrets
+from lab.azure.keyvault.resource_types import VAULT_AUDIENCE
+from lab.azure.storage.resource_types import STORAGE_AUDIENCE
 from tests.parts.lab.azure.conftest import Running
 from tests.unit.lab.azure.stored_resources import (
     SECRETS_OFFICER,
@@ -33,7 +34,7 @@ async def ask(
     json: dict[str, Any] | None = None,
 ) -> tuple[int, dict[str, Any]]:
     separator = "&" if "?" in path else "?"
-    headers = {"Authorization": f"Bearer {token or running.token(audience=VAULT)}"}
+    headers = {"Authorization": f"Bearer {token or running.token(audience=VAULT_AUDIENCE)}"}
     async with running.client() as client:
         answer = await client.request(
             method,
@@ -61,7 +62,7 @@ async def test_a_client_without_a_token_is_challenged(running: Running, vault: s
 
 
 async def test_a_token_for_storage_is_refused(running: Running, vault: str) -> None:
-    token = running.token(audience=STORAGE)
+    token = running.token(audience=STORAGE_AUDIENCE)
 
     assert vault
     assert (await ask(running, "/secrets/tls-key", token=token))[0] == 401
@@ -237,7 +238,7 @@ async def test_what_is_not_modelled_is_refused_by_name(
 
 
 async def test_a_request_without_api_version_is_refused(running: Running, vault: str) -> None:
-    headers = {"Authorization": f"Bearer {running.token(audience=VAULT)}"}
+    headers = {"Authorization": f"Bearer {running.token(audience=VAULT_AUDIENCE)}"}
     async with running.client() as client:
         answer = await client.get(running.url(HOST, "/secrets/a"), headers=headers)
 

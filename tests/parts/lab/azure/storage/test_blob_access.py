@@ -5,7 +5,7 @@ from email.utils import formatdate
 
 import pytest
 
-from lab.azure.identity.tokens import VAULT
+from lab.azure.keyvault.resource_types import VAULT_AUDIENCE
 from lab.azure.storage import shared_key
 from tests.parts.lab.azure.conftest import Running
 from tests.unit.lab.azure.stored_resources import BLOB_READER, KEY, NODE, SUBNET, StoredResources
@@ -133,7 +133,7 @@ async def test_a_fresh_role_takes_a_while(storage: Running) -> None:
 @pytest.mark.parametrize("kind", ["for the vault", "expired", "garbage"])
 async def test_bad_tokens_are_refused(storage: Running, kind: str) -> None:
     token = {
-        "for the vault": storage.token(audience=VAULT),
+        "for the vault": storage.token(audience=VAULT_AUDIENCE),
         "expired": storage.token(lifetime=-1),
         "garbage": "garbage",
     }[kind]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lab.azure.arm.resource_types import RESOURCE_TYPES
+from lab.azure.resource_types import RESOURCE_TYPES
 from lab.providers.azure_native.diffing import Kind, changes, deletes_first, format_path, parse_path
 from lab.providers.wire import UNKNOWN, Asset, Secret
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lab.azure.arm.resource_types import RESOURCE_TYPES
+from lab.azure.resource_types import RESOURCE_TYPES
 from lab.providers.azure_native.checking import Naming, NamingMode, check_problems, with_defaults
 from lab.providers.wire import UNKNOWN, Asset, Secret
 

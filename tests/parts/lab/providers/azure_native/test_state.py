@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lab.azure.arm.resource_types import RESOURCE_TYPES
+from lab.azure.resource_types import RESOURCE_TYPES
 from lab.providers.azure_native.state import (
     imported_inputs,
     preview_outputs,

@@ -4,7 +4,7 @@ import pytest
 
 from lab.azure.arm.kinds import Kind
 from lab.azure.arm.properties import as_sent
-from lab.azure.arm.resource_types import DEPLOYER_OBJECT_ID
+from lab.azure.arm.subscription import DEPLOYER_OBJECT_ID
 from lab.azure.control_plane import kinds
 from lab.providers.azure_native.schema import (
     Listing,

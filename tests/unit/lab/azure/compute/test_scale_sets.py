@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 from lab.azure.compute.scale_sets import is_current
+from lab.azure.compute.vm_records import free_addresses
 from tests.unit.lab.azure.azure import (
     BALANCER,
     EVERYTHING_BUT_MACHINES,
     IDENTITY,
     SCALE_SET,
+    SUBNET,
     Azure,
     scale_set,
 )
@@ -234,3 +236,14 @@ async def test_the_admin_user_cannot_be_changed(ready: Azure) -> None:
     error = await refusal(ready.update(VMSS, **changed))
 
     assert error.code == "PropertyChangeNotAllowed"
+
+
+async def test_machines_get_the_lowest_free_addresses_above_the_reserved(azure: Azure) -> None:
+    await azure.create_all(*EVERYTHING_BUT_MACHINES, "compute:VirtualMachineScaleSet")
+    subnet = azure.store.get(SUBNET)
+    assert subnet is not None
+
+    free = list(free_addresses(azure.store, subnet))
+
+    assert [each.address for each in azure.machines()] == ["10.20.0.4", "10.20.0.5"]
+    assert (free[0], free[-1]) == ("10.20.0.6", "10.20.0.254")

@@ -3,7 +3,8 @@
 import pytest
 
 from lab.azure.fabric.packet_filter import ruleset
-from lab.azure.network.security_rules import AddressSpace, security_group
+from lab.azure.network.security_groups import security_group
+from lab.azure.network.security_rules import AddressSpace
 from tests.unit.lab.azure.load_balancer.pool import allow
 
 SPACE = AddressSpace(prefixes=("10.31.0.0/16",))

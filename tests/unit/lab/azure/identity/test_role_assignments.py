@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from lab.azure.arm.resource_types import DEPLOYER_OBJECT_ID
+from lab.azure.arm.subscription import DEPLOYER_OBJECT_ID
 from tests.unit.lab.azure.azure import ROLES, Azure
 from tests.unit.lab.azure.conftest import refusal
 

@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from lab.azure.load_balancer.config import Backend, BalancingRule, Security
-from lab.azure.network.security_rules import AddressSpace, security_group
+from lab.azure.network.security_groups import security_group
+from lab.azure.network.security_rules import AddressSpace
 
 SPACE = AddressSpace(prefixes=("127.9.0.0/16",))
 

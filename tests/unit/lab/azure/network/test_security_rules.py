@@ -3,7 +3,8 @@
 import pytest
 
 from lab.azure.arm.errors import AzureError
-from lab.azure.network.security_rules import AddressSpace, Flow, Verdict, evaluate, security_group
+from lab.azure.network.security_groups import security_group
+from lab.azure.network.security_rules import AddressSpace, Flow, Verdict, evaluate
 from tests.unit.lab.azure.load_balancer.pool import allow
 
 SPACE = AddressSpace(prefixes=("10.31.0.0/16",))

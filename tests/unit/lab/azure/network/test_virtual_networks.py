@@ -5,7 +5,6 @@ import asyncio
 import pytest
 
 from lab.azure.host.interface import Network
-from lab.azure.network.virtual_networks import free_addresses
 from tests.unit.lab.azure.azure import EVERYTHING_BUT_MACHINES, NETWORK, SUBNET, Azure
 from tests.unit.lab.azure.conftest import refusal
 
@@ -132,14 +131,3 @@ async def test_a_security_groups_rules_are_checked(azure: Azure) -> None:
     error = await refusal(azure.create("network:NetworkSecurityGroup", securityRules=[rule]))
 
     assert error.code == "SecurityRuleInvalidPriority"
-
-
-async def test_machines_get_the_lowest_free_addresses_above_the_reserved(azure: Azure) -> None:
-    await azure.create_all(*EVERYTHING_BUT_MACHINES, "compute:VirtualMachineScaleSet")
-    subnet = azure.store.get(SUBNET)
-    assert subnet is not None
-
-    free = list(free_addresses(azure.store, subnet))
-
-    assert [each.address for each in azure.machines()] == ["10.20.0.4", "10.20.0.5"]
-    assert (free[0], free[-1]) == ("10.20.0.6", "10.20.0.254")

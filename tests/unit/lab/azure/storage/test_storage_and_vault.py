@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from lab.azure.arm.resource_types import DEPLOYER_OBJECT_ID
 from lab.azure.arm.store import Store
+from lab.azure.arm.subscription import DEPLOYER_OBJECT_ID
 from lab.azure.identity import roles
 from lab.azure.identity.roles import SECRET_DELETE, Roles
 from lab.azure.keyvault import secrets, vaults
