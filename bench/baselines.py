@@ -21,7 +21,7 @@ from bench.memory import working_memory
 from bench.report.results import Reference
 from lab.azure.compute.provisioning import PROVISIONING
 from lab.azure.host.docker_host import DockerHost
-from lab.azure.host.interface import Machine
+from lab.azure.host.interface import VmContainer
 from lab.machine.containers import LABEL
 from tools import build
 from tools.progress import StepFailed
@@ -67,18 +67,18 @@ def _bare_node(client: docker.DockerClient) -> tuple[float, float]:
     """Seconds from `docker start` to `running`, and the MiB it has then."""
     host = DockerHost(client, image=build.ensure_image("node"), container=NAME)
     with _network(client):
-        asyncio.run(host.create_machine(_machine()))
+        asyncio.run(host.create_vm(_machine()))
         try:
             began = time.monotonic()
-            asyncio.run(host.start_machine(NAME))
+            asyncio.run(host.start_vm(NAME))
             _wait(lambda: _is_up(client), "the node does not come up")
             seconds = time.monotonic() - began
             return seconds, working_memory(client, NAME)
         finally:
-            asyncio.run(host.remove_machine(NAME, keep_disks=False))
+            asyncio.run(host.remove_vm(NAME, keep_disks=False))
 
 
-def _machine() -> Machine:
+def _machine() -> VmContainer:
     """A machine with a user and without anything to do."""
     provisioning = {
         "computerName": "bare",
@@ -86,7 +86,7 @@ def _machine() -> Machine:
         "sshPublicKeys": ["# nobody logs in"],
         "privateIp": ADDRESS,
     }
-    return Machine(
+    return VmContainer(
         name=NAME,
         resource_id=NAME,
         host_name="bare",

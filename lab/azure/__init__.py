@@ -1,1 +1,1 @@
-"""The simulated Azure: one process that answers as Azure's APIs would, and runs the machines."""
+"""The simulated Azure: one process that answers like Azure's APIs and runs the VMs."""

@@ -1,4 +1,4 @@
-"""`python3 -m lab.azure`: the simulated Azure, in one process, until it is told to stop."""
+"""`python3 -m lab.azure`: the simulated Azure, in one process, until SIGTERM."""
 
 import asyncio
 import logging
@@ -20,11 +20,11 @@ LOG = logging.getLogger("lab.azure")
 
 API_PORT = 8900
 SHUTDOWN_SECONDS = 5.0
-"""For calls that are being answered; what takes longer is finished by the next start."""
+"""For calls in progress. The next start finishes what takes longer."""
 
 
 async def run(environment: Environment) -> None:
-    """Serves until SIGTERM. What was running when the last process ended runs again."""
+    """Serves until SIGTERM. VMs that ran when the last process ended run again."""
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
@@ -38,7 +38,7 @@ async def run(environment: Environment) -> None:
             azurite_key=environment.azurite_key,
         ),
     )
-    # For the programs of the machine that the lab runs on.
+    # For the programs of the computer that the lab runs on.
     certificate = plane.authority.certificate.read_text()
     write_private(environment.state / "ca.pem", certificate)
     host = DockerHost(connect(), image=environment.node_image, container=environment.container)
@@ -54,7 +54,7 @@ async def run(environment: Environment) -> None:
     await plane.start()
     await cloud.resume()
     background = [
-        asyncio.create_task(cloud.nodes.keep_healed(cloud.scale_sets.reimage)),
+        asyncio.create_task(cloud.lifecycle.keep_healed(cloud.scale_sets.reimage)),
         asyncio.create_task(cloud.fabric.keep_filtered()),
     ]
     runner = await _serve(environment, cloud, plane)
@@ -64,11 +64,11 @@ async def run(environment: Environment) -> None:
     await runner.cleanup()
     await plane.stop()
     for task in done:
-        task.result()  # background tasks end only by an error, which must end the process
+        task.result()  # a background task ends only with an error, which must end the process
 
 
 async def _serve(environment: Environment, cloud: ControlPlane, plane: DataPlane) -> web.AppRunner:
-    faults = FaultInjection(cloud.store, cloud.nodes, cloud.scale_sets, plane.faults)
+    faults = FaultInjection(cloud.store, cloud.lifecycle, cloud.scale_sets, plane.faults)
     status = Status(cloud.store, environment.state / "probes.json")
     api = Api(cloud.store, cloud.manager, faults, status)
     runner = web.AppRunner(

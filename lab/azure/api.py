@@ -1,6 +1,6 @@
-"""The HTTP API: what Pulumi's provider sees as Azure's resource manager, and the lab's own calls.
+"""The HTTP API: Azure's resource manager for Pulumi's provider, and the lab's own calls.
 
-Translates between HTTP and the cloud; decides nothing.
+It translates between HTTP and the simulated Azure and decides nothing.
 """
 
 import hmac
@@ -31,7 +31,7 @@ LOG = logging.getLogger(__name__)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-# Custom data and certificates are in the inputs; blobs never are.
+# Inputs contain custom data and certificates, but never blobs.
 _MAX_BODY = 8 * 1024 * 1024
 
 
@@ -45,7 +45,7 @@ class Api:
         self._status = status
 
     def application(self, token: str) -> web.Application:
-        """Only for callers that show ``token``."""
+        """Answers callers that present ``token``."""
         application = web.Application(
             middlewares=[_authenticated(token), _with_errors], client_max_size=_MAX_BODY
         )
@@ -74,7 +74,7 @@ class Api:
         return web.json_response({"id": made.id, "outputs": made.outputs})
 
     async def _read(self, request: web.Request) -> web.Response:
-        """One resource by its id; without an id, all that Pulumi could know."""
+        """One resource by its id; without an id, all resources of Pulumi's types."""
         id = request.query.get("id")
         if id is None:
             known = [each for each in self._store.list() if each.token in RESOURCE_TYPES]
@@ -114,7 +114,7 @@ class Api:
         return web.json_response(await self._faults.inject(body))
 
     async def _purge(self, request: web.Request) -> web.Response:
-        """A secret that nobody knows of: its name is free at once."""
+        """Removes a secret without trace, so that its name is free immediately."""
         secrets.purge(self._store, (await _body(request))["id"])
         return web.json_response({})
 
@@ -153,7 +153,7 @@ async def _with_errors(request: web.Request, handler: Handler) -> web.StreamResp
     except AzureError as error:
         return _refusal(error)
     except (KeyError, ValueError, AttributeError) as error:
-        # The caller's inputs had another shape than a rule took for granted.
+        # The inputs have another shape than a rule expects.
         LOG.exception("%s %s", request.method, request.path)
         message = f"The request content was invalid: {type(error).__name__} {error}"
         return _refusal(AzureError("InvalidRequestContent", message))

@@ -1,4 +1,4 @@
-"""The control plane, put together: every service of Azure that the lab models."""
+"""The control plane of all Azure services that the lab models."""
 
 import logging
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from lab.azure.arm.manager import ResourceManager
 from lab.azure.arm.resource_groups import ResourceGroupKind
 from lab.azure.arm.store import Store
 from lab.azure.compute.scale_sets import ScaleSetKind
-from lab.azure.compute.vm_lifecycle import Nodes
+from lab.azure.compute.vm_lifecycle import VmLifecycle
 from lab.azure.fabric.updater import Fabric
 from lab.azure.host.interface import Host, NetworkOverlap
 from lab.azure.identity.managed_identities import IdentityKind
@@ -43,7 +43,7 @@ class ControlPlane:
     store: Store
     host: Host
     fabric: Fabric
-    nodes: Nodes
+    lifecycle: VmLifecycle
     scale_sets: ScaleSetKind
     manager: ResourceManager
 
@@ -51,35 +51,35 @@ class ControlPlane:
     def assemble(
         cls, *, store: Store, host: Host, blobs: BlobBackend, authority: Path, balancer: Path
     ) -> "ControlPlane":
-        """``authority`` is the certificate that machines are to trust, ``balancer`` the file with
-        the orders for the load balancer's process.
+        """``authority`` is the certificate that VMs trust, ``balancer`` the file with the
+        configuration of the load balancer's process.
         """
         fabric = Fabric(store, host, balancer=balancer)
-        nodes = Nodes(store, host, authority=authority, on_start=fabric.started)
-        scale_sets = ScaleSetKind(store, nodes)
+        lifecycle = VmLifecycle(store, host, authority=authority, on_start=fabric.started)
+        scale_sets = ScaleSetKind(store, lifecycle)
         return cls(
             store=store,
             host=host,
             fabric=fabric,
-            nodes=nodes,
+            lifecycle=lifecycle,
             scale_sets=scale_sets,
             manager=ResourceManager(store, kinds(store, host, blobs, scale_sets), RESOURCE_TYPES),
         )
 
     async def resume(self) -> None:
-        """Takes up what the last process left. For the machines, see ``Nodes.heal``."""
+        """Restores the networks after a restart. For the VMs, see ``VmLifecycle.heal``."""
         self.fabric.start()
         for network in self.store.list(VIRTUAL_NETWORK):
             wanted = docker_network(network.id, network.inputs)
             try:
                 await self.host.create_network(wanted)
             except NetworkOverlap as overlap:
-                # The rest of the lab, and the way to delete this network, must stay.
-                LOG.error("virtual network %s is out of order: %s", network.name, overlap)
+                # The rest of the lab must work, so that this network can be deleted.
+                LOG.error("virtual network %s does not work: %s", network.name, overlap)
 
 
 def kinds(store: Store, host: Host, blobs: BlobBackend, scale_sets: ScaleSetKind) -> list[Kind]:
-    """What is used before what uses it: a group is emptied from the end."""
+    """A kind comes before the kinds that use it: a resource group is emptied from the end."""
     operations = NetworkOperations()
     return [
         ResourceGroupKind(store),

@@ -1,7 +1,5 @@
-"""The whole data plane as one object: made from the store, started and stopped with the cloud.
-
-The control plane holds it, asks `tokens` and `roles` when it needs them, tells `azurite` about
-containers, and sets `faults`.
+"""The data plane of all services: metadata, DNS, storage and vault. It shares the control plane's
+store and process.
 """
 
 import socket
@@ -26,14 +24,14 @@ from lab.azure.platform_addresses import METADATA, PLATFORM
 from lab.azure.storage.azurite import Azurite
 from lab.azure.storage.blob_service import BlobService
 
-# Linux: bind to an address that isn't there yet. The cloud joins its networks, and gets its
-# addresses in them, while it is already running.
+# Linux: bind to an address that does not exist yet. This process gets its addresses when it joins
+# a virtual network, while it already serves.
 _IP_FREEBIND = 15
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Where things are; the defaults are those of the lab's container."""
+    """State, blob store and listening addresses; the defaults are those of the lab's container."""
 
     state: Path = Path("/var/lib/lab")
     azurite_url: str
@@ -45,7 +43,7 @@ class Settings:
 
 
 class DataPlane:
-    """`start` listens on all three addresses; `stop` ends it. Both once."""
+    """`start` listens on all three addresses, `stop` closes them. Call each once."""
 
     def __init__(self, store: Store, settings: Settings, callers: Callers | None = None) -> None:
         self.tokens = Tokens(settings.state, TENANT_ID)
@@ -84,7 +82,7 @@ class DataPlane:
 
 
 def listener(kind: socket.SocketKind, address: tuple[str, int]) -> socket.socket:
-    """A bound socket, whether or not the machine has the address yet."""
+    """A bound socket, even if this computer does not have the address yet."""
     sock = socket.socket(socket.AF_INET, kind)
     sock.setblocking(False)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,4 +1,4 @@
-"""What the cloud's process is told by its environment, and where it keeps its state."""
+"""The settings of this process, from its environment variables."""
 
 import os
 from collections.abc import Mapping
@@ -9,26 +9,26 @@ from pathlib import Path
 @dataclass(frozen=True, kw_only=True)
 class Environment:
     api_token: str
-    """LAB_API_TOKEN: what callers of the API must show."""
+    """LAB_API_TOKEN: what callers of the API must present."""
 
     node_image: str
-    """LAB_NODE_IMAGE: reference of the image that machines boot from."""
+    """LAB_NODE_IMAGE: the image that VMs boot from."""
 
     azurite_url: str
-    """LAB_AZURITE_URL: where blobs are kept, e.g. ``http://fleet-lab-azurite:10000``."""
+    """LAB_AZURITE_URL: the blob store, e.g. ``http://fleet-lab-azurite:10000``."""
 
     azurite_account: str
-    """LAB_AZURITE_ACCOUNT: the one account there."""
+    """LAB_AZURITE_ACCOUNT: the blob store's only account."""
 
     azurite_key: str
     """LAB_AZURITE_KEY: its key, base64."""
 
     container: str
-    """LAB_CONTAINER: the container this process runs in (default ``fleet-lab-cloud``); it joins
-    every virtual network."""
+    """LAB_CONTAINER: the container of this process (default ``fleet-lab-cloud``), which joins every
+    virtual network."""
 
     state: Path
-    """LAB_STATE: the folder for everything that must survive (default ``/var/lib/lab``)."""
+    """LAB_STATE: the folder for what must survive a restart (default ``/var/lib/lab``)."""
 
     @classmethod
     def read(cls, variables: Mapping[str, str] = os.environ) -> "Environment":

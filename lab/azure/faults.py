@@ -1,4 +1,4 @@
-"""Faults on demand: machines that die, lose the network or crawl, services that go away."""
+"""Faults on demand: VMs that die, lose the network or slow down; services that fail."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -6,14 +6,14 @@ from typing import Any
 from lab.azure.arm.errors import AzureError
 from lab.azure.arm.store import JsonObject, Store
 from lab.azure.compute.scale_sets import ScaleSetKind
-from lab.azure.compute.vm_lifecycle import Nodes
-from lab.azure.compute.vm_records import Instance, instances
+from lab.azure.compute.vm_lifecycle import VmLifecycle
+from lab.azure.compute.vm_records import Vm, vms
 from lab.azure.outages import Faults, Service
 from lab.azure.status import node_name
 
 _SERVICES: Mapping[str, Service] = {"blob": "blob", "vault": "vault", "metadata": "metadata"}
 
-# A table of its own, so that healing takes away exactly what the fault added.
+# In a table of its own, so that healing removes exactly what the fault added.
 _PARTITION = """
 nft -f - <<END
 table inet partition
@@ -26,7 +26,7 @@ table inet partition {{
 END
 """
 
-# Token bucket: kernels without netem have it, too. What doesn't fit in 400 ms is dropped.
+# Token bucket, because some kernels lack netem. Packets delayed by more than 400 ms are dropped.
 _SLOW = "tc qdisc replace dev eth0 root tbf rate {rate} burst 16kb latency 400ms"
 _DEFAULT_RATE = "256kbit"
 
@@ -35,25 +35,25 @@ _HEAL = "nft delete table inet partition; tc qdisc del dev eth0 root; true"
 
 class FaultInjection:
     def __init__(
-        self, store: Store, nodes: Nodes, scale_sets: ScaleSetKind, services: Faults
+        self, store: Store, lifecycle: VmLifecycle, scale_sets: ScaleSetKind, services: Faults
     ) -> None:
         self._store = store
-        self._nodes = nodes
+        self._lifecycle = lifecycle
         self._services = services
-        self._machine_faults: Mapping[str, Callable[[Instance], Awaitable[None]]] = {
-            "kill": lambda instance: nodes.stop(instance, grace=0),
-            "stop": nodes.stop,
-            "start": nodes.start,
-            "restart": nodes.restart,
+        self._vm_faults: Mapping[str, Callable[[Vm], Awaitable[None]]] = {
+            "kill": lambda vm: lifecycle.stop(vm, grace=0),
+            "stop": lifecycle.stop,
+            "start": lifecycle.start,
+            "restart": lifecycle.restart,
             "reimage": scale_sets.reimage,
         }
 
     async def inject(self, order: JsonObject) -> JsonObject:
-        """``{"kind": "kill", "target": "core-0"}``; returns what was hit.
+        """``{"kind": "kill", "target": "core-0"}``; returns the VM or service that it changed.
 
-        ``stack`` narrows the search for the target; ``from`` (of a partition) are the machines it
-        is cut off from, by default everybody; ``rate`` (of a slow machine) is its bandwidth,
-        ``seconds`` (of a slow service) the delay of its answers.
+        ``stack`` narrows the search for the target. ``from`` lists the VMs that a partition cuts
+        the target off from (default: all). ``rate`` is the bandwidth of a slow VM, ``seconds``
+        the delay of a slow service.
         """
         kind, target = str(order.get("kind")), str(order.get("target") or "")
         name, _, state = kind.rpartition("-")
@@ -63,12 +63,12 @@ class FaultInjection:
         if target in _SERVICES and kind in ("slow", "heal"):
             self._delay(_SERVICES[target], order.get("seconds", 1.0) if kind == "slow" else 0.0)
             return {"kind": kind, "target": target}
-        instance = self._find(order, target)
-        if kind in self._machine_faults:
-            await self._machine_faults[kind](instance)
+        vm = self._find(order, target)
+        if kind in self._vm_faults:
+            await self._vm_faults[kind](vm)
         else:
-            await self._nodes.run(instance, "/bin/sh", "-c", self._script(kind, order))
-        return {"kind": kind, "target": instance.name, "container": instance.container}
+            await self._lifecycle.run(vm, "/bin/sh", "-c", self._script(kind, order))
+        return {"kind": kind, "target": vm.name, "container": vm.container}
 
     def _script(self, kind: str, order: JsonObject) -> str:
         match kind:
@@ -93,25 +93,25 @@ class FaultInjection:
         else:
             self._services.delay.pop(service, None)
 
-    def _find(self, order: JsonObject, target: str) -> Instance:
-        """A machine by any of its names."""
+    def _find(self, order: JsonObject, target: str) -> Vm:
+        """The VM with this node name, Azure name, computer name, container or address."""
         group = f"/resourcegroups/fleet-{order['stack']}/".lower() if order.get("stack") else ""
-        everywhere = [each for each in instances(self._store) if group in each.id.lower()]
+        everywhere = [each for each in vms(self._store) if group in each.id.lower()]
         found = [each for each in everywhere if target in _names(each)]
         if len(found) == 1:
             return found[0]
         known = ", ".join(node_name(each) for each in everywhere) or "there are none"
-        message = f"'{target}' names {len(found)} machines, not one. Machines: {known}."
-        raise AzureError("MachineNotFound", message, 404)
+        message = f"'{target}' names {len(found)} VMs, not one. VMs: {known}."
+        raise AzureError("VmNotFound", message, 404)
 
 
-def _names(instance: Instance) -> tuple[Any, ...]:
+def _names(vm: Vm) -> tuple[Any, ...]:
     return (
-        node_name(instance),
-        instance.name,
-        instance.computer_name,
-        instance.container,
-        instance.address,
+        node_name(vm),
+        vm.name,
+        vm.computer_name,
+        vm.container,
+        vm.address,
     )
 
 

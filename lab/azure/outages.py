@@ -1,6 +1,6 @@
-"""The switches by which the control plane breaks storage and vault on demand.
+"""Outages and delays of data plane services, switched on demand.
 
-Only the front reads them. They live in memory: a restarted cloud is a healthy one.
+They are kept in memory only: after a restart every service is healthy.
 """
 
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ Service = Literal["blob", "vault", "metadata"]
 
 @dataclass(kw_only=True)
 class Faults:
-    """``down`` services reset connections, also those in mid-transfer; ``delay`` is in seconds."""
+    """``down`` services reset connections, also during a transfer; ``delay`` is in seconds."""
 
     down: set[Service] = field(default_factory=set)
     delay: dict[Service, float] = field(default_factory=dict)
@@ -27,7 +27,7 @@ class Faults:
 
 
 def hang_up(request: web.BaseRequest) -> web.Response:
-    """Breaks the connection. The response is for aiohttp's sake; nobody gets to read it."""
+    """Resets the connection. aiohttp needs a response, but the client never gets it."""
     if request.transport is not None:
         request.transport.abort()
     return web.Response(status=503)

@@ -1,4 +1,4 @@
-"""All resource types and functions of Azure that the lab knows; all others are refused by name.
+"""All resource types and functions of Azure that the lab models; all others are refused by name.
 
 The provider plugin and the simulated Azure read the same table, so they cannot disagree. What
 replaces a resource, besides its id and location, is from azure-native's generator (`forceNewMap`)

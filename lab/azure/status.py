@@ -1,4 +1,4 @@
-"""What the simulated Azure has right now, for people and tests to look at."""
+"""What the simulated Azure has now, for `lab status` and tests."""
 
 import json
 from pathlib import Path
@@ -7,14 +7,14 @@ from typing import Any
 from lab.azure.arm.resource_groups import RESOURCE_GROUP
 from lab.azure.arm.store import JsonObject, Store
 from lab.azure.compute.scale_sets import is_current
-from lab.azure.compute.vm_records import Instance, instances
+from lab.azure.compute.vm_records import Vm, vms
 from lab.azure.keyvault.resource_types import VAULT
 from lab.azure.network.resource_types import LOAD_BALANCER, PUBLIC_ADDRESS
 from lab.azure.storage.resource_types import ACCOUNT
 
 
 class Status:
-    """``probes`` is the file in which the load balancer's process reports what it finds."""
+    """``probes`` is the file in which the load balancer's process reports the VMs' health."""
 
     def __init__(self, store: Store, probes: Path) -> None:
         self._store = store
@@ -24,7 +24,7 @@ class Status:
         store = self._store
         return {
             "groups": [group.id for group in store.list(RESOURCE_GROUP)],
-            "instances": [self._instance(instance) for instance in instances(store)],
+            "vms": [self._vm(vm) for vm in vms(store)],
             "loadBalancers": [balancer.id for balancer in store.list(LOAD_BALANCER)],
             "probes": self._probe_states(),
             "publicIps": [
@@ -39,19 +39,19 @@ class Status:
             "vaults": [vault.name for vault in store.list(VAULT)],
         }
 
-    def _instance(self, instance: Instance) -> JsonObject:
-        scale_set = self._store.get(instance.scale_set)
-        current = scale_set is not None and is_current(scale_set, instance)
+    def _vm(self, vm: Vm) -> JsonObject:
+        scale_set = self._store.get(vm.scale_set)
+        current = scale_set is not None and is_current(scale_set, vm)
         return {
-            "id": instance.id,
-            "name": instance.name,
-            "node": node_name(instance),
-            "computerName": instance.computer_name,
-            "container": instance.container,
-            "scaleSet": instance.scale_set,
-            "ip": instance.address,
-            "zone": instance.zone,
-            "power": instance.power,
+            "id": vm.id,
+            "name": vm.name,
+            "node": node_name(vm),
+            "computerName": vm.computer_name,
+            "container": vm.container,
+            "scaleSet": vm.scale_set,
+            "ip": vm.address,
+            "zone": vm.zone,
+            "power": vm.power,
             "model": "current" if current else "old",
         }
 
@@ -61,7 +61,7 @@ class Status:
         return json.loads(self._probes.read_text())
 
 
-def node_name(instance: Instance) -> str:
-    """What the cluster calls the machine: ``core-0`` for the computer ``core000000``."""
+def node_name(vm: Vm) -> str:
+    """The VM's name in the cluster: ``core-0`` for the computer name ``core000000``."""
     # Azure appends six digits to the prefix.
-    return f"{instance.computer_name[:-6]}-{instance.index}"
+    return f"{vm.computer_name[:-6]}-{vm.index}"

@@ -39,7 +39,7 @@ def _unready(stack_name: str, endpoints: Endpoints) -> list[str]:
 def unready(stack_name: str, status: dict[str, Any]) -> list[str]:
     """The stack's machines that are on, and that some probe finds unhealthy or not yet at all."""
     group = f"/resourcegroups/fleet-{stack_name}/"
-    machines = [one for one in status["instances"] if group in one["id"].lower()]
+    machines = [one for one in status["vms"] if group in one["id"].lower()]
     report = status["probes"].get("probes", {})
     probes = [found for id, found in report.items() if group in id.lower()]
     return [

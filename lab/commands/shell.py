@@ -112,7 +112,7 @@ def instances(endpoints: Endpoints, stack_name: str) -> list[dict[str, Any]]:
     status = call(endpoints, "GET", "/lab/status")
     assert isinstance(status, dict)
     group = f"/resourcegroups/fleet-{stack_name}/".lower()
-    return [one for one in status["instances"] if group in one["scaleSet"].lower()]
+    return [one for one in status["vms"] if group in one["scaleSet"].lower()]
 
 
 def ssh_command(stack_name: str, node: str | None, command: Sequence[str]) -> list[str]:

@@ -1,1 +1,1 @@
-"""Azure Resource Manager: ids, types, references, operations, the store."""
+"""Azure Resource Manager: what all resource types share, and the store."""

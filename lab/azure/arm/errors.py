@@ -1,4 +1,4 @@
-"""Errors as Azure's resource manager words them: a code, a message that helps, an HTTP status."""
+"""Errors as Azure's resource manager reports them: code, message, HTTP status."""
 
 
 class AzureError(Exception):
@@ -12,7 +12,7 @@ class AzureError(Exception):
 
 
 def not_modelled(what: str) -> AzureError:
-    """What the lab doesn't imitate is refused by name: pretending would hide a broken program."""
+    """Names what the lab refuses because it lacks it: to accept it would hide a broken program."""
     return AzureError("NotModelled", f"the lab does not model {what}", 501)
 
 

@@ -1,4 +1,4 @@
-"""What a module of one Azure service has to provide for each of its resource types."""
+"""The interface that each Azure service implements for its resource types."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from lab.azure.arm.store import JsonObject, Resource, Store
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """A PUT: ``before`` is what exists under this id, ``path`` the named parts of the id."""
+    """A PUT. ``before`` is the resource that exists, ``path`` the named parts of the id."""
 
     id: str
     path: Mapping[str, str]
@@ -26,29 +26,29 @@ class Request:
         return str(self.inputs.get("location", ""))
 
     def child(self, collection: str, name: str) -> str:
-        """The id of a part that lives inside this resource: a probe, a frontend."""
+        """The id of a part inside this resource: a probe, a frontend."""
         return f"{self.id}/{collection}/{name}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What comes of a PUT, beside the outputs every resource has."""
+    """The result of a PUT, besides the outputs that every resource has."""
 
     outputs: JsonObject = field(default_factory=dict)
     private: JsonObject = field(default_factory=dict)
 
 
 class Kind:
-    """The rules of one resource type; a type that needs none is its two attributes.
+    """The rules of one resource type. A type without rules has only the two attributes.
 
-    ``check`` and ``check_delete`` decide and change nothing. ``write`` and ``remove`` act, and can
-    be run again after they were interrupted at any point.
+    ``check`` and ``check_delete`` change nothing. ``write`` and ``remove`` have effects; after an
+    interruption at any point, they can run again.
     """
 
     token: ClassVar[str]
     properties: ClassVar[Properties]
     always_exists: ClassVar[bool] = False
-    """Azure makes it with its parent (a singleton called ``default``): creating is updating."""
+    """Azure creates it with its parent (a singleton named ``default``): to create is to update."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -56,12 +56,12 @@ class Kind:
     def check(self, request: Request) -> None:
         """Raises an AzureError when Azure would refuse the inputs."""
 
-    async def write(self, request: Request) -> Answer:  # noqa: ARG002 (for those that override it)
-        """Makes it so."""
+    async def write(self, request: Request) -> Answer:  # noqa: ARG002 (used by overrides)
+        """Creates or changes what the resource stands for outside the store."""
         return Answer()
 
     def check_delete(self, resource: Resource) -> None:
         """Raises an AzureError when Azure would refuse to delete it."""
 
     async def remove(self, resource: Resource) -> None:
-        """Undoes what ``write`` did outside the store."""
+        """Removes what ``write`` created outside the store."""

@@ -1,6 +1,6 @@
 """Azure's resource manager: ids, existence, parents, one operation at a time, deletion in order.
 
-It knows what all resource types share. What is special about one is in that service's module.
+It applies the rules that all resource types share. Each service's folder has its own rules.
 """
 
 import copy
@@ -36,7 +36,7 @@ class ResourceManager:
         self._going: set[str] = set()
 
     async def create(self, token: str, inputs: JsonObject) -> Resource:
-        """Raises 409 if there is a resource with that id: Pulumi must not take over others'."""
+        """Raises 409 if the resource exists: Pulumi must not adopt it."""
         kind, resource_type = self._known(token)
         inputs = as_sent(inputs)
         id = _resource_id(resource_type, inputs)
@@ -56,9 +56,9 @@ class ResourceManager:
         return await self._write(kind, resource_type, before.id, inputs, before)
 
     async def delete(self, id: str) -> None:
-        """Deletes it with everything inside it. Deleting what is gone is fine, as in ARM.
+        """Deletes the resource and everything inside it. A missing one is no error, as in ARM.
 
-        What always exists is set back instead, and what lies below its id has another parent.
+        A resource that always exists is reset instead; resources below its id have another parent.
         """
         resource = self._store.get(id)
         if resource is None:
@@ -129,7 +129,7 @@ class ResourceManager:
             raise AzureError("ParentResourceNotFound", message, 404)
 
     def _contents(self, resource: Resource) -> list[Resource]:
-        """Everything inside it, users before what they use, so that the effects can be undone."""
+        """Everything inside it; a resource comes before those that it uses."""
         inside = self._store.list(prefix=f"{resource.id}/")
         order = list(self._kinds)
         known = [each for each in inside if each.token in self._kinds]
@@ -137,7 +137,7 @@ class ResourceManager:
 
     @asynccontextmanager
     async def _operation(self, id: str) -> AsyncIterator[None]:
-        """One at a time on a resource, as ARM wants it, and none inside what is being deleted."""
+        """As in ARM, one at a time on a resource, and none inside one that is being deleted."""
         key = id.lower()
         if key in self._busy or any(key.startswith(f"{going}/") for going in self._going):
             raise _in_progress(id)
@@ -165,9 +165,9 @@ def _in_progress(id: str) -> AzureError:
 
 
 def parents(resource_type: ResourceType, names: Mapping[str, str]) -> list[str]:
-    """Ids that must exist before one of this type can: subscription, group, outer resources.
+    """Ids of what must exist first: subscription, group, outer resources.
 
-    Each is the part of the id up to one of its named parts; of a role assignment, its scope.
+    Each is the id up to one of its named parts; for a role assignment, it is the scope.
     """
     template = resource_type.id_template
     ends = [match.end() for match in re.finditer(r"{\w+}", template)][:-1]
@@ -198,7 +198,7 @@ def _at(inputs: JsonObject, path: str) -> Any:
 
 
 def _without(paths: Iterable[str], inputs: JsonObject) -> JsonObject:
-    """The inputs without what Azure never returns; the service keeps that in ``private``."""
+    """The inputs without write-only values; the service keeps those in ``private``."""
     kept = copy.deepcopy(inputs)
     for path in paths:
         parent, _, name = path.rpartition(".")
@@ -215,7 +215,7 @@ def _differs(name: str, old: Any, new: Any) -> bool:
 
 
 def _outputs(resource_type: ResourceType, request: Request) -> JsonObject:
-    """What every resource gives back: its inputs but for the id's parts and secrets, its name."""
+    """What every resource returns: its name, and its inputs without secrets and parts of the id."""
     returned = _without(resource_type.write_only, request.inputs)
     outputs = {key: value for key, value in returned.items() if key not in request.path}
     if "location" in outputs:

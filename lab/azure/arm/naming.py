@@ -1,7 +1,7 @@
 """Azure's naming rules.
 
 Source: "Naming rules and restrictions for Azure resources" in the Azure Resource Manager
-documentation; the patterns are anchored by the caller.
+documentation; the caller anchors the patterns.
 """
 
 import re

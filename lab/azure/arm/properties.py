@@ -1,7 +1,7 @@
-"""Which input properties of a resource type the lab imitates. Anything else is refused by name.
+"""Which input properties of a resource type the lab models. All others are refused by name.
 
-A path is dotted and doesn't show lists: ``securityRules.priority`` is the priority of any rule.
-A last element ``*`` stands for a map with names of the user's own, such as tags.
+A path is dotted and omits list indices: ``securityRules.priority`` is the priority of any rule.
+A last element ``*`` stands for a map with names that the user chooses, such as tags.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,8 +17,8 @@ class Properties:
     """The table of one resource type.
 
     ``modelled``: the property has Azure's effect, or Azure's checks, here.
-    ``only``: modelled with these values alone.
-    ``inert``: accepted with any value, because nothing in the lab could tell; with the reason.
+    ``only``: modelled with these values only.
+    ``inert``: accepted with any value and without effect; the text is the reason.
     """
 
     modelled: frozenset[str]
@@ -26,7 +26,7 @@ class Properties:
     inert: Mapping[str, str] = field(default_factory=dict)
 
     def refuse_unmodelled(self, arm_type: str, inputs: JsonObject) -> None:
-        """Raises a 501 that names the first property (or value) the lab can't imitate."""
+        """Raises a 501 that names the first property (or value) that the lab does not model."""
         for path, value in _leaves(inputs):
             if path in self.only:
                 if value not in self.only[path]:
@@ -41,7 +41,7 @@ class Properties:
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Every scalar below ``value`` with its path. Null is how "not given" arrives."""
+    """Every scalar below ``value`` with its path. Null means that the value was not given."""
     if isinstance(value, dict):
         for key, each in value.items():
             yield from _leaves(each, f"{path}.{key}" if path else key)
@@ -53,9 +53,9 @@ def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def as_sent(value: Any) -> Any:
-    """The same value as Azure would get it: without nulls, and with whole numbers whole.
+    """The value as Azure would get it: without nulls, and with whole numbers as integers.
 
-    The engine's wire format has only floating point numbers.
+    The engine's wire format has only floating-point numbers.
     """
     if isinstance(value, dict):
         return {key: as_sent(each) for key, each in value.items() if each is not None}

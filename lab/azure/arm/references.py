@@ -1,4 +1,4 @@
-"""References between resources: by full id, to things that exist, in the same region."""
+"""References between resources: by full id, to existing resources in the same region."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +10,7 @@ from lab.azure.arm.store import JsonObject, Resource, Store
 
 
 def require(store: Store, id: str, token: str, by: Request) -> Resource:
-    """The resource with that id and type. Azure's answer is the same for "gone" and "elsewhere"."""
+    """The resource with that id and type. Azure gives one error for "missing" and "elsewhere"."""
     found = store.get(id)
     if found is None or found.token != token:
         raise _invalid(id, by)
@@ -21,7 +21,7 @@ def require(store: Store, id: str, token: str, by: Request) -> Resource:
 
 
 def require_part(store: Store, id: str, token: str, collection: str, by: Request) -> Resource:
-    """The resource that holds a named part (a pool, a probe) with that id."""
+    """The resource that contains the part (a pool, a probe) with that id."""
     owner, _, name = id.rpartition(f"/{collection}/")
     found = require(store, owner, token, by)
     if name not in names(found.inputs, collection):

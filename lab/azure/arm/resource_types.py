@@ -1,4 +1,4 @@
-"""What the lab knows of a resource type: its id, its names, and what replaces a resource.
+"""What the lab needs of a resource type: its id, its names, and what replaces a resource.
 
 Each service's ``resource_types.py`` lists its own types; `lab.azure.resource_types` has them all.
 """

@@ -1,7 +1,7 @@
-"""What the simulated Azure remembers: one resource a file, written atomically, for root only.
+"""The resources of the simulated Azure: one file each, written atomically, readable by root only.
 
-Everything else in the lab's cloud is derived from this store, so that a killed process loses
-nothing. It knows no rule of any Azure service, and nobody else writes its files.
+All other state is derived from this store, so a killed process loses nothing. The store applies no
+rule of any Azure service.
 """
 
 import hashlib
@@ -19,9 +19,8 @@ JsonObject = dict[str, Any]
 class Resource:
     """A resource as it was accepted.
 
-    ``inputs`` are azure-native's flattened camelCase inputs, ``outputs`` what the provider gets
-    to see, ``private`` what only the lab knows (account keys, secret values, instances): it never
-    leaves the process by the API.
+    ``inputs`` are azure-native's flattened camelCase inputs; ``outputs`` go to the provider;
+    ``private`` (account keys, secret values, VM records) never leaves the process through the API.
     """
 
     id: str
@@ -35,7 +34,7 @@ class Resource:
         return self.id.rsplit("/", 1)[-1]
 
     def within(self, parent: str) -> bool:
-        """Whether this is a descendant of the resource or group with id ``parent``."""
+        """Whether this resource is inside the resource or group with the id ``parent``."""
         return self.id.lower().startswith(parent.lower().rstrip("/") + "/")
 
 
@@ -57,7 +56,7 @@ Listener = Callable[[Change], None]
 
 
 class Store:
-    """All resources, in memory and on disk. ARM ids are compared without case, as Azure does."""
+    """All resources, in memory and on disk. Ids are compared without case, as in Azure."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -72,18 +71,18 @@ class Store:
         return self._resources.get(id.lower())
 
     def list(self, token: str | None = None, prefix: str = "") -> tuple[Resource, ...]:
-        """Resources of one type (or of all), whose id starts with ``prefix``, ordered by id."""
+        """Resources of one type (or of all) whose ids start with ``prefix``, ordered by id."""
         return tuple(self._matching(token, prefix.lower()))
 
     def put(self, resource: Resource) -> None:
-        """Writes the resource, then tells the listeners."""
+        """Writes the resource, then calls the listeners."""
         before = self._resources.get(resource.id.lower())
         self._write(resource)
         self._resources[resource.id.lower()] = resource
         self._notify(Change(before=before, after=resource))
 
     def delete(self, id: str) -> None:
-        """Forgets the resource; forgetting what isn't there is not an error (it may be a rerun)."""
+        """Deletes the resource. A missing one is no error: an interrupted deletion runs again."""
         before = self._resources.pop(id.lower(), None)
         if before is None:
             return
@@ -91,7 +90,7 @@ class Store:
         self._notify(Change(before=before, after=None))
 
     def on_change(self, listener: Listener) -> None:
-        """Calls ``listener`` after every write. It must be quick and must not write itself."""
+        """Calls ``listener`` after every write. It must be quick and must not write here."""
         self._listeners.append(listener)
 
     def _matching(self, token: str | None, prefix: str) -> Iterator[Resource]:

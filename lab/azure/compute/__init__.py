@@ -1,1 +1,1 @@
-"""Microsoft.Compute, with the metadata service."""
+"""Microsoft.Compute: scale sets and their VMs."""

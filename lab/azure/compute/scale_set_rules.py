@@ -1,6 +1,6 @@
-"""Microsoft.Compute's rules for the model of a scale set, and which of its properties the lab has.
+"""Microsoft.Compute's rules for the model of a scale set, and the properties that the lab models.
 
-Decides only; what happens to machines is in compute.py.
+It only decides; `vm_lifecycle` acts on VMs.
 """
 
 import base64
@@ -83,17 +83,17 @@ PROPERTIES = Properties(
     inert={
         "singlePlacementGroup": "the lab has one host",
         "platformFaultDomainCount": "the lab has one host",
-        "scaleInPolicy.forceDeletion": "machines of the lab are gone at once either way",
+        "scaleInPolicy.forceDeletion": "the lab always removes VMs immediately",
         f"{_STORAGE}.osDisk.caching": _DISK_SPEED,
         f"{_STORAGE}.osDisk.diskSizeGB": "the system disk is as large as the host's",
         f"{_STORAGE}.osDisk.managedDisk.storageAccountType": _DISK_SPEED,
-        f"{_STORAGE}.osDisk.deleteOption": "a machine's disks go with it",
-        f"{_STORAGE}.dataDisks.name": "nothing shows it",
+        f"{_STORAGE}.osDisk.deleteOption": "the lab removes a VM's disks with it",
+        f"{_STORAGE}.dataDisks.name": "the lab shows it nowhere",
         f"{_STORAGE}.dataDisks.caching": _DISK_SPEED,
         f"{_STORAGE}.dataDisks.managedDisk.storageAccountType": _DISK_SPEED,
-        f"{_STORAGE}.dataDisks.deleteOption": "a machine's disks go with it",
-        f"{_INTERFACE}.enableAcceleratedNetworking": "a bridge has no such thing",
-        f"{_INTERFACE}.deleteOption": "a machine's interface goes with it",
+        f"{_STORAGE}.dataDisks.deleteOption": "the lab removes a VM's disks with it",
+        f"{_INTERFACE}.enableAcceleratedNetworking": "a bridge has no acceleration",
+        f"{_INTERFACE}.deleteOption": "the lab removes a VM's interface with it",
         f"{_PROFILE}.diagnosticsProfile.bootDiagnostics.enabled": "the console is docker's log",
     },
 )
@@ -119,7 +119,7 @@ def check(store: Store, request: Request) -> None:
 
 
 def decoded(custom_data: str) -> str:
-    """The text in ``customData``. Raises AzureError when it isn't what a machine could read."""
+    """The text in ``customData``. Raises AzureError if a VM could not read it."""
     try:
         raw = base64.b64decode(custom_data, validate=True)
     except binascii.Error as error:
@@ -131,10 +131,10 @@ def decoded(custom_data: str) -> str:
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:
-        # Azure takes any bytes. coreos-cloudinit reads text, and only text was tried here.
+        # Azure takes any bytes. coreos-cloudinit reads text, and only text was tested.
         raise not_modelled("custom data that is not UTF-8 text") from error
     if text.split("\n", 1)[0] != "#cloud-config":
-        # Azure wouldn't notice, and neither would the machine: it would ignore the config.
+        # Azure would accept it, and the VM would ignore the config without an error.
         raise not_modelled("custom data whose first line is not exactly '#cloud-config'")
     return text
 
@@ -208,7 +208,7 @@ def _check_network(store: Store, request: Request, profile: JsonObject) -> None:
     interfaces = profile.get("networkInterfaceConfigurations") or []
     addresses = interfaces[0].get("ipConfigurations") or [] if interfaces else []
     if len(interfaces) != 1 or len(addresses) != 1:
-        raise not_modelled("scale sets with other than one interface and one address a machine")
+        raise not_modelled("scale sets without exactly one interface and one address per VM")
     if not interfaces[0].get("primary"):
         raise _invalid(request, "One network interface configuration must be primary")
     if group := interfaces[0].get("networkSecurityGroup"):

@@ -1,4 +1,3 @@
-"""Azure's data plane in the lab: metadata, names, storage and vault, behind tokens and roles.
-
-The control plane (lab.azure) starts it (plane.py) in its own process, with its own store.
+"""Where VMs and the developer reach Azure: the TLS front, DNS, the metadata service, and the
+certificates and callers behind them.
 """

@@ -1,6 +1,6 @@
-"""Who sends a request, told by the address it comes from: a machine, or the developer.
+"""The sender of a request, found by its source address: a VM or the developer.
 
-Azure's metadata service and its network rules know callers by where they are; so does the lab.
+Azure's metadata service and network rules identify callers by address; so does the lab.
 """
 
 import logging
@@ -10,36 +10,36 @@ from typing import Protocol
 import aiohttp
 
 from lab.azure.arm.store import Store
-from lab.azure.compute.vm_records import Instance, instances
+from lab.azure.compute.vm_records import Vm, vms
 
 LOG = logging.getLogger(__name__)
 
 DEVELOPER_LABEL = "fleet-azure.lab.identity=deployer"
-"""A container with this label on the lab's own network acts as the developer who deploys."""
+"""The label of containers in the lab's own network that act as the deployer."""
 
 
 class Callers(Protocol):
     """Finds the sender of a request by its source address."""
 
-    def instance_at(self, address: str) -> Instance | None: ...
+    def vm_at(self, address: str) -> Vm | None: ...
 
     async def is_developer(self, address: str) -> bool: ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabCallers:
-    """The machines of the store, and labelled containers as docker's API lists them."""
+    """Finds VMs in the store and developers' containers through Docker's API."""
 
     store: Store
     docker_socket: str = "/var/run/docker.sock"
     network: str = "fleet-lab"
 
-    def instance_at(self, address: str) -> Instance | None:
-        found = (one for one in instances(self.store) if one.address == address)
+    def vm_at(self, address: str) -> Vm | None:
+        found = (one for one in vms(self.store) if one.address == address)
         return next((one for one in found if one.is_running), None)
 
     async def is_developer(self, address: str) -> bool:
-        """Asked anew each time (tokens are asked for once a day): containers come and go."""
+        """Asks Docker each time, because containers come and go. Tokens last a day."""
         filters = f'{{"label":["{DEVELOPER_LABEL}"],"network":["{self.network}"]}}'
         connector = aiohttp.UnixConnector(path=self.docker_socket)
         async with (

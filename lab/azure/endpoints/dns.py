@@ -1,7 +1,7 @@
-"""The name server on 168.63.129.16: the names of the lab's cloud, and nothing else.
+"""The name server on 168.63.129.16. It resolves the simulated Azure's names only.
 
-An unknown name is NXDOMAIN, never forwarded: what a node can reach must not depend on the laptop's
-own network. Everything is looked up in the store at the time of the question.
+For an unknown name it answers NXDOMAIN and forwards nothing: what a VM can reach must not depend on
+the laptop's network. It reads the store for each question.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from dnslib import (  # type: ignore[import-untyped]
 )
 
 from lab.azure.arm.store import Store
-from lab.azure.compute.vm_records import instances
+from lab.azure.compute.vm_records import vms
 from lab.azure.endpoints.callers import Callers
 from lab.azure.keyvault.resource_types import VAULT, VAULT_SUFFIX
 from lab.azure.network.resource_types import PUBLIC_ADDRESS
@@ -28,13 +28,13 @@ from lab.azure.platform_addresses import PLATFORM
 from lab.azure.storage.resource_types import ACCOUNT, STORAGE_SUFFIX
 
 TTL = 10
-"""Seconds. Short: accounts come and go while a node lives."""
+"""Seconds. Short, because accounts come and go while a VM runs."""
 
 Resolve = Callable[[str, str], str | None]
 
 
 class Names:
-    """Answers `which address has this name, asked from there?`."""
+    """The names' addresses, as a caller may see them."""
 
     def __init__(self, store: Store, callers: Callers) -> None:
         self._store = store
@@ -60,20 +60,18 @@ class Names:
         return None
 
     def _neighbour(self, name: str, asker: str) -> str | None:
-        """A machine's name means something only inside its own virtual network."""
-        me = self._callers.instance_at(asker)
+        """A VM's name resolves only inside its virtual network."""
+        me = self._callers.vm_at(asker)
         if me is None:
             return None
-        for instance in instances(self._store):
-            if instance.computer_name.lower() == name and _network(instance.subnet) == _network(
-                me.subnet
-            ):
-                return instance.address
+        for vm in vms(self._store):
+            if vm.computer_name.lower() == name and _network(vm.subnet) == _network(me.subnet):
+                return vm.address
         return None
 
 
 def answer(query: bytes, asker: str, resolve: Resolve) -> bytes:
-    """One DNS message for another. A known name without an A question is an empty NOERROR."""
+    """The answer to a DNS message. For other types than A, a known name gets an empty NOERROR."""
     request = DNSRecord.parse(query)
     reply = request.reply(ra=1, aa=1)
     name, kind = str(request.q.qname), QTYPE[request.q.qtype]
@@ -98,14 +96,14 @@ class _Datagrams(asyncio.DatagramProtocol):
         try:
             self._transport.sendto(answer(data, sender[0], self._resolve), sender)
         except DNSError:
-            # Not a DNS message: a resolver that answers garbage is an amplifier.
+            # Not a DNS message. To answer it would make this an amplifier.
             return
 
 
 async def serve(
     resolve: Resolve, datagrams: socket.socket, stream: socket.socket
 ) -> Callable[[], None]:
-    """Answers on two bound sockets, UDP and TCP. Returns the function that stops both."""
+    """Serves a UDP and a TCP socket, both bound. Returns the function that stops both."""
     transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
         lambda: _Datagrams(resolve), sock=datagrams
     )
@@ -123,7 +121,7 @@ async def serve(
 async def _conversation(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, resolve: Resolve
 ) -> None:
-    """TCP: messages with a length in front, until the client hangs up."""
+    """TCP: messages, each after its length, until the client closes."""
     sender = writer.get_extra_info("peername")[0]
     try:
         while True:

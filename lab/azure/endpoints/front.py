@@ -1,6 +1,6 @@
-"""The TLS front of storage and vault: one listener, told apart by host name as on Azure.
+"""The TLS front of storage and vault: one listener, which dispatches by host name as Azure does.
 
-It finds out who sends a request and applies faults; everything else is the service's own.
+It finds the sender of a request and applies outages; the services do everything else.
 """
 
 import asyncio
@@ -23,11 +23,11 @@ ServiceHandler = Callable[[web.BaseRequest, str, Sender], Awaitable[web.StreamRe
 
 _READ_BUFFER = 1 << 19
 _SHUTDOWN = 2.0
-"""Seconds for answers under way when the cloud stops; docker kills it after ten."""
+"""Seconds for answers in progress at a stop; Docker kills the process after ten."""
 
 
 class Front:
-    """The dispatcher; `serve` below puts it behind a socket."""
+    """The dispatcher; `serve` attaches it to a socket."""
 
     def __init__(
         self, blob: BlobService, vault: VaultService, callers: Callers, faults: Faults
@@ -43,7 +43,9 @@ class Front:
             return await self._serve("blob", self._blob.handle, request, host)
         if host.endswith(VAULT_SUFFIX):
             return await self._serve("vault", self._vault.handle, request, host)
-        return web.Response(status=400, text=f"{host} is no name of the lab's storage or vaults\n")
+        return web.Response(
+            status=400, text=f"{host} is not a name of the lab's storage or vaults\n"
+        )
 
     async def _serve(
         self, service: Service, handle: ServiceHandler, request: web.BaseRequest, host: str
@@ -54,21 +56,21 @@ class Front:
         return await handle(request, host, self._sender(request))
 
     def _sender(self, request: web.BaseRequest) -> Sender:
-        instance = self._callers.instance_at(request.remote or "")
-        if instance is None:
+        vm = self._callers.vm_at(request.remote or "")
+        if vm is None:
             return DEVELOPER
-        return Sender(address=instance.address, subnet=instance.subnet)
+        return Sender(address=vm.address, subnet=vm.subnet)
 
 
 async def serve(
     handler: Handler, listener: socket.socket, context: ssl.SSLContext | None = None
 ) -> web.ServerRunner:
-    """Answers on a bound socket, with TLS if there is a context, until the runner's ``cleanup``."""
+    """Serves a bound socket, with TLS if there is a context, until the runner's ``cleanup``."""
     server = web.Server(
         handler,
         access_log=None,
         read_bufsize=_READ_BUFFER,
-        # A client that gave up must not hold what it asked for.
+        # When a client disconnects, its request ends.
         handler_cancellation=True,
     )
     runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN)

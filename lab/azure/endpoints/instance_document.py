@@ -1,22 +1,22 @@
-"""What the metadata service tells a machine about itself, in Azure's structure. Pure.
+"""The metadata service's description of a VM, in Azure's structure. Pure.
 
-Only what the lab knows is in it; a machine that asks for more gets a 404, not an invention.
+It contains only what the lab models; for anything else the service answers 404.
 """
 
 from ipaddress import IPv4Network
 from typing import Any
 
 from lab.azure.arm.store import JsonObject, Store
-from lab.azure.compute.vm_records import Instance
+from lab.azure.compute.vm_records import Vm
 
 
-def document(instance: Instance, store: Store) -> JsonObject:
+def document(vm: Vm, store: Store) -> JsonObject:
     """The answer to ``/metadata/instance``."""
-    return {"compute": _compute(instance, store), "network": _network(instance, store)}
+    return {"compute": _compute(vm, store), "network": _network(vm, store)}
 
 
 def leaf(tree: JsonObject, path: str) -> Any:
-    """The value at ``/network/interface/0/…``, None if there is none."""
+    """The value at a path such as ``/network/interface/0/…``; None if there is none."""
     value: Any = tree
     for name in filter(None, path.split("/")):
         if isinstance(value, list):
@@ -28,45 +28,45 @@ def leaf(tree: JsonObject, path: str) -> Any:
     return value
 
 
-def _compute(instance: Instance, store: Store) -> JsonObject:
-    parts = instance.id.split("/")
-    image = instance.profile.get("storageProfile", {}).get("imageReference", {})
-    os_profile = instance.profile.get("osProfile", {})
-    scale_set = store.get(instance.scale_set)
+def _compute(vm: Vm, store: Store) -> JsonObject:
+    parts = vm.id.split("/")
+    image = vm.profile.get("storageProfile", {}).get("imageReference", {})
+    os_profile = vm.profile.get("osProfile", {})
+    scale_set = store.get(vm.scale_set)
     tags = (scale_set.inputs.get("tags") or {}) if scale_set else {}
     sku = (scale_set.inputs.get("sku") or {}) if scale_set else {}
     return {
         "azEnvironment": "AzurePublicCloud",
-        "location": instance.location,
-        "name": instance.name,
+        "location": vm.location,
+        "name": vm.name,
         "offer": image.get("offer", ""),
         "osProfile": {
             "adminUsername": os_profile.get("adminUsername", ""),
-            "computerName": instance.computer_name,
+            "computerName": vm.computer_name,
             "disablePasswordAuthentication": "true",
         },
         "osType": "Linux",
         "provider": "Microsoft.Compute",
         "publisher": image.get("publisher", ""),
         "resourceGroupName": parts[4],
-        "resourceId": instance.id,
+        "resourceId": vm.id,
         "sku": image.get("sku", ""),
         "subscriptionId": parts[2],
         "tags": ";".join(f"{key}:{value}" for key, value in sorted(tags.items())),
         "tagsList": [{"name": key, "value": value} for key, value in sorted(tags.items())],
-        "userData": instance.profile.get("userData", ""),
+        "userData": vm.profile.get("userData", ""),
         "version": image.get("version", ""),
-        "vmId": instance.vm_id,
-        "vmScaleSetName": instance.scale_set.rsplit("/", 1)[-1],
+        "vmId": vm.vm_id,
+        "vmScaleSetName": vm.scale_set.rsplit("/", 1)[-1],
         "vmSize": sku.get("name", ""),
-        "zone": instance.zone or "",
+        "zone": vm.zone or "",
     }
 
 
-def _network(instance: Instance, store: Store) -> JsonObject:
-    subnet = store.get(instance.subnet)
+def _network(vm: Vm, store: Store) -> JsonObject:
+    subnet = store.get(vm.subnet)
     prefixes = _prefixes(subnet.inputs) if subnet else []
-    address = {"privateIpAddress": instance.address, "publicIpAddress": ""}
+    address = {"privateIpAddress": vm.address, "publicIpAddress": ""}
     return {
         "interface": [
             {

@@ -1,7 +1,7 @@
-"""The instance metadata service on 169.254.169.254: tokens, and what a machine may know of itself.
+"""The instance metadata service on 169.254.169.254: tokens, and a VM's description.
 
-It tells machines apart by source address alone, so it must only listen where addresses are the
-machines' own. Developer containers (callers.py) get tokens, but have no instance to ask about.
+It identifies VMs by source address only, so it must listen only where no other program has their
+addresses. Developers' containers (callers.py) get tokens but no description.
 """
 
 import time
@@ -12,7 +12,7 @@ from aiohttp import web
 
 from lab.azure.arm.store import Store
 from lab.azure.arm.subscription import DEPLOYER_CLIENT_ID, DEPLOYER_OBJECT_ID
-from lab.azure.compute.vm_records import Instance
+from lab.azure.compute.vm_records import Vm
 from lab.azure.endpoints.callers import Callers
 from lab.azure.endpoints.instance_document import document, leaf
 from lab.azure.identity.tokens import Principal, Tokens
@@ -33,7 +33,7 @@ _OLDEST_VERSION = "2017-04-02"
 
 
 class Refusal(Exception):
-    """An answer other than 200, with the body Azure gives."""
+    """An answer other than 200, with Azure's body."""
 
     def __init__(self, status: int, body: Mapping[str, Any]) -> None:
         super().__init__(str(body))
@@ -95,16 +95,16 @@ class Metadata:
 
     async def _principal(self, request: web.BaseRequest) -> Principal:
         address = request.remote or ""
-        instance = self._callers.instance_at(address)
-        if instance is not None:
-            return self._identity(instance, request.query)
+        vm = self._callers.vm_at(address)
+        if vm is not None:
+            return self._identity(vm, request.query)
         if await self._callers.is_developer(address):
             return DEPLOYER
-        raise _invalid(f"Identity not found: no machine has the address {address}")
+        raise _invalid(f"Identity not found: no VM has the address {address}")
 
-    def _identity(self, instance: Instance, query: Mapping[str, str]) -> Principal:
-        """The one identity that the query selects among those of the machine."""
-        found = [self._store.get(id) for id in instance.identities]
+    def _identity(self, vm: Vm, query: Mapping[str, str]) -> Principal:
+        """The VM's identity that the query selects."""
+        found = [self._store.get(id) for id in vm.identities]
         assigned = [{"id": one.id, **one.outputs} for one in found if one is not None]
         selectors = {_SELECTORS[name]: query[name] for name in _SELECTORS if query.get(name)}
         chosen = [
@@ -127,10 +127,10 @@ class Metadata:
         version = request.query.get("api-version", "")
         if version < _OLDEST_VERSION:
             raise _bad_request("api-version is invalid or was not specified in the request")
-        instance = self._callers.instance_at(request.remote or "")
-        if instance is None:
-            raise Refusal(404, {"error": f"no machine has the address {request.remote}"})
-        found = leaf(document(instance, self._store), request.path[len(_INSTANCE_PATH) :])
+        vm = self._callers.vm_at(request.remote or "")
+        if vm is None:
+            raise Refusal(404, {"error": f"no VM has the address {request.remote}"})
+        found = leaf(document(vm, self._store), request.path[len(_INSTANCE_PATH) :])
         if found is None:
             raise Refusal(404, {"error": "Not found"})
         wants_text = request.query.get("format") == "text"
@@ -144,7 +144,7 @@ class Metadata:
 
 
 def _listing(found: dict[str, Any] | list[Any]) -> str:
-    """A folder as text: names, those that hold more with a slash."""
+    """A folder as text: one name per line, folders with a slash."""
     entries = found.items() if isinstance(found, dict) else enumerate(found)
     return "\n".join(
         f"{key}/" if isinstance(value, dict | list) else str(key) for key, value in entries

@@ -1,8 +1,8 @@
-"""Security groups as an nft ruleset for one machine: table ``inet azure``, loaded in its namespace.
+"""Security groups as an nftables ruleset for one VM: table ``inet azure`` in its namespace.
 
-It filters what the load balancer doesn't see: traffic between machines and out of them. It hooks
-before docker's DNAT on the way in and after its SNAT on the way out, because Azure's filter sits
-outside the machine and sees the addresses and ports on the wire. Both chains are stateful.
+It filters what bypasses the load balancer: traffic between VMs and out of them. It hooks in before
+Docker's DNAT and after its SNAT, because Azure's filter sees the addresses and ports on the wire.
+Both chains are stateful.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -39,8 +39,8 @@ def ruleset(
 ) -> str:
     """The input of ``nft -f -`` that replaces the table as a whole.
 
-    ``trusted`` are source addresses whose traffic was judged elsewhere: the host's end of the
-    bridge, from which probes come. The addresses that the load balancer's clients have always are.
+    Traffic from ``trusted`` addresses was filtered elsewhere: the host's end of the bridge, from
+    which probes come. The addresses of the load balancer's clients are always trusted.
     """
     lines = ["table inet azure", "delete table inet azure", "table inet azure {"]
     lines += _chain("inbound", "prerouting", BEFORE_DNAT, f'iifname != "{interface}" accept')
@@ -48,7 +48,7 @@ def ruleset(
     lines += [f"    jump inbound-{n}" for n in range(len(groups))]
     lines += ["  }"]
     lines += _chain("outbound", "postrouting", AFTER_SNAT, f'oifname != "{interface}" accept')
-    # The platform's own services are no subject of security groups, as on Azure.
+    # As on Azure, security groups do not apply to the platform's own services.
     lines += [f"    ip daddr {_set((PLATFORM, METADATA))} accept"]
     lines += [f"    jump outbound-{n}" for n in range(len(groups))]
     lines += ["  }"]
@@ -71,13 +71,13 @@ def _chain(name: str, hook: str, priority: int, elsewhere: str) -> list[str]:
         f"    type filter hook {hook} priority {priority}; policy accept;",
         f"    {elsewhere}",
         "    ct state established,related accept",
-        # The virtual network has no IPv6 range, so the wire carries none.
+        # The virtual network has no IPv6 range.
         "    meta nfproto ipv6 drop",
     ]
 
 
 def _lines(rule: Rule, space: AddressSpace) -> Iterator[str]:
-    # `return` lets the next group judge too: every group must agree.
+    # `return` continues with the next group: every group must allow the packet.
     action = "return" if rule.allow else "drop"
     source = _addresses("saddr", rule.sources, space)
     destination = _addresses("daddr", rule.destinations, space)

@@ -1,12 +1,12 @@
-"""What the resources mean for traffic: the load balancer's orders, a machine's packet filter. Pure.
+"""What resources mean for traffic: the load balancer's configuration, a VM's packet filter. Pure.
 
-Security groups themselves are in nsg.py and nft.py; the effects are in fabric.py.
+`updater` puts them into effect.
 """
 
 from collections.abc import Iterable
 
 from lab.azure.arm.store import JsonObject, Resource, Store
-from lab.azure.compute.vm_records import Instance, backend_pools, instances, security_groups
+from lab.azure.compute.vm_records import Vm, backend_pools, security_groups, vms
 from lab.azure.fabric.packet_filter import ruleset
 from lab.azure.load_balancer.config import (
     Backend,
@@ -25,7 +25,7 @@ from lab.azure.platform_addresses import METADATA, PLATFORM
 
 
 def configuration(store: Store) -> Configuration:
-    """Everything that the load balancer's process has to do."""
+    """The configuration of the load balancer's process."""
     return Configuration(
         frontends=tuple(
             Frontend(
@@ -43,33 +43,33 @@ def configuration(store: Store) -> Configuration:
     )
 
 
-def packet_filter(store: Store, instance: Instance) -> str:
-    """Input for ``nft -f``: the machine's security groups, and its way out if it has none."""
-    network = _network(store, instance)
+def packet_filter(store: Store, vm: Vm) -> str:
+    """Input for ``nft -f``: the VM's security groups, and its way out if it has none."""
+    network = _network(store, vm)
     filters = ruleset(
-        _groups(store, instance),
+        _groups(store, vm),
         _space(network),
-        # The load balancer has judged what comes by the host's end of the bridge.
+        # The load balancer has filtered what comes from the host's end of the bridge.
         trusted=(docker_network(network.id, network.inputs).gateway,),
     )
     inside = (*_space(network).prefixes, PLATFORM, METADATA)
-    return filters + _way_out(open=has_way_out(store, instance), inside=inside)
+    return filters + _way_out(open=has_way_out(store, vm), inside=inside)
 
 
-def has_way_out(store: Store, instance: Instance) -> bool:
-    """Whether the machine reaches the Internet: by NAT gateway, balancer, or Azure's default."""
-    subnet = store.get(instance.subnet)
+def has_way_out(store: Store, vm: Vm) -> bool:
+    """Whether the VM reaches the Internet: by NAT gateway, load balancer or default access."""
+    subnet = store.get(vm.subnet)
     inputs = subnet.inputs if subnet else {}
     if inputs.get("natGateway"):
         gateway = store.get(inputs["natGateway"]["id"])
         return bool(gateway and gateway.inputs.get("publicIpAddresses"))
-    pools = {pool.lower() for pool in backend_pools(instance)}
+    pools = {pool.lower() for pool in backend_pools(vm)}
     by_balancer = any(
         rule["backendAddressPool"]["id"].lower() in pools and not rule.get("disableOutboundSnat")
         for balancer in store.list(LOAD_BALANCER)
         for rule in balancer.inputs.get(RULES) or []
     )
-    # API 2024-05-01 gives a subnet outbound access unless it is told not to.
+    # API 2024-05-01 gives a subnet outbound access unless this property is false.
     return by_balancer or inputs.get("defaultOutboundAccess") is not False
 
 
@@ -91,11 +91,7 @@ def _way_out(*, open: bool, inside: Iterable[str]) -> str:
 
 def _rule(store: Store, balancer: Resource, rule: JsonObject) -> BalancingRule:
     pool = rule["backendAddressPool"]["id"].lower()
-    members = [
-        instance
-        for instance in instances(store)
-        if pool in {each.lower() for each in backend_pools(instance)}
-    ]
+    members = [vm for vm in vms(store) if pool in {each.lower() for each in backend_pools(vm)}]
     return BalancingRule(
         id=f"{balancer.id}/{RULES}/{rule['name']}",
         protocol=rule["protocol"],
@@ -129,22 +125,22 @@ def _probe(balancer: Resource, rule: JsonObject) -> Probe | None:
     )
 
 
-def _security(store: Store, members: list[Instance]) -> Security:
-    """Of a pool's machines, which share subnet and interface settings: one scale set a pool."""
+def _security(store: Store, members: list[Vm]) -> Security:
+    """A pool's VMs are of one scale set, so they share subnet and interface settings."""
     if not members:
         return Security(groups=(), space=AddressSpace(prefixes=()))
-    newest = max(members, key=lambda instance: instance.created)
+    newest = max(members, key=lambda vm: vm.created)
     return Security(groups=_groups(store, newest), space=_space(_network(store, newest)))
 
 
-def _groups(store: Store, instance: Instance) -> tuple[SecurityGroup, ...]:
-    found = [store.get(id) for id in security_groups(store, instance)]
+def _groups(store: Store, vm: Vm) -> tuple[SecurityGroup, ...]:
+    found = [store.get(id) for id in security_groups(store, vm)]
     return tuple(security_group(group.name, group.inputs) for group in found if group is not None)
 
 
-def _network(store: Store, instance: Instance) -> Resource:
-    network = store.get(instance.subnet.rsplit("/subnets/", 1)[0])
-    assert network is not None, "a network with machines in it can't be deleted"
+def _network(store: Store, vm: Vm) -> Resource:
+    network = store.get(vm.subnet.rsplit("/subnets/", 1)[0])
+    assert network is not None, "a network with VMs in it can't be deleted"
     return network
 
 

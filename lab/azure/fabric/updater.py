@@ -1,6 +1,6 @@
-"""Brings changes of resources into effect on traffic: orders for the load balancer, packet filters.
+"""Applies changes of resources to traffic: the load balancer's configuration, VMs' packet filters.
 
-Also gives this process the two addresses by which every Azure machine reaches the platform.
+It also gives this process the two addresses at which every VM reaches Azure.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lab.azure.arm.store import Change, Store
 from lab.azure.compute.resource_types import SCALE_SET
-from lab.azure.compute.vm_records import INSTANCE, Instance, instances
+from lab.azure.compute.vm_records import VM, Vm, vms
 from lab.azure.fabric.traffic import configuration, packet_filter
 from lab.azure.host.interface import Host
 from lab.azure.load_balancer import config
@@ -30,7 +30,7 @@ _RETRY_SECONDS = 1.0
 
 _TRAFFIC = frozenset(
     {
-        INSTANCE,
+        VM,
         LOAD_BALANCER,
         NAT_GATEWAY,
         PUBLIC_ADDRESS,
@@ -51,24 +51,24 @@ class Fabric:
         self._dirty = asyncio.Event()
 
     def start(self) -> None:
-        """From now on, every change takes effect."""
+        """Applies the current resources, and every change from now on."""
         self._store.on_change(self._changed)
         config.dump(configuration(self._store), self._balancer)
         self._dirty.set()
 
-    async def started(self, instance: Instance) -> None:
-        """A machine that starts has no packet filter yet, whatever it had before."""
-        self._applied.pop(instance.id, None)
-        await self._filter(instance)
+    async def started(self, vm: Vm) -> None:
+        """Loads the packet filter of a VM that has just started."""
+        self._applied.pop(vm.id, None)
+        await self._filter(vm)
 
     async def keep_filtered(self) -> None:
-        """Runs for ever: brings changed rules into the machines they are for."""
+        """Runs forever: loads changed rules into the VMs that they concern."""
         while True:
             await self._dirty.wait()
             self._dirty.clear()
-            for instance in instances(self._store):
-                if instance.is_running and instance.id in self._applied:
-                    await self._filter_again(instance)
+            for vm in vms(self._store):
+                if vm.is_running and vm.id in self._applied:
+                    await self._filter_again(vm)
 
     def _changed(self, change: Change) -> None:
         if change.resource.token not in _TRAFFIC:
@@ -78,31 +78,31 @@ class Fabric:
             self._applied.pop(change.resource.id, None)
         self._dirty.set()
 
-    async def _filter_again(self, instance: Instance) -> None:
+    async def _filter_again(self, vm: Vm) -> None:
         try:
-            await self._filter(instance)
+            await self._filter(vm)
         except Exception as error:
-            # It may be on its way down; then it gets its filter when it starts.
-            LOG.warning("could not filter the traffic of %s yet: %s", instance.name, error)
+            # A VM that is shutting down gets its filter at its next start.
+            LOG.warning("could not filter the traffic of %s yet: %s", vm.name, error)
             await asyncio.sleep(_RETRY_SECONDS)
             self._dirty.set()
 
-    async def _filter(self, instance: Instance) -> None:
-        wanted = packet_filter(self._store, instance)
-        if self._applied.get(instance.id) == wanted:
+    async def _filter(self, vm: Vm) -> None:
+        wanted = packet_filter(self._store, vm)
+        if self._applied.get(vm.id) == wanted:
             return
-        await self._host.write_files(instance.container, {_FILTER_FILE: wanted.encode()})
-        finished = await self._host.run(instance.container, ("nft", "-f", _FILTER_FILE))
+        await self._host.write_files(vm.container, {_FILTER_FILE: wanted.encode()})
+        finished = await self._host.run(vm.container, ("nft", "-f", _FILTER_FILE))
         if finished.code != 0:
-            raise RuntimeError(f"nft in {instance.name}: {finished.output}")
-        self._applied[instance.id] = wanted
+            raise RuntimeError(f"nft in {vm.name}: {finished.output}")
+        self._applied[vm.id] = wanted
 
 
 async def own_platform_addresses() -> None:
     """Adds the platform's addresses to this process's network namespace.
 
-    On the loopback interface, so that they outlive every bridge; Linux answers for an address of
-    any interface on all of them (arp_ignore is 0), so machines find it on their own link.
+    They are on the loopback interface, so that they outlive every bridge. Linux answers ARP for an
+    address on all interfaces (arp_ignore is 0), so VMs find it on their own link.
     """
     for address in (METADATA, PLATFORM):
         command = ("ip", "address", "replace", f"{address}/32", "dev", "lo")

@@ -1,7 +1,7 @@
-"""Networks and machines as Docker objects. The only module of the cloud that talks to Docker.
+"""Networks and VMs as Docker objects. The only module of the simulated Azure that uses Docker.
 
-A machine's container boots systemd without privileged mode. Every object carries the lab's
-label, so that what an interrupted run leaves behind can be found.
+A VM's container boots systemd without privileged mode. Every object has the lab's label, so that
+leftovers of an interrupted run can be found.
 """
 
 import asyncio
@@ -15,15 +15,15 @@ from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 from docker.types import IPAMConfig, IPAMPool, LogConfig
 
-from lab.azure.host.interface import Finished, Machine, MachineState, Network, NetworkOverlap
+from lab.azure.host.interface import Finished, Network, NetworkOverlap, VmContainer, VmState
 from lab.azure.platform_addresses import PLATFORM
 
 LABEL = "fleet-azure.lab"
 RESOURCE_LABEL = f"{LABEL}.resource"
 OWNER_LABEL = f"{LABEL}.cloud"
-"""Which cloud made it: two labs on one host leave each other's machines alone."""
+"""The lab that created the object: two labs on one host ignore each other's VMs."""
 
-# systemd 257 wants to be told, twice, that cgroup v1 is fine; on cgroup v2 this has no effect.
+# systemd 257 needs this twice to accept cgroup v1; on cgroup v2 it has no effect.
 _LEGACY_CGROUP = "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"
 # systemd's signal for an orderly shutdown.
 _POWER_BUTTON = "SIGRTMIN+3"
@@ -32,7 +32,7 @@ _DISKS = "/var/lib/lab-disks"
 
 
 class DockerHost:
-    """``image`` is the machine image; ``container`` is the one this process runs in."""
+    """``image`` is the VMs' image, ``container`` the container of this process."""
 
     def __init__(self, client: docker.DockerClient, *, image: str, container: str) -> None:
         self._client = client
@@ -45,20 +45,20 @@ class DockerHost:
     async def remove_network(self, name: str) -> None:
         await asyncio.to_thread(self._remove_network, name)
 
-    async def create_machine(self, machine: Machine) -> None:
-        await asyncio.to_thread(self._create_machine, machine)
+    async def create_vm(self, vm: VmContainer) -> None:
+        await asyncio.to_thread(self._create_vm, vm)
 
-    async def start_machine(self, name: str) -> None:
+    async def start_vm(self, name: str) -> None:
         await asyncio.to_thread(lambda: self._client.containers.get(name).start())
 
-    async def stop_machine(self, name: str, *, grace: int) -> None:
-        await asyncio.to_thread(self._stop_machine, name, grace)
+    async def stop_vm(self, name: str, *, grace: int) -> None:
+        await asyncio.to_thread(self._stop_vm, name, grace)
 
-    async def remove_machine(self, name: str, *, keep_disks: bool) -> None:
-        await asyncio.to_thread(self._remove_machine, name, keep_disks)
+    async def remove_vm(self, name: str, *, keep_disks: bool) -> None:
+        await asyncio.to_thread(self._remove_vm, name, keep_disks)
 
-    async def machines(self) -> Sequence[MachineState]:
-        return await asyncio.to_thread(self._machines)
+    async def vms(self) -> Sequence[VmState]:
+        return await asyncio.to_thread(self._vms)
 
     async def write_files(self, name: str, files: Mapping[str, bytes]) -> None:
         await asyncio.to_thread(
@@ -86,16 +86,16 @@ class DockerHost:
         self._join(network)
 
     def _has_network(self, network: Network) -> bool:
-        """Whether it is there as wanted; one of the same name is left from a lab that was lost."""
+        """Whether it exists with this range. A lost lab may have left one with another range."""
         for found in self._client.networks.list(names=[f"^{network.name}$"]):
             if found.attrs["Labels"].get(OWNER_LABEL) != self._container:
-                raise NetworkOverlap(f"the Docker network {network.name} is somebody else's")
+                raise NetworkOverlap(f"the Docker network {network.name} belongs to another lab")
             if found.attrs["IPAM"]["Config"][0]["Subnet"] == network.cidr:
                 return True
         return False
 
     def _join(self, network: Network) -> None:
-        """Puts this process into the network, where machines look for the fabric's addresses."""
+        """Connects this process to the network, where VMs reach the platform's addresses."""
         here = self._client.containers.get(self._container)
         joined = here.attrs["NetworkSettings"]["Networks"]
         if network.name not in joined:
@@ -117,58 +117,56 @@ class DockerHost:
                 network.disconnect(member, force=True)
             network.remove()
 
-    def _create_machine(self, machine: Machine) -> None:
-        existing = self._find(machine.name)
+    def _create_vm(self, vm: VmContainer) -> None:
+        existing = self._find(vm.name)
         if existing is not None:
-            if existing.labels.get(RESOURCE_LABEL) != machine.resource_id:
-                raise RuntimeError(f"the container name {machine.name} is taken")
+            if existing.labels.get(RESOURCE_LABEL) != vm.resource_id:
+                raise RuntimeError(f"the container name {vm.name} is taken")
             return
-        volumes = {self._volume(machine, "docker"): {"bind": _DOCKER_DATA, "mode": "rw"}}
-        if machine.disks:
-            disks = self._volume(machine, "disks")
+        volumes = {self._volume(vm, "docker"): {"bind": _DOCKER_DATA, "mode": "rw"}}
+        if vm.disks:
+            disks = self._volume(vm, "disks")
             volumes[disks] = {"bind": _DISKS, "mode": "rw"}
-            self._make_disks(machine, disks)
+            self._make_disks(vm, disks)
         container = self._client.containers.create(
             self._image,
             ["/sbin/init", _LEGACY_CGROUP],
-            name=machine.name,
-            hostname=machine.host_name,
-            labels=self._labels(machine.resource_id),
+            name=vm.name,
+            hostname=vm.host_name,
+            labels=self._labels(vm.resource_id),
             environment={"container": "docker", "SYSTEMD_PROC_CMDLINE": _LEGACY_CGROUP},
             cap_add=["ALL"],
             cap_drop=["SYS_RESOURCE"],
             security_opt=["seccomp=unconfined", "apparmor=unconfined"],
             cgroupns="private",
             tmpfs={"/run": "", "/tmp": ""},
-            # loop devices, so that a file in a volume can be the data disk
+            # loop devices, so that the data disk can be a file in a volume
             device_cgroup_rules=["b 7:* rwm", "c 10:237 rwm"],
             dns=[PLATFORM],
             stop_signal=_POWER_BUTTON,
             volumes=volumes,
             log_config=LogConfig(type="json-file", config={"max-size": "5m", "max-file": "1"}),
-            network=machine.network,
+            network=vm.network,
             networking_config={
-                machine.network: self._client.api.create_endpoint_config(
-                    ipv4_address=machine.address
-                )
+                vm.network: self._client.api.create_endpoint_config(ipv4_address=vm.address)
             },
         )
-        container.put_archive("/", _archive(machine.files))
+        container.put_archive("/", _archive(vm.files))
 
-    def _volume(self, machine: Machine, purpose: str) -> str:
+    def _volume(self, vm: VmContainer, purpose: str) -> str:
         volume = self._client.volumes.create(
-            f"{machine.name}-{purpose}", labels=self._labels(machine.resource_id)
+            f"{vm.name}-{purpose}", labels=self._labels(vm.resource_id)
         )
         return str(volume.name)
 
-    def _make_disks(self, machine: Machine, volume: str) -> None:
-        """Sparse files, made once: a reimaged machine finds its old disks."""
+    def _make_disks(self, vm: VmContainer, volume: str) -> None:
+        """Creates missing disks as sparse files: a reimaged VM keeps its disks."""
         make = " && ".join(
             f"{{ test -e /disks/lun{disk.lun}.img || "
             f"truncate -s {disk.gigabytes}G /disks/lun{disk.lun}.img; }}"
-            for disk in machine.disks
+            for disk in vm.disks
         )
-        maker = _disk_maker(machine.name)
+        maker = _disk_maker(vm.name)
         self._remove_container(maker)
         self._client.containers.run(
             self._image,
@@ -180,7 +178,7 @@ class DockerHost:
             volumes={volume: {"bind": "/disks", "mode": "rw"}},
         )
 
-    def _stop_machine(self, name: str, grace: int) -> None:
+    def _stop_vm(self, name: str, grace: int) -> None:
         container = self._find(name)
         if container is None or container.status != "running":
             return
@@ -190,9 +188,9 @@ class DockerHost:
             container.kill()
             container.wait()
 
-    def _remove_machine(self, name: str, keep_disks: bool) -> None:
+    def _remove_vm(self, name: str, keep_disks: bool) -> None:
         self._remove_container(name)
-        self._remove_container(_disk_maker(name))  # of a creation that died in its middle
+        self._remove_container(_disk_maker(name))  # left by an interrupted creation
         self._remove_volume(f"{name}-docker")
         if not keep_disks:
             self._remove_volume(f"{name}-disks")
@@ -208,12 +206,12 @@ class DockerHost:
         except NotFound:
             return
 
-    def _machines(self) -> Sequence[MachineState]:
+    def _vms(self) -> Sequence[VmState]:
         own = [RESOURCE_LABEL, f"{OWNER_LABEL}={self._container}"]
-        # The low-level call: the other one inspects every container, and this is asked often.
+        # The high-level call inspects every container, and this runs often.
         listed = self._client.api.containers(all=True, filters={"label": own})
         return [
-            MachineState(
+            VmState(
                 name=each["Names"][0].lstrip("/"),
                 resource_id=each["Labels"][RESOURCE_LABEL],
                 running=each["State"] == "running",
@@ -238,12 +236,12 @@ class DockerHost:
             return None
 
 
-def _disk_maker(machine: str) -> str:
-    return f"{machine}-disk-maker"
+def _disk_maker(vm: str) -> str:
+    return f"{vm}-disk-maker"
 
 
 def _archive(files: Mapping[str, bytes]) -> bytes:
-    """A tar of root-owned files; what is in them may be secret, so only root reads them."""
+    """A tar of files that only root can read: they may contain secrets."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for path, content in files.items():
@@ -255,5 +253,5 @@ def _archive(files: Mapping[str, bytes]) -> bytes:
 
 
 def connect() -> Any:
-    """The Docker daemon whose socket this process was given."""
+    """The Docker daemon behind the socket that is mounted into this container."""
     return docker.DockerClient(base_url="unix:///var/run/docker.sock", timeout=120)

@@ -1,6 +1,6 @@
-"""What the lab's cloud needs of the machine it runs on: networks, and containers as machines.
+"""What the simulated Azure needs from its host: networks, and containers as VMs.
 
-The Docker implementation is in docker_host.py; unit tests have one in memory.
+`docker_host` implements it with Docker; unit tests implement it in memory.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ class Network:
     cidr: str
     gateway: str
     own_address: str
-    """Where the cloud itself sits in this network."""
+    """The address of the simulated Azure in this network."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +27,8 @@ class Disk:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Machine:
-    """Everything needed to make a machine's container."""
+class VmContainer:
+    """What the host needs to create a VM's container."""
 
     name: str
     resource_id: str
@@ -37,11 +37,11 @@ class Machine:
     address: str
     disks: tuple[Disk, ...]
     files: Mapping[str, bytes]
-    """Absolute path → content, put in place before the first start."""
+    """Absolute path → content, written before the first start."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class MachineState:
+class VmState:
     name: str
     resource_id: str
     running: bool
@@ -51,33 +51,33 @@ class MachineState:
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """A command that ran in a machine."""
+    """The result of a command in a VM."""
 
     code: int
     output: str
 
 
 class NetworkOverlap(Exception):
-    """The address range is taken on this host; the message says by what."""
+    """The address range is in use on this host; the message names the user."""
 
 
 class Host(Protocol):
-    """All operations can be repeated: creating what exists and removing what is gone are fine."""
+    """Every operation can be repeated: creating twice and removing twice are no errors."""
 
     async def create_network(self, network: Network) -> None: ...
 
     async def remove_network(self, name: str) -> None: ...
 
-    async def create_machine(self, machine: Machine) -> None: ...
+    async def create_vm(self, vm: VmContainer) -> None: ...
 
-    async def start_machine(self, name: str) -> None: ...
+    async def start_vm(self, name: str) -> None: ...
 
-    async def stop_machine(self, name: str, *, grace: int) -> None:
-        """Shuts down; after ``grace`` seconds, or at once if that is 0, pulls the plug."""
+    async def stop_vm(self, name: str, *, grace: int) -> None:
+        """Shuts down, and kills after ``grace`` seconds; 0 kills immediately."""
 
-    async def remove_machine(self, name: str, *, keep_disks: bool) -> None: ...
+    async def remove_vm(self, name: str, *, keep_disks: bool) -> None: ...
 
-    async def machines(self) -> Sequence[MachineState]: ...
+    async def vms(self) -> Sequence[VmState]: ...
 
     async def write_files(self, name: str, files: Mapping[str, bytes]) -> None: ...
 

@@ -1,4 +1,4 @@
-"""Microsoft.ManagedIdentity: identities that machines use."""
+"""Microsoft.ManagedIdentity: identities of VMs."""
 
 import time
 import uuid

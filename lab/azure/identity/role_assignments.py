@@ -1,4 +1,4 @@
-"""Microsoft.Authorization: role assignments. What they allow is decided in data/roles.py."""
+"""Microsoft.Authorization: role assignments. `roles` decides what they allow."""
 
 import time
 import uuid
@@ -11,9 +11,9 @@ from lab.azure.arm.subscription import DEPLOYER_OBJECT_ID, SUBSCRIPTION_ID
 from lab.azure.identity.resource_types import IDENTITY, ROLE_ASSIGNMENT
 from lab.azure.identity.roles import ROLES
 
-# Entra replicates a new identity for seconds to minutes. Until then Azure can't find the principal
-# of an assignment, unless the program says by principalType that it will come. It is a race on
-# Azure; here it is lost for certain, so that a program that doesn't give the type can't be lucky.
+# Entra takes seconds to minutes to replicate a new identity. Until then, Azure accepts only an
+# assignment with a principalType. On Azure this is a race; here a program without principalType
+# always loses it.
 REPLICATION_SECONDS = 60.0
 
 _DEFINITION = "/providers/Microsoft.Authorization/roleDefinitions/"
@@ -59,7 +59,7 @@ class RoleAssignmentKind(Kind):
             raise AzureError("RoleDefinitionDoesNotExist", message, 404)
 
     def _check_principal(self, principal: str, principal_type: str | None) -> None:
-        """People of the tenant are whoever the config names; identities must be real."""
+        """Any other id counts as a user of the tenant; identities must exist."""
         if principal_type is not None and principal_type not in _PRINCIPAL_TYPES:
             message = f"The principal type '{principal_type}' is not one of {_PRINCIPAL_TYPES}."
             raise AzureError("InvalidPrincipalType", message)

@@ -1,7 +1,6 @@
-"""Role-based access control of the data plane: who may do which operation on what.
+"""Role-based access control of the data plane, from the role assignments in the store.
 
-Reads role assignments from the store. Azure's management roles (Owner, Contributor) give no data
-rights, which programs forget; here as there, only the data roles below do.
+As on Azure, management roles (Owner, Contributor) give no access to data; only the data roles do.
 """
 
 import time
@@ -13,7 +12,7 @@ from lab.azure.arm.store import Resource, Store
 from lab.azure.identity.resource_types import ROLE_ASSIGNMENT
 
 PROPAGATION = 5.0
-"""Seconds until an assignment acts. Azure takes minutes; what matters is that it isn't at once."""
+"""Seconds until an assignment takes effect. Azure takes minutes."""
 
 _BLOBS = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs"
 BLOB_READ = f"{_BLOBS}/read"
@@ -33,7 +32,7 @@ SECRET_PURGE = f"{_SECRETS}/purge/action"
 
 @dataclass(frozen=True, kw_only=True)
 class Role:
-    """A built-in role: its display name and the data actions it gives (patterns with ``*``)."""
+    """A built-in role: its display name and the data actions it allows (patterns with ``*``)."""
 
     name: str
     actions: frozenset[str] = frozenset()
@@ -70,11 +69,11 @@ ROLES = {
     ),
     "21090545-7ca7-4776-b22c-e363652d74d2": _role("Key Vault Reader", SECRET_LIST),
 }
-"""Built-in roles by the GUID of their definition. Any other is one the lab can't judge."""
+"""Built-in roles by the GUID of their definition. The lab refuses all others."""
 
 
 class Roles:
-    """Answers `may this principal do this here, now?` from the store's role assignments."""
+    """Decides by the store's role assignments what a principal may do."""
 
     def __init__(
         self,
@@ -88,7 +87,7 @@ class Roles:
         self._clock = clock
 
     def allows(self, object_id: str, action: str, scope: str) -> bool:
-        """``scope`` is the ARM id acted on; an assignment counts on it or on any id above it."""
+        """``scope`` is the accessed ARM id. An assignment counts on it or on any id above it."""
         return any(
             self._effective(assignment)
             and assignment.inputs["principalId"].lower() == object_id.lower()

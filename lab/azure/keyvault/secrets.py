@@ -1,7 +1,7 @@
-"""A vault's secrets and their versions, as values to compute with; no protocol.
+"""A vault's secrets and their versions, without any protocol.
 
-Both ways to a secret end here: the resource manager (create, update) and the data plane (get, set,
-delete). A version is never changed; values live in a resource's ``private``, which no API returns.
+The resource manager (create, update) and the data plane (get, set, delete) both use it. A version
+never changes. Values are in a resource's ``private``, which the lab's API never returns.
 """
 
 import time
@@ -34,7 +34,7 @@ class Version:
     expires: int | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
 
-    def says_the_same_as(self, other: "Version") -> bool:
+    def equals(self, other: "Version") -> bool:
         return (self.value, self._attributes()) == (other.value, other._attributes())
 
     def _attributes(self) -> tuple[Any, ...]:
@@ -55,10 +55,10 @@ def with_version(
     properties: Mapping[str, Any],
     tags: Mapping[str, str] | None = None,
 ) -> JsonObject:
-    """The ``private`` of a secret after a write: a new version if anything about it changed.
+    """The ``private`` of a secret after a write, with a new version if anything has changed.
 
-    ``properties`` are azure-native's (``value``, ``contentType``, ``attributes``); without a value
-    the current one is kept, as ARM does. Raises AzureError for a value Azure refuses.
+    ``properties`` are azure-native's (``value``, ``contentType``, ``attributes``). Without a value
+    the current one stays, as in ARM. Raises AzureError for a value that Azure refuses.
     """
     known = versions(before) if before else ()
     value = properties.get("value", known[-1].value if known else None)
@@ -79,7 +79,7 @@ def with_version(
         expires=attributes.get("expires", attributes.get("exp")),
         tags=dict(tags or {}),
     )
-    if not known or not version.says_the_same_as(known[-1]):
+    if not known or not version.equals(known[-1]):
         known = (*known, version)
     return {"versions": [asdict(each) for each in known]}
 
@@ -96,7 +96,7 @@ def check_name_is_free(store: Store, vault_id: str, name: str) -> None:
 
 
 def delete(store: Store, secret: Resource) -> Resource:
-    """Soft-deletes: the secret is gone, its record stays. Returns that record."""
+    """Soft-deletes the secret. Returns the record that stays."""
     vault_id = secret.id.rsplit("/secrets/", 1)[0]
     record = Resource(
         id=deleted_id(vault_id, secret.name),
@@ -118,14 +118,14 @@ def recover(store: Store, record: Resource) -> Resource:
 
 
 def purge(store: Store, secret_id: str) -> None:
-    """It is gone as if it had never been."""
+    """Removes the secret and the record of its deletion."""
     vault_id, _, name = secret_id.rpartition("/secrets/")
     store.delete(secret_id)
     store.delete(deleted_id(vault_id, name))
 
 
 def forget_vault(store: Store, vault_id: str) -> None:
-    """Drops the records of deleted secrets; for the control plane when a vault is deleted."""
+    """Removes the records of a deleted vault's deleted secrets."""
     for record in store.list(DELETED_SECRET, f"{vault_id}/"):
         store.delete(record.id)
 

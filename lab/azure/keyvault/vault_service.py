@@ -1,6 +1,6 @@
-"""The data plane of Key Vault: secrets by name and version, for those whose role allows it.
+"""The data plane of Key Vault: secrets by name and version, for principals with the right role.
 
-Values come from the store (secrets.py). Nothing here logs a value or puts one into an error.
+Nothing here logs a value or puts one into an error.
 """
 
 import json

@@ -1,7 +1,7 @@
-"""Microsoft.KeyVault: vaults (RBAC only) and the resource manager's way to their secrets.
+"""Microsoft.KeyVault: vaults (RBAC only), and secrets as the resource manager creates them.
 
-Reading a secret is the data plane's business (data/vault.py). So is deleting one: azure-native has
-no other way, and comes from the deployer's address with the deployer's roles.
+`vault_service` reads and deletes secrets. azure-native deletes a secret through the data plane,
+from the deployer's address and with the deployer's roles; so `SecretKind` checks both.
 """
 
 import time
@@ -21,7 +21,7 @@ from lab.azure.network import service_firewalls
 from lab.azure.network.service_firewalls import DEVELOPER
 
 DELETED_VAULT = "azure-native:keyvault:DeletedVault"
-"""The lab's own type for a soft-deleted vault: its name stays taken, worldwide."""
+"""The lab's own type for a soft-deleted vault, whose name stays taken."""
 
 
 class VaultKind(Kind):
@@ -61,7 +61,7 @@ class VaultKind(Kind):
         naming.VAULT.check(request.name)
         settings = request.inputs.get("properties") or {}
         if not settings.get("enableRbacAuthorization"):
-            # Left out, it means access policies, which the lab doesn't have.
+            # The default is access policies, which the lab does not model.
             raise not_modelled("vaults without enableRbacAuthorization (access policies)")
         if settings.get("tenantId") != TENANT_ID:
             message = f"The tenant {settings.get('tenantId')} is not the subscription's."
@@ -104,7 +104,7 @@ class VaultKind(Kind):
         )
 
     def _check_settled(self, request: Request, settings: JsonObject) -> None:
-        """What can't be undone once it is on."""
+        """Refuses to undo settings that Azure makes permanent."""
         before = (request.before.inputs.get("properties") or {}) if request.before else {}
         if settings.get("enablePurgeProtection") is False:
             # The REST specification: "Setting this property to false is not accepted".
@@ -175,7 +175,7 @@ class SecretKind(Kind):
 
     def check_delete(self, resource: Resource) -> None:
         vault = self.store.get(_vault_id(resource.id))
-        assert vault is not None, "it goes after its secrets"
+        assert vault is not None, "a vault is deleted after its secrets"
         rules = service_firewalls.of_vault(vault.inputs["properties"])
         if not rules.admit(DEVELOPER, self.store):
             message = f"Client address is not authorized. Client address: {DEVELOPER.address}"

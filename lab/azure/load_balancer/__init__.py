@@ -1,4 +1,4 @@
-"""The lab's Azure Load Balancer: a process of its own, in the host's network.
+"""Azure Load Balancer: a process of its own, in the host's network.
 
-It forwards the public (loopback) addresses to healthy machines, as its configuration file says.
+It forwards connections to public (loopback) addresses to healthy VMs, as its file configures it.
 """

@@ -1,6 +1,6 @@
-"""`python3 -m lab.azure.load_balancer`: balances as the file says until it is told to stop.
+"""`python3 -m lab.azure.load_balancer`: balances as its file says, until SIGTERM.
 
-All it knows is in files, so it can be killed and started again at any time.
+All its state is in files, so it can be killed and started again at any time.
 """
 
 import asyncio
@@ -16,17 +16,17 @@ from lab.azure.load_balancer.balancer import Balancer
 LOG = logging.getLogger(__name__)
 
 RELOAD = 0.1
-"""Seconds between looks at the file. inotify doesn't see every kind of volume."""
+"""Seconds between checks of the file. inotify does not work on every kind of volume."""
 
 EXPIRY = 5.0
-"""Seconds between looks for idle flows."""
+"""Seconds between checks for idle flows."""
 
 RETRY = 2.0
-"""Seconds after which a port that was taken is tried again."""
+"""Seconds until a port that was in use is tried again."""
 
 
 async def run(path: Path, states_path: Path, *, keeps_clients: bool) -> None:
-    """Follows the file until SIGTERM or SIGINT; ``keeps_clients`` is explained in sources.py."""
+    """Follows the file until SIGTERM or SIGINT; see client_addresses.py for ``keeps_clients``."""
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
@@ -42,7 +42,7 @@ async def run(path: Path, states_path: Path, *, keeps_clients: bool) -> None:
     if claimed:
         await client_addresses.release()
     for task in done:
-        task.result()  # a follower ends only by an error, which must end the process
+        task.result()  # a follower ends only with an error, which must end the process
 
 
 async def _follow(balancer: Balancer, path: Path) -> None:
@@ -78,7 +78,7 @@ def _version(path: Path) -> tuple[int, int]:
 
 
 def _raise_file_limit() -> None:
-    """Two descriptors for each flow: the usual soft limit of 1024 is soon reached."""
+    """Each flow needs two descriptors, and the usual soft limit is 1024."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 

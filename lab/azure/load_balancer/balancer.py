@@ -1,7 +1,7 @@
-"""The running balancer: brings listeners and probes to what the configuration says, and reports.
+"""Makes listeners and probes match the configuration, and reports their states.
 
-A listener is known by address, port and protocol. While these stay, a change reaches it in place
-and its flows live on; other listeners never notice.
+A listener is identified by address, port and protocol. While these stay, a change is applied in
+place and the listener keeps its flows; other listeners are not affected.
 """
 
 import asyncio
@@ -22,10 +22,10 @@ Listener = TcpListener | UdpListener
 
 
 class Balancer:
-    """`apply` may be called at any time with the next configuration; `states_path` is the report.
+    """Call `apply` at any time with the next configuration; `states_path` is the report.
 
-    The report is JSON: ``probes`` maps a probe's id to its machines' names to ``{healthy, reason,
-    since}``; ``listeners`` maps ``address:port/protocol`` to null or to why it could not be opened.
+    The report is JSON: ``probes`` maps a probe's id to its VMs' names to ``{healthy, reason,
+    since}``; ``listeners`` maps ``address:port/protocol`` to null or to the error of opening it.
     """
 
     def __init__(self, states_path: Path, *, keeps_clients: bool = False) -> None:
@@ -96,8 +96,8 @@ class Balancer:
             for address, port, protocol in [*self._listeners, *self._failures]
         }
         report = {"probes": probes, "listeners": listeners, "written": time.time()}
-        # Replaced as a whole, but not forced to the disk: traffic would wait for it, and after a
-        # crash every state is found out anew.
+        # Replaced atomically but not synced: traffic would wait for the disk, and after a crash
+        # probing starts again.
         scratch = self._states_path.with_suffix(".new")
         scratch.write_text(json.dumps(report, indent=1))
         scratch.replace(self._states_path)

@@ -1,8 +1,8 @@
-"""The addresses by which machines see clients.
+"""The addresses that VMs see as clients' addresses.
 
-Azure's balancer leaves a client's address in the packet; routers tell clients apart by it. Here all
-clients have loopback addresses, which mean nothing to a machine. So each gets one of its own from
-198.18.0.0/15 (RFC 2544: for tests, routed nowhere), which the host takes for local while the
+Azure's load balancer keeps a client's address in the packet, and routers distinguish clients by it.
+In the lab all clients have loopback addresses, which a VM cannot answer. So each client gets an
+address of 198.18.0.0/15 (RFC 2544: for tests, never routed), which is local to the host while the
 balancer runs.
 """
 
@@ -13,22 +13,22 @@ from ipaddress import IPv4Address, IPv4Network
 LOG = logging.getLogger(__name__)
 
 CLIENTS = IPv4Network("198.18.0.0/15")
-"""How machines see clients. What comes from here has passed the security groups already."""
+"""Traffic from these addresses has passed the security groups already."""
 
 _ROUTE = ("local", str(CLIENTS), "dev", "lo")
 
 
 def seen_as(client: str) -> str:
-    """What machines see of a client; the same at any time, different for neighbours."""
+    """The address that VMs see for a client: always the same, and different for neighbours."""
     low = int(IPv4Address(client)) & int(CLIENTS.hostmask)
     return str(CLIENTS.network_address + low)
 
 
 async def claim() -> bool:
-    """Makes the range local to this host. False, and said in the log, where that isn't allowed."""
+    """Makes the range local to this host. Where that is forbidden, logs it and returns False."""
     failure = await _ip("route", "replace", *_ROUTE)
     if failure:
-        LOG.warning("machines see every client as the bridge's address: %s", failure)
+        LOG.warning("VMs see the bridge's address for every client: %s", failure)
     return not failure
 
 
@@ -40,7 +40,7 @@ async def release() -> None:
 
 
 async def _ip(*arguments: str) -> str:
-    """Runs ip(8); returns what it complains about, nothing if all is well."""
+    """Runs ip(8); returns its error, or nothing if it succeeded."""
     try:
         process = await asyncio.create_subprocess_exec(
             "ip", *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT

@@ -1,4 +1,4 @@
-"""What the load balancer is told: public addresses, their rules, pools, probes, security groups.
+"""The load balancer's configuration: public addresses, rules, pools, probes, security groups.
 
 The control plane writes the file with `dump`, replacing it atomically; the process reads it with
 `load`. JSON, one object, the field names of the dataclasses below.
@@ -22,7 +22,7 @@ Distribution = Literal["Default", "SourceIP", "SourceIPProtocol"]
 
 @dataclass(frozen=True, kw_only=True)
 class Backend:
-    """A machine of a pool: ``name`` is its ARM id, which a reimaged machine keeps."""
+    """A VM of a pool. ``name`` is its ARM id, which it keeps when it is reimaged."""
 
     name: str
     address: str
@@ -30,7 +30,7 @@ class Backend:
 
 @dataclass(frozen=True, kw_only=True)
 class Security:
-    """What a packet to a pool's machines must pass; without a group nothing does (Standard SKU)."""
+    """The filter for packets to a pool's VMs. Without a group nothing passes (Standard SKU)."""
 
     groups: tuple[SecurityGroup, ...]
     space: AddressSpace
@@ -86,7 +86,7 @@ def dump(configuration: Configuration, path: Path = PATH) -> None:
 
 
 def load(path: Path = PATH) -> Configuration:
-    """Reads the file; a file that isn't there yet means nothing to balance."""
+    """Reads the file; a missing file means that there is nothing to balance."""
     if not path.exists():
         return Configuration()
     raw = json.loads(path.read_text())
@@ -98,7 +98,7 @@ def _frontend(raw: Mapping[str, Any]) -> Frontend:
 
 
 def _rule(raw: Mapping[str, Any]) -> BalancingRule:
-    # Numbers that came by way of the engine are all floating-point.
+    # Numbers that come through the engine are all floating-point.
     ports = {name: int(raw[name]) for name in ("frontend_port", "backend_port")}
     fields = {
         **raw,

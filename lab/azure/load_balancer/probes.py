@@ -1,8 +1,8 @@
-"""Health probes: one loop for each probe and machine, with Azure's rules of up and down.
+"""Health probes: one loop for each probe and VM, with Azure's rules of up and down.
 
-A machine counts as down until enough probes in a row have succeeded, and down again after as many
-failures in a row. Probes pass the machine's security groups as 168.63.129.16, as on Azure: a group
-without room for the tag AzureLoadBalancer makes every machine unhealthy.
+A VM is down until enough probes in a row succeed, and down again after as many failures in a row.
+As on Azure, probes come from 168.63.129.16: a security group that does not allow the tag
+AzureLoadBalancer makes every VM unhealthy.
 """
 
 import asyncio
@@ -20,16 +20,16 @@ from lab.azure.platform_addresses import PLATFORM
 LOG = logging.getLogger(__name__)
 
 LONGEST_WAIT = 30.0
-"""Azure gives a probe up after its interval, and after 30 seconds at the latest."""
+"""Azure ends a probe after its interval, and after 30 seconds at the latest."""
 
 _STATUS_LINE_LIMIT = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """What one loop looks at. Rules that share a probe and a machine share the loop.
+    """What one loop probes. Rules that share a probe and a VM share the loop.
 
-    Looked up for every new flow, so it holds little; a machine's security groups are beside it.
+    It is hashed for every new flow, so it is small and does not contain security groups.
     """
 
     probe: Probe
@@ -38,7 +38,7 @@ class Target:
 
 @dataclass(frozen=True, kw_only=True)
 class Health:
-    """``reason`` says what the last probe met; ``since`` when the state last changed."""
+    """``reason`` is the failure of the last probe; ``since`` when the state last changed."""
 
     healthy: bool
     reason: str
@@ -46,11 +46,11 @@ class Health:
 
 
 class ProbeFailed(Exception):
-    """What a probe met instead of a healthy machine."""
+    """Why a probe failed."""
 
 
 class Probes:
-    """Runs the loops and knows the states. ``changed`` is called after every change of state."""
+    """Runs the loops and keeps the states. ``changed`` is called after every change of state."""
 
     def __init__(self, changed: Callable[[], None]) -> None:
         self._changed = changed
@@ -59,7 +59,7 @@ class Probes:
         self._loops: dict[Target, asyncio.Task[None]] = {}
 
     def watch(self, rules: Iterable[BalancingRule]) -> None:
-        """Starts and stops loops so that exactly these rules' machines are probed."""
+        """Starts and stops loops so that exactly the VMs of these rules are probed."""
         self._security = {
             Target(probe=rule.probe, backend=backend): rule.security
             for rule in rules
@@ -95,22 +95,22 @@ class Probes:
             agrees = state.healthy == (failure is None)
             streak = 0 if agrees else streak + 1
             if streak >= target.probe.threshold:
-                self._turn(
+                self._set_state(
                     target, Health(healthy=not failure, reason=failure or "", since=time.time())
                 )
                 streak = 0
             elif failure and failure != state.reason and not state.healthy:
-                self._turn(target, Health(healthy=False, reason=failure, since=state.since))
+                self._set_state(target, Health(healthy=False, reason=failure, since=state.since))
             await asyncio.sleep(max(0.0, target.probe.interval - (time.monotonic() - started)))
 
-    def _turn(self, target: Target, state: Health) -> None:
+    def _set_state(self, target: Target, state: Health) -> None:
         self._states[target] = state
         text = "healthy" if state.healthy else f"unhealthy: {state.reason}"
         LOG.info("%s on %s: %s", _short(target.probe.id), _short(target.backend.name), text)
         self._changed()
 
     async def _failure(self, target: Target) -> str | None:
-        """Why the machine fails this probe, None if it doesn't."""
+        """Why the VM fails this probe; None if it succeeds."""
         flow = Flow(
             protocol="Tcp",
             source=PLATFORM,
@@ -127,7 +127,7 @@ class Probes:
         except TimeoutError:
             return "no answer in time"
         except (OSError, ValueError, ProbeFailed) as error:
-            # ValueError: a first line without end.
+            # ValueError: the first line is too long.
             return str(error)
         return None
 
@@ -159,7 +159,7 @@ def _short(id: str) -> str:
 
 
 def _unverified() -> ssl.SSLContext:
-    """Azure's HTTPS probes don't verify the certificate."""
+    """Azure's HTTPS probes do not verify the certificate."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

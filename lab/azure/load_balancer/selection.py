@@ -1,7 +1,7 @@
-"""Which backend a new flow goes to: by hash of its tuple, among the healthy, if the groups allow.
+"""Chooses the backend of a new flow: by a hash of its tuple, among the healthy backends.
 
-Pure. Rendezvous hashing: every backend gets a score for the flow's key, the highest wins, so that a
-backend that comes or goes moves only the flows that it wins or loses.
+Pure. It uses rendezvous hashing: every backend has a score for the flow's key, and the highest
+wins. So a backend that comes or goes moves only its own flows.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,13 +19,13 @@ _REMEMBERED = 4096
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
-    """Why a flow goes nowhere."""
+    """Why a flow gets no backend."""
 
     reason: str
 
 
 class Selector:
-    """Decides for one rule; remembers what security groups say about a client."""
+    """Chooses for one rule, and caches the security groups' verdicts on clients."""
 
     def __init__(self, rule: BalancingRule, frontend: str, is_healthy: IsHealthy) -> None:
         self.rule = rule
@@ -35,7 +35,7 @@ class Selector:
         self._any_source_port = _ignores_source_ports(rule.security)
 
     def choose(self, client: Address) -> Backend | Refusal:
-        """Azure's order: the balancer picks a machine, then that machine's groups decide."""
+        """In Azure's order: the balancer picks a VM, then that VM's groups decide."""
         healthy = self.healthy()
         if not healthy:
             return Refusal(reason="no healthy backend")
@@ -49,7 +49,7 @@ class Selector:
         return [one for one in self.rule.backends if self._is_healthy(self.rule, one)]
 
     def key(self, client: Address) -> bytes:
-        """What of a flow the hash covers (Azure: 5-tuple, 2-tuple, 3-tuple)."""
+        """The part of a flow that the hash covers (Azure: 5-tuple, 2-tuple, 3-tuple)."""
         source, port = client
         match self.rule.distribution:
             case "SourceIP":
@@ -81,13 +81,13 @@ class Selector:
 
 
 def pick(key: bytes, backends: Sequence[Backend]) -> Backend:
-    """The backend with the highest score for this key. Ports play no part, so that a client's TCP
-    and UDP flows agree when their keys do."""
+    """The backend with the highest score for this key. Its ports do not count, so that TCP and UDP
+    flows with the same key get the same backend."""
     return max(backends, key=lambda backend: _score(key, backend.name))
 
 
 def admits(security: Security, flow: Flow) -> Verdict:
-    """What the groups say to an inbound flow. A Standard load balancer is closed without any."""
+    """The groups' verdict on an inbound flow. A Standard load balancer without any is closed."""
     if not security.groups:
         return Verdict(allowed=False, rule="default (no security group on subnet or interface)")
     return evaluate(security.groups, "Inbound", flow, security.space)

@@ -1,7 +1,7 @@
-"""TCP flows: accepts on a public address, connects to the chosen machine, passes bytes both ways.
+"""TCP flows: accepts on a public address, connects to the chosen VM, passes bytes both ways.
 
-Protocols and transports directly, because short requests are made of little else than this code. A
-flow stays with its machine until one side ends it, also while that is unhealthy, as on Azure.
+It uses protocols and transports directly, because this code is most of the cost of a short request.
+As on Azure, a flow stays with its VM until one side ends it, even if the VM is unhealthy.
 """
 
 import asyncio
@@ -15,10 +15,10 @@ from lab.azure.load_balancer.config import Backend, BalancingRule
 from lab.azure.load_balancer.selection import Address, IsHealthy, Refusal, Selector
 
 CONNECT_TIMEOUT = 20.0
-"""Seconds that a client is kept waiting for a machine that doesn't answer at all."""
+"""Seconds that a client waits for a VM that does not answer."""
 
 SYN_WAITS = (1.0, 2.0, 4.0, 8.0, 16.0)
-"""Seconds from one SYN of a client's kernel to the next, while nothing answers (Linux)."""
+"""Seconds between the SYNs of a client's kernel while nothing answers (Linux)."""
 
 BACKLOG = 2048
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -36,7 +36,7 @@ class TcpListener:
         *,
         keeps_clients: bool = False,
     ) -> None:
-        """With ``keeps_clients`` machines see who connects (sources.py), else this host."""
+        """With ``keeps_clients`` VMs see the client (client_addresses.py), otherwise this host."""
         self._address = address
         self._is_healthy = is_healthy
         self.keeps_clients = keeps_clients
@@ -45,7 +45,7 @@ class TcpListener:
         self.selector = Selector(rule, address, is_healthy)
 
     async def open(self) -> None:
-        """Raises OSError if the address or port can't be had."""
+        """Raises OSError if the address or port is not available."""
         self._server = await asyncio.get_running_loop().create_server(
             lambda: _Client(self),
             self._address,
@@ -55,19 +55,19 @@ class TcpListener:
         )
 
     def update(self, rule: BalancingRule) -> None:
-        """Takes over a changed rule; ends only the flows to machines that left the pool."""
+        """Applies a changed rule; ends only the flows to VMs that left the pool."""
         self.selector = Selector(rule, self._address, self._is_healthy)
         members = set(rule.backends)
         self._reset(flow for flow in self.flows if flow.backend not in members)
 
     def close(self) -> None:
-        """The rule is gone, and so are its flows."""
+        """Ends the listener and its flows."""
         if self._server is not None:
             self._server.close()
         self._reset(self.flows)
 
     def expire(self, now: float) -> None:
-        """Ends flows that were idle for too long. To be called every few seconds."""
+        """Ends flows that were idle for too long. Call it every few seconds."""
         limit = self.selector.rule.idle_timeout_minutes * 60
         for flow in list(self.flows):
             if now - flow.last_activity > limit:
@@ -79,7 +79,7 @@ class TcpListener:
 
 
 class Flow:
-    """A pair of connections and the machine they belong to."""
+    """A client's connection and the one to its VM."""
 
     def __init__(self, listener: TcpListener, backend: Backend, client: "_Client") -> None:
         self.backend = backend
@@ -95,19 +95,19 @@ class Flow:
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 sock = await self._handshake()
         except (OSError, TimeoutError):
-            # Refused: no second try with another machine, the balancer doesn't look into
+            # Refused: no second try with another VM, the balancer doesn't look into
             # connections.
             self.reset()
             return
         await asyncio.get_running_loop().create_connection(lambda: self.server, sock=sock)
 
     async def _handshake(self) -> socket.socket:
-        """Ask the machine, and the one that is picked by then whenever the client's kernel would
-        send its SYN again, having heard nothing."""
+        """Connects to the VM. Whenever the client's kernel would send its SYN again, chooses a
+        VM again."""
         for wait in SYN_WAITS:
             try:
                 async with asyncio.timeout(wait):
-                    return await self._ask_machine()
+                    return await self._ask_vm()
             except TimeoutError:
                 chosen = self._listener.selector.choose(self.client.address)
                 if isinstance(chosen, Refusal):
@@ -115,8 +115,8 @@ class Flow:
                 self.backend = chosen
         raise TimeoutError
 
-    async def _ask_machine(self) -> socket.socket:
-        """Connect; a machine that is gone is silent, it does not refuse."""
+    async def _ask_vm(self) -> socket.socket:
+        """Connects. A missing VM is silent; it does not refuse."""
         loop = asyncio.get_running_loop()
         sock = self._socket()
         try:
@@ -127,7 +127,7 @@ class Flow:
             sock.close()
             if error.errno != errno.EHOSTUNREACH:
                 raise
-            await loop.create_future()  # the bridge knows what no client on Azure is told
+            await loop.create_future()  # the bridge reports it, but Azure stays silent
         except asyncio.CancelledError:
             sock.close()
             raise
@@ -137,15 +137,15 @@ class Flow:
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         sock.setblocking(False)
         if self._listener.keeps_clients:
-            # The port is chosen on connect, by machine and port, so that it doesn't run out.
+            # The kernel chooses the port at connect, per destination, so that ports do not run out.
             sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
             sock.bind((seen_as(self.client.address[0]), 0))
         return sock
 
     def expire(self, *, reset: bool) -> None:
-        """Azure forgets an idle flow; without TCP reset neither side is told.
+        """Azure drops an idle flow; without TCP reset, neither side notices.
 
-        Here both ends then talk to nobody, and are let go after another idle period.
+        Here both sides then get no answers, and are closed after another idle period.
         """
         if reset or self._silent:
             self.reset()
@@ -161,7 +161,7 @@ class Flow:
         self._listener.flows.discard(self)
 
     def ended(self, side: "_Side", error: Exception | None) -> None:
-        """One side is closed: the other gets what is still on its way, or the reset."""
+        """One side is closed: the other gets the remaining data, or a reset."""
         other = self.server if side is self.client else self.client
         if error is not None:
             other.reset()
@@ -172,13 +172,13 @@ class Flow:
 
 
 class _Side(asyncio.Protocol):
-    """One connection of a flow; ``peer`` is the other, once it is there."""
+    """One connection of a flow; ``peer`` is the other one, once it exists."""
 
     transport: asyncio.Transport | None = None
     peer: "_Side | None" = None
     flow: Flow | None = None
     has_finished = False
-    """Whether this side has sent all it had to say."""
+    """Whether this side has sent everything."""
 
     def data_received(self, data: bytes) -> None:
         flow, peer = self.flow, self.peer
@@ -187,7 +187,7 @@ class _Side(asyncio.Protocol):
             peer.transport.write(data)
 
     def eof_received(self) -> bool:
-        """Passes a half-close on; True keeps the other direction open, if it still is."""
+        """Passes on a half-close; True keeps the other direction open."""
         self.has_finished = True
         peer = self.peer
         if peer is None or peer.transport is None or peer.transport.is_closing():
@@ -219,7 +219,7 @@ class _Side(asyncio.Protocol):
             self.transport.close()
 
     def reset(self) -> None:
-        """Ends the connection with RST, which an orderly close would not send."""
+        """Ends the connection with RST."""
         if self.transport is not None and not self.transport.is_closing():
             sock = self.transport.get_extra_info("socket")
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
@@ -227,7 +227,7 @@ class _Side(asyncio.Protocol):
 
 
 class _Client(_Side):
-    """The side that was accepted. It isn't read until there is someone to pass its bytes to."""
+    """The accepted connection. Nothing is read from it until the VM is connected."""
 
     def __init__(self, listener: TcpListener) -> None:
         self._listener = listener
@@ -247,7 +247,7 @@ class _Client(_Side):
 
 
 class _Server(_Side):
-    """The side that was connected to a machine."""
+    """The connection to a VM."""
 
     def __init__(self, flow: Flow) -> None:
         self.flow = flow

@@ -1,7 +1,6 @@
-"""UDP flows: datagrams of one client go to one machine over a socket of their own, so that answers
-find their way back.
+"""UDP flows: each client has its own socket to its VM, so that answers can be matched to it.
 
-Unlike TCP, a flow whose machine turns unhealthy moves to another one, as on Azure.
+As on Azure, and unlike TCP, a flow moves to another VM when its VM turns unhealthy.
 """
 
 import asyncio
@@ -16,10 +15,10 @@ from lab.azure.load_balancer.selection import Address, IsHealthy, Refusal, Selec
 LOG = logging.getLogger(__name__)
 
 IDLE = 240.0
-"""Seconds; a rule's idle timeout is for TCP only, UDP flows live four minutes (Azure)."""
+"""Seconds. On Azure, a rule's idle timeout is for TCP only; UDP flows live four minutes."""
 
 MAX_FLOWS = 8192
-"""For each rule; past it, the flow that was idle longest makes room."""
+"""For each rule; above it, the flow that was idle longest is dropped."""
 
 _LARGEST_DATAGRAM = 65535
 _BUFFER = 1 << 20
@@ -36,7 +35,7 @@ class UdpListener:
         *,
         keeps_clients: bool = False,
     ) -> None:
-        """With ``keeps_clients`` machines see who sends (sources.py), else this host."""
+        """With ``keeps_clients`` VMs see the client (client_addresses.py), otherwise this host."""
         self._address = address
         self._keeps_clients = keeps_clients
         self._is_healthy = is_healthy
@@ -46,7 +45,7 @@ class UdpListener:
         self.selector = Selector(rule, address, is_healthy)
 
     async def open(self) -> None:
-        """Raises OSError if the address or port can't be had."""
+        """Raises OSError if the address or port is not available."""
         sock = _datagram_socket()
         try:
             sock.bind((self._address, self.selector.rule.frontend_port))
@@ -57,7 +56,7 @@ class UdpListener:
         self._loop.add_reader(sock, self._readable, sock)
 
     def update(self, rule: BalancingRule) -> None:
-        """Takes over a changed rule; the next packet of a flow whose machine left finds another."""
+        """Applies a changed rule. A flow whose VM left the pool gets another VM."""
         self.selector = Selector(rule, self._address, self._is_healthy)
         for client, flow in list(self._flows.items()):
             if flow.backend not in rule.backends:
@@ -76,7 +75,7 @@ class UdpListener:
                 self._drop(client)
 
     def answer(self, data: bytes, client: Address) -> None:
-        """Sends a machine's datagram to the client; a full buffer loses it, as networks do."""
+        """Sends a VM's datagram to the client; a full buffer drops it, as a network would."""
         assert self._socket is not None, "flows exist only while the listener is open"
         try:
             self._socket.sendto(data, client)
@@ -112,7 +111,7 @@ class UdpListener:
 
 
 class _Flow:
-    """One client's way to its machine."""
+    """A client's socket to its VM."""
 
     def __init__(
         self, listener: UdpListener, client: Address, backend: Backend, sock: socket.socket
@@ -130,7 +129,7 @@ class _Flow:
         try:
             self._socket.send(data)
         except OSError as error:
-            # A refusal of an earlier datagram comes back here. UDP promises nothing.
+            # The refusal of an earlier datagram arrives here.
             LOG.debug("datagram to %s lost: %s", self.backend.name, error)
 
     def close(self) -> None:
@@ -151,7 +150,7 @@ def _datagram_socket() -> socket.socket:
 
 
 def _datagrams(sock: socket.socket, at_most: int = 64) -> list[tuple[bytes, Address]]:
-    """What has arrived; not more than a fair share, so that one rule can't starve the others."""
+    """Arrived datagrams; limited, so that one rule cannot starve the others."""
     arrived: list[tuple[bytes, Address]] = []
     while len(arrived) < at_most:
         try:

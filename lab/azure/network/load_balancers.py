@@ -1,4 +1,4 @@
-"""Microsoft.Network: load balancers as configured. The traffic is load_balancer/'s business."""
+"""Microsoft.Network: the configuration of load balancers. `lab.azure.load_balancer` balances."""
 
 from collections.abc import Iterable
 
@@ -16,7 +16,7 @@ POOLS = "backendAddressPools"
 PROBES = "probes"
 RULES = "loadBalancingRules"
 
-_RULE_IDLE_MINUTES = range(4, 101)  # REST says 30 in older pages and 100 in newer ones
+_RULE_IDLE_MINUTES = range(4, 101)  # older pages of the REST reference say 30, newer ones 100
 
 
 class LoadBalancerKind(Kind):
@@ -92,7 +92,7 @@ class LoadBalancerKind(Kind):
     def check_delete(self, resource: Resource) -> None:
         for user in users(self.store, resource.id):
             message = f"Cannot delete load balancer {resource.id} since its child resources are "
-            message += f"in use by virtual machine scale set {user.id}."
+            message += f"in use by virtual VM scale set {user.id}."
             raise AzureError("LoadBalancerInUseByVirtualMachineScaleSet", message)
 
     def _check_names(self, request: Request, collection: str) -> None:
@@ -178,7 +178,7 @@ def _check_rule(request: Request, rule: JsonObject) -> None:
 def _check_part(request: Request, rule: JsonObject, field: str, collection: str) -> None:
     if field not in rule:
         if field == "probe":
-            return  # allowed: every member then counts as healthy
+            return  # allowed: then every member counts as healthy
         message = f"Load balancing rule '{rule['name']}' has no {field}."
         raise AzureError("InvalidRequestFormat", message)
     wanted = rule[field]["id"].lower()
@@ -190,7 +190,7 @@ def _check_part(request: Request, rule: JsonObject, field: str, collection: str)
 
 
 def _check_distinct(rules: Iterable[JsonObject]) -> None:
-    """No two rules with the same way in, and none with the same way out."""
+    """No two rules may share a frontend port, or a backend port of a pool."""
     frontends: dict[tuple[str, str, int], str] = {}
     backends: dict[tuple[str, str, int], str] = {}
     for rule in rules:

@@ -1,6 +1,6 @@
-"""Microsoft.Network: public IP addresses and the NAT gateways that go out by them.
+"""Microsoft.Network: public IP addresses, and the NAT gateways that use them.
 
-A public address is a loopback address of the machine the lab runs on, so that nothing that is
+A public address is a loopback address of the computer that the lab runs on, so that nothing that is
 "public" in the lab can be reached from elsewhere.
 """
 
@@ -17,7 +17,7 @@ from lab.azure.arm.regions import check_zones, normalised
 from lab.azure.arm.store import Resource, Store
 from lab.azure.network.resource_types import NAT_GATEWAY, PUBLIC_ADDRESS
 
-# 127.0.0.0/16 holds what the machine's own programs use; the last /16 holds the broadcast address.
+# 127.0.0.0/16 is for this computer's own programs; the last /16 contains the broadcast address.
 _FIRST = int(IPv4Address("127.1.0.1"))
 _COUNT = int(IPv4Address("127.254.255.254")) - _FIRST
 
@@ -46,7 +46,7 @@ class PublicAddressKind(Kind):
             "deleteOption": ("Delete", "Detach"),
         },
         inert={
-            "idleTimeoutInMinutes": "a load balancer's rules and a NAT gateway have their own",
+            "idleTimeoutInMinutes": "load balancing rules and NAT gateways have their own timeouts",
         },
     )
 
@@ -141,8 +141,8 @@ class NatGatewayKind(Kind):
         for reference in request.inputs.get("publicIpAddresses") or []:
             address = require(self.store, reference["id"], PUBLIC_ADDRESS, request)
             check_free(self.store, address, request)
-            # A zonal gateway takes a zone-redundant address or one of its zone; one without a
-            # zone takes only an address that is not bound to a single other zone.
+            # A gateway in a zone takes a zone-redundant address or one in its zone; a gateway
+            # without a zone takes no address that is in a single zone.
             theirs = address.inputs.get("zones") or []
             if len(theirs) == 1 and theirs != zones:
                 message = f"NAT gateway '{request.name}' in zones {zones} cannot use "
@@ -166,7 +166,7 @@ def check_free(store: Store, address: Resource, request: Request) -> None:
 
 
 def loopback_address(resource_id: str, taken: Iterable[str]) -> str:
-    """Always the same address for the same id, unless another resource has it already."""
+    """The same address for the same id, unless another resource has it already."""
     start = int.from_bytes(hashlib.sha256(resource_id.lower().encode()).digest()[:8], "big")
     used = set(taken)
     for step in range(_COUNT):

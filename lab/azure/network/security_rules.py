@@ -26,7 +26,8 @@ PRIVATE = tuple(
     IPv4Network(network)
     for network in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")
 )
-"""Not the Internet, even outside the virtual network. Loopback is: the lab's clients are there."""
+"""Not the Internet, even outside the virtual network. Loopback counts as the Internet: the lab's
+clients have loopback addresses."""
 
 PROTOCOLS = frozenset({"*", "Tcp", "Udp", "Icmp", "Esp", "Ah"})
 
@@ -76,7 +77,7 @@ class SecurityGroup:
 
 @dataclass(frozen=True, kw_only=True)
 class Flow:
-    """What a rule looks at: ``protocol`` is Tcp, Udp or Icmp; ports of Icmp are 0."""
+    """What a rule matches: ``protocol`` is Tcp, Udp or Icmp; ports of Icmp are 0."""
 
     protocol: str
     source: str
@@ -95,7 +96,7 @@ class Verdict:
 
 @dataclass(frozen=True, kw_only=True)
 class AddressSpace:
-    """The prefixes that the tag VirtualNetwork stands for, besides the platform's address."""
+    """The prefixes of the tag VirtualNetwork, besides the platform's address."""
 
     prefixes: tuple[str, ...]
 
@@ -125,9 +126,9 @@ class AddressSpace:
 def evaluate(
     groups: Sequence[SecurityGroup], direction: Direction, flow: Flow, space: AddressSpace
 ) -> Verdict:
-    """What happens to the first packet of a flow (answers pass: groups are stateful).
+    """Whether the first packet of a flow passes; groups are stateful, so answers pass.
 
-    Every group must let it pass: Azure asks the subnet's and the interface's, each by itself.
+    Every group must allow it: Azure evaluates the subnet's and the interface's separately.
     """
     verdict = Verdict(allowed=True, rule="no security group")
     for group in groups:
@@ -186,4 +187,4 @@ DEFAULT_RULES = (
     _default("AllowInternetOutBound", 65001, "Outbound", ANY, INTERNET),
     _default("DenyAllOutBound", 65500, "Outbound", ANY, ANY),
 )
-"""What every group has besides its own rules; Azure shows them with exactly these names."""
+"""Azure adds these rules to every group, with exactly these names."""

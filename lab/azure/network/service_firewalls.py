@@ -1,8 +1,7 @@
-"""The firewalls of storage accounts and vaults: which callers may talk to the service at all.
+"""The firewalls of storage accounts and vaults: which callers may reach the service.
 
-`check` refuses rules as the resource manager does; `NetworkRules.admit` is asked for each request,
-before roles are looked at. A rule for a subnet needs the service endpoint on that subnet, which
-programs forget.
+`check` refuses rules as the resource manager does. `NetworkRules.admit` decides on each request,
+before roles. A rule for a subnet needs the service endpoint on that subnet.
 """
 
 from collections.abc import Mapping
@@ -26,7 +25,7 @@ _SUBNET: Mapping[Service, str] = {"storage": "virtualNetworkResourceId", "vault"
 
 @dataclass(frozen=True, kw_only=True)
 class Sender:
-    """Where a request comes from: ``subnet`` is the machine's, None for the developer."""
+    """Where a request comes from. ``subnet`` is the VM's; None for the developer."""
 
     address: str
     subnet: str | None = None
@@ -42,7 +41,7 @@ class NetworkRules:
     addresses: tuple[str, ...]
     subnets: tuple[str, ...]
     endpoint: str
-    """The service endpoint a subnet must have for its rule to count: ``Microsoft.Storage``."""
+    """The service endpoint that a subnet needs for its rule: ``Microsoft.Storage``."""
 
     def admit(self, sender: Sender, store: Store) -> bool:
         if self.default_allow:
@@ -114,7 +113,7 @@ def _read(service: Service, inputs: Mapping[str, Any], rules: Mapping[str, Any])
     subnets = (rule[_SUBNET[service]] for rule in rules.get("virtualNetworkRules") or ())
     return NetworkRules(
         default_allow=is_public and rules.get("defaultAction", "Allow") == "Allow",
-        # Without public access, private endpoints would be left, which the lab doesn't have.
+        # Without public access only private endpoints remain, which the lab does not model.
         addresses=tuple(addresses) if is_public else (),
         subnets=tuple(subnets) if is_public else (),
         endpoint=_ENDPOINTS[service],
@@ -124,5 +123,5 @@ def _read(service: Service, inputs: Mapping[str, Any], rules: Mapping[str, Any])
 def _has_endpoint(store: Store, subnet_id: str, service: str) -> bool:
     subnet = store.get(subnet_id)
     endpoints = subnet.inputs.get("serviceEndpoints") or [] if subnet else []
-    # Microsoft.Storage.Global also covers the service, across regions.
+    # Microsoft.Storage.Global covers the service in all regions.
     return any(endpoint["service"] in (service, f"{service}.Global") for endpoint in endpoints)

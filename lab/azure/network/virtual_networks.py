@@ -1,7 +1,7 @@
 """Microsoft.Network: virtual networks and their subnets.
 
-A virtual network is a Docker network over its whole address space; subnets are ranges of it that
-the lab allocates machines' addresses from.
+A virtual network is a Docker network with its whole address space. A subnet is a range of it, from
+which VMs get their addresses.
 """
 
 import asyncio
@@ -32,13 +32,13 @@ FORBIDDEN_RANGES = tuple(
     )
 )
 
-# Azure works for seconds on a subnet and refuses a second operation on the same network meanwhile.
-# This is long enough for a program that doesn't order its subnets to run into it every time.
+# An operation on a subnet takes Azure seconds, and Azure refuses a second one on the same network
+# meanwhile. This delay is long enough that a program without an order of its subnets always fails.
 OPERATION_SECONDS = 0.3
 
 
 class NetworkOperations:
-    """One operation at a time in a virtual network, whichever of its subnets it is about."""
+    """Allows one operation at a time in a virtual network with its subnets."""
 
     def __init__(self) -> None:
         self._busy: set[str] = set()
@@ -94,7 +94,7 @@ class VirtualNetworkKind(Kind):
             if other.id.lower() == request.id.lower():
                 continue
             if other.name.lower() == request.name.lower() or _space(other.inputs).overlaps(space):
-                # Fine on Azure; here both are bridges of one machine, in one name space.
+                # Azure allows it; here both are bridges of one computer.
                 raise not_modelled(
                     f"two virtual networks with one name or range: '{request.name}' {space} and "
                     f"{other.id} {_space(other.inputs)}. Give each stack its own range"
@@ -221,13 +221,13 @@ def refuse_if_in_use(store: Store, subnet: Resource) -> None:
 
 
 def network_name(network_id: str) -> str:
-    """The Docker network that plays a virtual network."""
+    """The Docker network of a virtual network."""
     return f"fleet-lab-{network_id.rsplit('/', 1)[-1]}".lower()
 
 
 def docker_network(network_id: str, inputs: JsonObject) -> Network:
     space = _space(inputs)
-    # .1 and .2 of the space are reserved in any subnet that begins there, and lie in no other one.
+    # Azure reserves .1 and .2 of the space in a subnet that starts there; no other contains them.
     return Network(
         name=network_name(network_id),
         resource_id=network_id,

@@ -1,1 +1,1 @@
-"""Microsoft.Storage, with the blob service."""
+"""Microsoft.Storage: accounts and their blob service."""

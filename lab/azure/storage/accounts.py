@@ -1,6 +1,6 @@
 """Microsoft.Storage: accounts, their blob service, containers and lifecycle rules.
 
-The blobs themselves are the data plane's business; it keeps them in ``BlobBackend``.
+`blob_service` serves the blobs, from a ``BlobBackend``.
 """
 
 import base64
@@ -33,7 +33,7 @@ _SKUS = frozenset(
 
 
 class BlobBackend(Protocol):
-    """Where containers live. Creating what exists and deleting what is gone are fine."""
+    """Keeps containers. Creating twice and deleting twice are no errors."""
 
     async def create_container(self, account: str, container: str) -> None: ...
 
@@ -64,7 +64,7 @@ class AccountKind(Kind):
             "kind": ("StorageV2",),
             "allowBlobPublicAccess": (False,),
             "enableHttpsTrafficOnly": (True,),
-            # The lab's front speaks TLS 1.2 and up.
+            # The lab's front has TLS 1.2 and later.
             "minimumTlsVersion": ("TLS1_2", "TLS1_3"),
             "isHnsEnabled": (False,),
             "isSftpEnabled": (False,),
@@ -72,9 +72,9 @@ class AccountKind(Kind):
             "dnsEndpointType": ("Standard",),
         },
         inert={
-            "accessTier": "it changes the price, not the answers",
+            "accessTier": "it changes only the price",
             "allowCrossTenantReplication": "there is one tenant",
-            "defaultToOAuthAuthentication": "a hint to the portal",
+            "defaultToOAuthAuthentication": "only the portal uses it",
             "encryption.keySource": "nothing is encrypted at rest in the lab",
             "encryption.requireInfrastructureEncryption": "nothing is encrypted at rest in the lab",
             "encryption.services.blob.enabled": "nothing is encrypted at rest in the lab",
@@ -112,7 +112,7 @@ class AccountKind(Kind):
 
 
 class BlobServiceKind(Kind):
-    """Azure makes it with its account, so that to create it is to update it."""
+    """Azure creates it with its account, so to create it is to update it."""
 
     token = BLOB_SERVICE
     always_exists = True
@@ -141,7 +141,7 @@ class ContainerKind(Kind):
     properties = Properties(
         modelled=frozenset({"resourceGroupName", "accountName", "containerName"}),
         only={"publicAccess": ("None",)},
-        inert={"metadata.*": "a note for people"},
+        inert={"metadata.*": "a note for readers"},
     )
 
     def __init__(self, store: Store, backend: BlobBackend) -> None:
@@ -168,7 +168,7 @@ class ContainerKind(Kind):
 
 
 class BlobKind(Kind):
-    """The record of a blob. azure-native uploads it itself, with the account's key."""
+    """The record of a blob. azure-native uploads the content with the account's key."""
 
     token = BLOB
     properties = Properties(
@@ -184,7 +184,7 @@ class BlobKind(Kind):
             }
         ),
         only={"type": ("Block",)},
-        inert={"accessTier": "it changes the price, not the answers"},
+        inert={"accessTier": "it changes only the price"},
     )
 
 
@@ -193,7 +193,7 @@ class ManagementPolicyKind(Kind):
     properties = Properties(
         modelled=frozenset({"resourceGroupName", "accountName", "managementPolicyName"}),
         inert={
-            f"policy.rules.{path}": "lifecycle rules run once a day on Azure; a lab lives for hours"
+            f"policy.rules.{path}": "Azure runs lifecycle rules once a day; a lab lives for hours"
             for path in (
                 "name",
                 "enabled",
@@ -227,7 +227,7 @@ def account_of(container_id: str) -> str:
 
 
 def account_keys(store: Store, account_id: str) -> JsonObject:
-    """Azure's listKeys: also answers when keys are not allowed, as the real one does."""
+    """Azure's listKeys. Like Azure, it answers even if the account does not allow keys."""
     account = store.get(account_id)
     if account is None or account.token != ACCOUNT:
         raise AzureError("ResourceNotFound", f"The Resource '{account_id}' was not found.", 404)

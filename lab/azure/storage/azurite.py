@@ -1,8 +1,7 @@
-"""The blob store behind the storage front: one Azurite account that holds all accounts' containers.
+"""The blob store behind the storage front: an Azurite with the containers of all accounts.
 
-Azurite knows neither the lab's accounts nor its roles. Nothing but the front may talk to it, with
-the one key that only the front has. Container ``c`` of account ``a`` is Azurite's ``a-c``: account
-names have no hyphen, so the first one always separates.
+Azurite has neither the lab's accounts nor its roles, and only the front has its key. Container
+``c`` of account ``a`` is Azurite's ``a-c``: account names have no hyphen, so the first separates.
 """
 
 import re
@@ -27,7 +26,7 @@ MAX_CONTAINER_NAME = 63
 _KEEP_ALIVE = 2.0
 _READ_BUFFER = 1 << 19
 
-# aiohttp adds these by itself, after the request was signed.
+# aiohttp would add these after the request was signed.
 _NO_AUTOMATIC = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
 
@@ -74,16 +73,16 @@ class Azurite:
         )
 
     def path(self, target: Target) -> str:
-        """Where a target lives, below the account."""
+        """The target's path, below the account."""
         container = backing_container(target.account, target.container)
         return f"/{container}/{target.blob}" if target.blob else f"/{container}"
 
     def url(self, target: Target) -> str:
-        """How Azurite itself names a target, for copies."""
+        """Azurite's own URL of a target, for copies."""
         return f"{self._origin}/{self._account}{self.path(target)}"
 
     def in_public_names(self, text: str) -> str:
-        """A header or a list, with the store's URLs and container names turned into Azure's."""
+        """A header or a list, with Azure's URLs and container names in place of Azurite's."""
         root = re.escape(f"{self._origin}/{self._account}")
         text = re.sub(rf"{root}/([a-z0-9]+)-", rf"https://\1{STORAGE_SUFFIX}/", text)
         name = re.search(r'ServiceEndpoint="[^"]*" ContainerName="([a-z0-9]+)-([^"]*)"', text)
@@ -93,7 +92,7 @@ class Azurite:
         return text.replace(name[0], f'{endpoint} ContainerName="{name[2]}"', 1)
 
     async def create_container(self, account: str, container: str) -> None:
-        """Makes the container; one that is there already is fine (an interrupted create)."""
+        """Creates the container. It may exist already, after an interrupted creation."""
         path = f"/{backing_container(account, container)}"
         await self._manage("PUT", path, "restype=container", {201, 409})
 
@@ -141,10 +140,10 @@ def backing_container(account: str, container: str) -> str:
 
 
 def unavailable(error: Exception) -> AzureError:
-    """What clients see while the store behind is gone; the SDKs retry it."""
+    """The answer while Azurite does not respond; the SDKs retry it."""
     return AzureError("ServerBusy", f"The server is currently unable: {error}", 503)
 
 
 def _collated(header: str) -> str:
-    # Azurite sorts by locale, where an underscore comes before everything else.
+    # Azurite sorts by locale, which puts an underscore first.
     return header.replace("_", " ")

@@ -1,7 +1,7 @@
-"""What a request to the blob service asks for: its target, its operation, the right it needs.
+"""A request to the blob service: its target, its operation, and the data action that it needs.
 
-Pure. Operations are a table; whatever is not in it, or asks for versions, signatures or anything
-else that the store behind can't do, is refused by name.
+Pure. Operations that are not in the tables, and features that the lab does not model (versions,
+signatures), are refused by name.
 """
 
 from collections.abc import Mapping
@@ -60,7 +60,7 @@ _UNMODELLED_HEADERS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """``blob`` is still percent-encoded, because its encoding is part of what is signed."""
+    """``blob`` is still percent-encoded, because the signature covers the encoding."""
 
     account: str
     container: str
@@ -85,7 +85,7 @@ class BlobRequest:
 
 
 def parse(*, host: str, method: str, raw_path: str, headers: Mapping[str, str]) -> BlobRequest:
-    """Raises AzureError for what is not modelled and for what is no blob request at all."""
+    """Raises AzureError for what the lab does not model, and for other requests than for blobs."""
     path, _, query = raw_path.partition("?")
     parameters = {name.lower(): value for name, value in parse_qsl(query, keep_blank_values=True)}
     _refuse_unmodelled(parameters, headers)
@@ -115,7 +115,7 @@ def parse(*, host: str, method: str, raw_path: str, headers: Mapping[str, str]) 
 
 def _target(account: str, path: str) -> Target:
     container, _, blob = path.lstrip("/").partition("/")
-    # A path of "/container//" holds the blob named "/", which the registry asks for.
+    # "/container//" is the blob named "/", which the registry requests.
     return Target(account=account.lower(), container=unquote(container), blob=blob)
 
 

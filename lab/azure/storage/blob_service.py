@@ -1,7 +1,7 @@
-"""The blob service: authenticates and authorises each request, then streams it to the store.
+"""The blob service: authenticates and authorises each request, then streams it to the blob store.
 
-The order is Azure's: firewall, authentication, role, existence. No body is ever held as a whole
-(images are large and nodes fetch them at the same time), except lists, whose names are rewritten.
+The order is Azure's: firewall, authentication, role, existence. Bodies are streamed, because images
+are large and all VMs fetch them at the same time. Only lists are read whole, to rewrite names.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ _CLOCK_SKEW = timedelta(minutes=15)
 _CHUNK = 1 << 18
 _FIRST_WITH_TOKENS = "2017-11-09"
 
-# Hop by hop, or replaced by ours.
+# Hop by hop, or replaced.
 _NOT_FORWARDED = frozenset(
     {
         *("authorization", "connection", "date", "expect", "host", "keep-alive"),
@@ -95,7 +95,7 @@ class BlobService:
         self._check_exists(asked.target)
         if asked.copy_source is not None:
             if asked.copy_source.account != asked.target.account:
-                # What opens one account opens no other; such a source would have to be public.
+                # The credentials are for one account only.
                 message = "The copy source is in another account."
                 raise AzureError("CannotVerifyCopySource", message, 404)
             self._check_exists(asked.copy_source)
@@ -172,14 +172,14 @@ class BlobService:
                     raise ConnectionResetError("the blob service went down")
                 await response.write(chunk)
         except (aiohttp.ClientError, ConnectionError, TimeoutError):
-            # Half an answer is out: only a broken connection tells the client so.
+            # The answer is already half sent: only a reset shows the client that it failed.
             hang_up(request)
             return response
         await response.write_eof()
         return response
 
     async def _listing(self, answer: aiohttp.ClientResponse) -> web.Response:
-        """A list with the account's own names instead of the store's."""
+        """A list with the account's names in place of Azurite's."""
         text = self._azurite.in_public_names(await answer.text())
         headers = self._returned(answer.headers)
         return web.Response(status=answer.status, headers=headers, body=text.encode())
@@ -207,7 +207,7 @@ class BlobService:
 
 
 def _check_version(request: web.BaseRequest) -> None:
-    """Without a version the service takes the request for one of 2009, which knows no tokens."""
+    """Without a version, the service uses that of 2009, which has no tokens."""
     if request.headers.get("x-ms-version", "") < _FIRST_WITH_TOKENS:
         raise AzureError(
             "AuthenticationFailed",

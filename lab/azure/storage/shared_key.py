@@ -1,4 +1,4 @@
-"""The shared-key signature of blob requests, both to verify a client's and to sign our own.
+"""The shared-key signature of blob requests, to verify clients' and to sign those to Azurite.
 
 Pure. Source: "Authorize with Shared Key" in Azure's storage REST documentation, for versions from
 2015-02-21 on (an empty line for a content length of 0).
@@ -37,7 +37,7 @@ def authorization(
     """The value of the Authorization header.
 
     ``path`` and ``query`` are as sent, still encoded; ``key`` is base64; ``order`` maps a header's
-    name to its sort key, for servers that don't sort by code point.
+    name to its sort key, for servers that do not sort by code point.
     """
     text = string_to_sign(
         account=account, method=method, path=path, query=query, headers=headers, order=order

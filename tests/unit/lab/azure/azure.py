@@ -8,7 +8,7 @@ from typing import Any
 
 from lab.azure.arm.store import JsonObject, Resource, Store
 from lab.azure.arm.subscription import SUBSCRIPTION_ID, TENANT_ID
-from lab.azure.compute.vm_records import Instance, instances
+from lab.azure.compute.vm_records import Vm, vms
 from lab.azure.control_plane import ControlPlane
 from lab.azure.resource_types import RESOURCE_TYPES
 from tests.unit.lab.azure.fake_host import FakeHost
@@ -71,11 +71,11 @@ class Azure:
         for kind in kinds:
             await self.create(kind)
 
-    def machines(self) -> list[Instance]:
-        return list(instances(self.store, SCALE_SET))
+    def vms(self) -> list[Vm]:
+        return list(vms(self.store, SCALE_SET))
 
 
-EVERYTHING_BUT_MACHINES = (
+EVERYTHING_BUT_VMS = (
     "resources:ResourceGroup",
     "network:NetworkSecurityGroup",
     "network:PublicIPAddress",

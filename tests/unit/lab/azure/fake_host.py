@@ -1,14 +1,14 @@
-"""A host in memory: networks and machines that only say that they are there."""
+"""A host in memory: networks and VMs that only say that they are there."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from lab.azure.host.interface import Finished, Machine, MachineState, Network, NetworkOverlap
+from lab.azure.host.interface import Finished, Network, NetworkOverlap, VmContainer, VmState
 
 
 @dataclass
-class FakeMachine:
-    machine: Machine
+class FakeVm:
+    vm: VmContainer
     running: bool = False
     starts: int = 0
     files: dict[str, bytes] = field(default_factory=dict)
@@ -16,10 +16,10 @@ class FakeMachine:
 
 @dataclass
 class FakeHost:
-    """``broken`` are names of machines that never get provisioned; a disk is known by identity."""
+    """``broken`` are names of VMs that never get provisioned; a disk is known by identity."""
 
     networks: dict[str, Network] = field(default_factory=dict)
-    containers: dict[str, FakeMachine] = field(default_factory=dict)
+    containers: dict[str, FakeVm] = field(default_factory=dict)
     disks: dict[str, object] = field(default_factory=dict)
     taken_ranges: set[str] = field(default_factory=set)
     broken: set[str] = field(default_factory=set)
@@ -33,31 +33,31 @@ class FakeHost:
     async def remove_network(self, name: str) -> None:
         self.networks.pop(name, None)
 
-    async def create_machine(self, machine: Machine) -> None:
-        for disk in machine.disks:
-            self.disks.setdefault(f"{machine.name}/{disk.lun}", object())
-        self.containers[machine.name] = FakeMachine(machine)
+    async def create_vm(self, vm: VmContainer) -> None:
+        for disk in vm.disks:
+            self.disks.setdefault(f"{vm.name}/{disk.lun}", object())
+        self.containers[vm.name] = FakeVm(vm)
 
-    async def start_machine(self, name: str) -> None:
+    async def start_vm(self, name: str) -> None:
         self.containers[name].running = True
         self.containers[name].starts += 1
 
-    async def stop_machine(self, name: str, *, grace: int) -> None:
+    async def stop_vm(self, name: str, *, grace: int) -> None:
         assert grace >= 0
         if name in self.containers:
             self.containers[name].running = False
 
-    async def remove_machine(self, name: str, *, keep_disks: bool) -> None:
+    async def remove_vm(self, name: str, *, keep_disks: bool) -> None:
         self.containers.pop(name, None)
         if not keep_disks:
             for disk in [disk for disk in self.disks if disk.startswith(f"{name}/")]:
                 del self.disks[disk]
 
-    async def machines(self) -> Sequence[MachineState]:
+    async def vms(self) -> Sequence[VmState]:
         return [
-            MachineState(
+            VmState(
                 name=name,
-                resource_id=each.machine.resource_id,
+                resource_id=each.vm.resource_id,
                 running=each.running,
                 status="Up" if each.running else "Exited (137)",
             )
@@ -72,7 +72,7 @@ class FakeHost:
         provisioned = name not in self.broken
         if command[0] == "test":
             return Finished(code=0 if provisioned else 1, output="")
-        return Finished(code=0, output="the machine's last words")
+        return Finished(code=0, output="the VM's last words")
 
     def running(self) -> list[str]:
         return sorted(name for name, each in self.containers.items() if each.running)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from lab.azure.arm.store import JsonObject, Resource, Store
 from lab.azure.arm.subscription import SUBSCRIPTION_ID
-from lab.azure.compute.vm_records import RUNNING, Instance
+from lab.azure.compute.vm_records import RUNNING, Vm
 from lab.azure.keyvault import secrets
 
 GROUP = f"/subscriptions/{SUBSCRIPTION_ID}/resourceGroups/fleet-dev"
@@ -18,7 +18,7 @@ SECRETS_OFFICER = "b86a8fe4-44ce-4948-aee5-eccb2c155cd7"
 CONTRIBUTOR = "b24988ac-6180-42a0-ab88-20f7382dd24c"
 
 NODE = "11111111-1111-4111-8111-111111111111"
-"""Object id of the identity that `StoredResources.machine` gives to a machine."""
+"""Object id of the identity that `StoredResources.vm` gives to a VM."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class StoredResources:
             "Microsoft.Network/publicIPAddresses", "ip", "network:PublicIPAddress", outputs=outputs
         )
 
-    def machine(
+    def vm(
         self,
         address: str,
         *identities: str,
@@ -92,9 +92,9 @@ class StoredResources:
         zone: str | None = "1",
         power: str = RUNNING,
         subnet: str = SUBNET,
-    ) -> Instance:
+    ) -> Vm:
         scale_set = f"{GROUP}/providers/Microsoft.Compute/virtualMachineScaleSets/core"
-        instance = Instance(
+        vm = Vm(
             id=f"{scale_set}/virtualMachines/{index}",
             scale_set=scale_set,
             index=index,
@@ -111,8 +111,8 @@ class StoredResources:
             power=power,
             created=0,
         )
-        self.store.put(instance.as_resource())
-        return instance
+        self.store.put(vm.as_resource())
+        return vm
 
     def _put(
         self,

@@ -14,7 +14,7 @@ from lab.azure.identity.resource_types import GET_CLIENT_CONFIG
 from lab.azure.outages import Faults
 from lab.azure.status import Status
 from lab.azure.storage.resource_types import LIST_ACCOUNT_KEYS
-from tests.unit.lab.azure.azure import EVERYTHING_BUT_MACHINES, GROUP, Azure, inputs_of
+from tests.unit.lab.azure.azure import EVERYTHING_BUT_VMS, GROUP, Azure, inputs_of
 
 GROUP_TOKEN = "azure-native:resources:ResourceGroup"
 
@@ -37,7 +37,7 @@ class Caller:
 
 @pytest.fixture
 async def call(azure: Azure) -> AsyncIterator[Caller]:
-    faults = FaultInjection(azure.store, azure.cloud.nodes, azure.cloud.scale_sets, Faults())
+    faults = FaultInjection(azure.store, azure.cloud.lifecycle, azure.cloud.scale_sets, Faults())
     status = Status(azure.store, azure.folder / "probes.json")
     api = Api(azure.store, azure.cloud.manager, faults, status)
     async with TestClient(TestServer(api.application("right"))) as client:
@@ -141,21 +141,21 @@ async def test_a_function_that_is_not_modelled_is_refused_by_name(call: Caller) 
     )
 
 
-async def test_the_status_names_machines_and_services(azure: Azure, call: Caller) -> None:
-    await azure.create_all(*EVERYTHING_BUT_MACHINES, "compute:VirtualMachineScaleSet")
+async def test_the_status_names_vms_and_services(azure: Azure, call: Caller) -> None:
+    await azure.create_all(*EVERYTHING_BUT_VMS, "compute:VirtualMachineScaleSet")
     (azure.folder / "probes.json").write_text('{"probes": {}}')
 
     _, body = await call("GET", "/lab/status")
 
-    first = body["instances"][0]
+    first = body["vms"][0]
     assert (first["node"], first["ip"], first["power"]) == ("core-0", "10.20.0.4", "running")
     assert first["model"] == "current"
     assert body["publicIps"][0]["fqdn"] == "fleet.westeurope.cloudapp.azure.com"
 
 
-async def test_machines_are_no_resources_of_pulumis(azure: Azure, call: Caller) -> None:
-    await azure.create_all(*EVERYTHING_BUT_MACHINES, "compute:VirtualMachineScaleSet")
+async def test_vms_are_no_resources_of_pulumis(azure: Azure, call: Caller) -> None:
+    await azure.create_all(*EVERYTHING_BUT_VMS, "compute:VirtualMachineScaleSet")
 
     _, listed = await call("GET", "/resources")
 
-    assert len(listed) == len(EVERYTHING_BUT_MACHINES) + 1
+    assert len(listed) == len(EVERYTHING_BUT_VMS) + 1

@@ -22,7 +22,7 @@ def status(probes: dict[str, dict[str, bool]], power: str = "running") -> dict[s
         }
         for probe, states in probes.items()
     }
-    return {"instances": instances, "probes": {"probes": found}}
+    return {"vms": instances, "probes": {"probes": found}}
 
 
 @pytest.mark.parametrize(

@@ -82,21 +82,21 @@ async def test_a_public_address_is_found_by_its_label(
     assert addresses(record) == ["127.77.0.1"]
 
 
-async def test_machines_of_one_network_know_each_other_by_name(
+async def test_vms_of_one_network_know_each_other_by_name(
     running: Running, stored: StoredResources
 ) -> None:
-    stored.machine("127.0.0.1", index=0)
-    stored.machine("10.31.0.5", index=1)
-    stored.machine("10.32.0.6", index=2, subnet=OTHER_SUBNET)
+    stored.vm("127.0.0.1", index=0)
+    stored.vm("10.31.0.5", index=1)
+    stored.vm("10.32.0.6", index=2, subnet=OTHER_SUBNET)
 
     assert addresses(await ask(running, "core000001")) == ["10.31.0.5"]
     assert addresses(await ask(running, "core000002")) == []
 
 
-async def test_machine_names_mean_nothing_to_outsiders(
+async def test_vm_names_mean_nothing_to_outsiders(
     running: Running, stored: StoredResources
 ) -> None:
-    stored.machine("10.31.0.5", index=1)
+    stored.vm("10.31.0.5", index=1)
 
     assert addresses(await ask(running, "core000001")) == []
 

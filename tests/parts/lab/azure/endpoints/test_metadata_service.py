@@ -41,17 +41,15 @@ async def test_the_sdks_probe_without_header_is_answered_with_400(running: Runni
 
 
 async def test_a_forwarded_request_is_refused(running: Running, stored: StoredResources) -> None:
-    stored.machine("127.0.0.1", stored.identity("nodes"))
+    stored.vm("127.0.0.1", stored.identity("nodes"))
 
     status, _ = await ask(running, TOKEN, X_Forwarded_For="10.0.0.1")
 
     assert status == 400
 
 
-async def test_a_machine_gets_a_token_of_its_identity(
-    running: Running, stored: StoredResources
-) -> None:
-    stored.machine("127.0.0.1", stored.identity("nodes"))
+async def test_a_vm_gets_a_token_of_its_identity(running: Running, stored: StoredResources) -> None:
+    stored.vm("127.0.0.1", stored.identity("nodes"))
 
     status, text = await ask(running, TOKEN)
 
@@ -72,7 +70,7 @@ async def test_one_of_several_identities_is_chosen(
     running: Running, stored: StoredResources, selector: str
 ) -> None:
     one, two = stored.identity("one", "first"), stored.identity("two", "second")
-    stored.machine("127.0.0.1", one, two)
+    stored.vm("127.0.0.1", one, two)
 
     status, text = await ask(running, f"{TOKEN}&{selector.format(id=one)}")
 
@@ -82,7 +80,7 @@ async def test_one_of_several_identities_is_chosen(
 async def test_several_identities_without_a_choice_are_refused(
     running: Running, stored: StoredResources
 ) -> None:
-    stored.machine("127.0.0.1", stored.identity("one", "first"), stored.identity("two", "second"))
+    stored.vm("127.0.0.1", stored.identity("one", "first"), stored.identity("two", "second"))
 
     status, text = await ask(running, TOKEN)
 
@@ -94,26 +92,22 @@ async def test_an_identity_of_others_is_not_found(
     running: Running, stored: StoredResources
 ) -> None:
     stored.identity("foreign", "somebody-else")
-    stored.machine("127.0.0.1", stored.identity("nodes"))
+    stored.vm("127.0.0.1", stored.identity("nodes"))
 
     status, text = await ask(running, f"{TOKEN}&client_id=client-of-foreign")
 
     assert (status, description(text)) == (400, "Identity not found")
 
 
-async def test_a_machine_without_identity_gets_none(
-    running: Running, stored: StoredResources
-) -> None:
-    stored.machine("127.0.0.1")
+async def test_a_vm_without_identity_gets_none(running: Running, stored: StoredResources) -> None:
+    stored.vm("127.0.0.1")
 
     assert (await ask(running, TOKEN))[0] == 400
 
 
-async def test_machines_are_told_apart_by_address(
-    running: Running, stored: StoredResources
-) -> None:
-    stored.machine("127.0.0.2", stored.identity("one", "first"), index=0)
-    stored.machine("127.0.0.3", stored.identity("two", "second"), index=1)
+async def test_vms_are_told_apart_by_address(running: Running, stored: StoredResources) -> None:
+    stored.vm("127.0.0.2", stored.identity("one", "first"), index=0)
+    stored.vm("127.0.0.3", stored.identity("two", "second"), index=1)
 
     found = [
         json.loads((await ask(running, TOKEN, source=source))[1])["client_id"]
@@ -129,7 +123,7 @@ async def test_machines_are_told_apart_by_address(
 async def test_a_resource_must_be_named_and_known(
     running: Running, stored: StoredResources, query: str
 ) -> None:
-    stored.machine("127.0.0.1", stored.identity("nodes"))
+    stored.vm("127.0.0.1", stored.identity("nodes"))
 
     status, _ = await ask(running, f"/metadata/identity/oauth2/token?api-version=2018-02-01{query}")
 
@@ -154,7 +148,7 @@ async def test_a_leaf_is_read_as_text(
     running: Running, stored: StoredResources, path: str, text: str
 ) -> None:
     stored.subnet()
-    stored.machine("127.0.0.1")
+    stored.vm("127.0.0.1")
 
     found = await ask(running, f"/metadata/instance/{path}?api-version=2021-02-01&format=text")
 
@@ -165,7 +159,7 @@ async def test_the_whole_instance_is_read_as_json(
     running: Running, stored: StoredResources
 ) -> None:
     stored.subnet()
-    stored.machine("127.0.0.1", zone=None)
+    stored.vm("127.0.0.1", zone=None)
 
     _, text = await ask(running, "/metadata/instance?api-version=2021-02-01")
 
@@ -188,13 +182,13 @@ async def test_the_whole_instance_is_read_as_json(
 async def test_what_cannot_be_answered(
     running: Running, stored: StoredResources, path: str, status: int
 ) -> None:
-    stored.machine("127.0.0.1")
+    stored.vm("127.0.0.1")
 
     assert (await ask(running, f"/metadata/instance/{path}"))[0] == status
 
 
-async def test_a_machine_that_is_off_is_nobody(running: Running, stored: StoredResources) -> None:
-    stored.machine("127.0.0.1", power=STOPPED)
+async def test_a_vm_that_is_off_is_nobody(running: Running, stored: StoredResources) -> None:
+    stored.vm("127.0.0.1", power=STOPPED)
     path = f"/metadata/instance/{ADDRESS}?api-version=2021-02-01&format=text"
 
     assert (await ask(running, path))[0] == 404

@@ -207,7 +207,7 @@ async def test_the_firewall_knows_callers_by_address(
     stored.subnet("Microsoft.KeyVault")
 
     status, body = await ask(running, "/secrets/a")
-    stored.machine("127.0.0.1")
+    stored.vm("127.0.0.1")
     from_machine, _ = await ask(running, "/secrets/a")
 
     assert (status, code(body)) == (403, "ForbiddenByFirewall")

@@ -1,4 +1,4 @@
-"""Machines that answer, and a balancer in this process."""
+"""VMs that answer, and a balancer in this process."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -25,7 +25,7 @@ def frontend_port() -> int:
 
 @pytest.fixture
 async def serve() -> AsyncIterator[Serve]:
-    """Starts a machine's TCP service; by default it says its own address and ends."""
+    """Starts a VM's TCP service; by default it says its own address and ends."""
     async with AsyncExitStack() as stack:
 
         async def start(address: str, port: int, handler: Handler | None = None) -> asyncio.Server:

@@ -1,4 +1,4 @@
-"""When a machine counts as healthy."""
+"""When a VM counts as healthy."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,12 +13,12 @@ from tests.parts.lab.azure.load_balancer.conftest import Serve
 from tests.unit.lab.azure.load_balancer.pool import allow, rule, security
 
 INTERVAL = 0.3
-"""Seconds; also what a machine has to answer in, so not too little for a busy computer."""
+"""Seconds; also what a VM has to answer in, so not too little for a busy computer."""
 
 
 @dataclass
 class Site:
-    """A machine whose answer a test can change."""
+    """A VM whose answer a test can change."""
 
     status: int = 200
     asked: list[str] = field(default_factory=list)
@@ -47,7 +47,7 @@ def reason(probes: Probes) -> str:
     return state.reason
 
 
-async def test_a_machine_is_unhealthy_until_its_first_success(
+async def test_a_vm_is_unhealthy_until_its_first_success(
     probes: Probes, port: int, serve: Serve
 ) -> None:
     await serve("127.9.0.1", port, Site())
@@ -84,7 +84,7 @@ async def test_the_path_is_asked_for(probes: Probes, port: int, serve: Serve) ->
 @pytest.mark.parametrize(
     ("settings", "needed"), [({}, 1), ({"threshold": 3}, 3)], ids=["by default", "threshold 3"]
 )
-async def test_so_many_probes_in_a_row_turn_a_machine_both_ways(
+async def test_so_many_probes_in_a_row_turn_a_vm_both_ways(
     port: int, serve: Serve, settings: dict[str, object], needed: int
 ) -> None:
     site = Site()
@@ -113,7 +113,7 @@ async def test_a_tcp_probe_needs_a_connection_only(probes: Probes, port: int, se
     await eventually_async(lambda: not probes.is_healthy(made, made.backends[0]))
 
 
-async def test_a_machine_that_hangs_is_unhealthy(probes: Probes, port: int, serve: Serve) -> None:
+async def test_a_vm_that_hangs_is_unhealthy(probes: Probes, port: int, serve: Serve) -> None:
     async def hang(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         await reader.read()
 
@@ -123,7 +123,7 @@ async def test_a_machine_that_hangs_is_unhealthy(probes: Probes, port: int, serv
     await eventually_async(lambda: reason(probes) == "no answer in time")
 
 
-async def test_a_group_without_room_for_the_balancer_makes_machines_unhealthy(
+async def test_a_group_without_room_for_the_balancer_makes_vms_unhealthy(
     probes: Probes, port: int, serve: Serve
 ) -> None:
     await serve("127.9.0.1", port, Site())
@@ -137,7 +137,7 @@ async def test_a_group_without_room_for_the_balancer_makes_machines_unhealthy(
     await eventually_async(lambda: reason(probes) == "probe denied by core/deny")
 
 
-async def test_a_changed_group_is_heeded_without_a_healthy_machine_losing_its_state(
+async def test_a_changed_group_is_heeded_without_a_healthy_vm_losing_its_state(
     probes: Probes, port: int, serve: Serve
 ) -> None:
     await serve("127.9.0.1", port, Site())
@@ -164,14 +164,14 @@ async def test_the_default_rules_let_probes_in(probes: Probes, port: int, serve:
     await eventually_async(lambda: probes.is_healthy(made, made.backends[0]))
 
 
-async def test_a_rule_without_a_probe_counts_every_machine_as_healthy(probes: Probes) -> None:
+async def test_a_rule_without_a_probe_counts_every_vm_as_healthy(probes: Probes) -> None:
     made = rule(80, 80)
     probes.watch([made])
 
     assert all(probes.is_healthy(made, backend) for backend in made.backends)
 
 
-async def test_a_machine_that_left_is_not_probed_any_more(
+async def test_a_vm_that_left_is_not_probed_any_more(
     probes: Probes, port: int, serve: Serve
 ) -> None:
     site = Site()

@@ -51,7 +51,7 @@ async def process(tmp_path: Path) -> AsyncIterator[Process]:
 
 
 async def answer(port: int, source: str = "127.1.0.1") -> str | None:
-    """What a client gets: a machine's name, or None when it is refused or reset."""
+    """What a client gets: a VM's name, or None when it is refused or reset."""
     try:
         reader, writer = await asyncio.open_connection(FRONTEND, port, local_addr=(source, 0))
         received = await reader.read()

@@ -18,7 +18,7 @@ FRONTEND = "127.50.0.1"
 
 
 class Balanced:
-    """A listener whose machines are healthy unless listed in ``down``."""
+    """A listener whose VMs are healthy unless listed in ``down``."""
 
     def __init__(self, made: BalancingRule) -> None:
         self.down: set[str] = set()
@@ -85,7 +85,7 @@ async def repeat(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
     writer.close()
 
 
-async def test_connections_reach_every_machine(balanced: Balanced, port: int, serve: Serve) -> None:
+async def test_connections_reach_every_vm(balanced: Balanced, port: int, serve: Serve) -> None:
     await serve("127.9.0.1", port)
     await serve("127.9.0.2", port)
 
@@ -127,14 +127,14 @@ async def test_large_transfers_arrive_whole_both_ways(
     writer.close()
 
 
-async def test_without_a_healthy_machine_the_connection_is_reset(balanced: Balanced) -> None:
+async def test_without_a_healthy_vm_the_connection_is_reset(balanced: Balanced) -> None:
     balanced.down = {"core/0", "core/1"}
 
     with pytest.raises(ConnectionResetError):
         await ask(balanced)
 
 
-async def test_a_machine_that_refuses_is_not_replaced_by_another(
+async def test_a_vm_that_refuses_is_not_replaced_by_another(
     balanced: Balanced, port: int, serve: Serve
 ) -> None:
     """Azure's balancer forwards packets; it cannot try again."""
@@ -145,7 +145,7 @@ async def test_a_machine_that_refuses_is_not_replaced_by_another(
         await ask(balanced)
 
 
-async def test_a_client_that_hears_nothing_asks_again_and_meets_a_healthy_machine(
+async def test_a_client_that_hears_nothing_asks_again_and_meets_a_healthy_vm(
     balanced: Balanced, port: int, serve: Serve
 ) -> None:
     """Its kernel sends the SYN again, long before it gives up."""
@@ -160,7 +160,7 @@ async def test_a_client_that_hears_nothing_asks_again_and_meets_a_healthy_machin
         assert await answer == "127.9.0.2"
 
 
-async def test_an_unhealthy_machine_keeps_its_flows_but_gets_no_new_ones(
+async def test_an_unhealthy_vm_keeps_its_flows_but_gets_no_new_ones(
     balanced: Balanced, port: int, serve: Serve
 ) -> None:
     await serve("127.9.0.1", port, repeat)
@@ -178,7 +178,7 @@ async def test_an_unhealthy_machine_keeps_its_flows_but_gets_no_new_ones(
     writer.close()
 
 
-async def test_a_machine_that_leaves_the_pool_loses_its_flows_and_others_dont(
+async def test_a_vm_that_leaves_the_pool_loses_its_flows_and_others_dont(
     balanced: Balanced, port: int, serve: Serve
 ) -> None:
     await serve("127.9.0.1", port, repeat)
@@ -200,7 +200,7 @@ async def test_a_machine_that_leaves_the_pool_loses_its_flows_and_others_dont(
     staying_writer.close()
 
 
-async def test_a_reset_by_the_machine_reaches_the_client(
+async def test_a_reset_by_the_vm_reaches_the_client(
     balanced: Balanced, port: int, serve: Serve
 ) -> None:
     async def reset(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -15,7 +15,7 @@ FRONTEND = "127.50.0.1"
 
 
 class Echo(asyncio.DatagramProtocol):
-    """A machine that answers with its own address and where the datagram came from."""
+    """A VM that answers with its own address and where the datagram came from."""
 
     def __init__(self, address: str) -> None:
         self._address = address
@@ -40,7 +40,7 @@ class Balanced:
 @pytest.fixture
 async def balanced(frontend_port: int, port: int) -> AsyncIterator[Balanced]:
     loop = asyncio.get_running_loop()
-    machines = [
+    vms = [
         await loop.create_datagram_endpoint(
             lambda address=address: Echo(address),  # type: ignore[misc]
             local_addr=(address, port),
@@ -51,7 +51,7 @@ async def balanced(frontend_port: int, port: int) -> AsyncIterator[Balanced]:
     await made.listener.open()
     yield made
     made.listener.close()
-    for transport, _ in machines:
+    for transport, _ in vms:
         transport.close()
 
 
@@ -65,13 +65,13 @@ class Client:
         self._socket.connect((FRONTEND, balanced.listener.selector.rule.frontend_port))
 
     async def ask(self, text: str = "hello", *, patience: float = 20) -> tuple[str, str]:
-        """The machine that answered, and the port by which the balancer reached it."""
+        """The VM that answered, and the port by which the balancer reached it."""
         loop = asyncio.get_running_loop()
         await loop.sock_sendall(self._socket, text.encode())
         answer = await asyncio.wait_for(loop.sock_recv(self._socket, 1024), patience)
-        machine, port, echoed = answer.decode().split()
+        vm, port, echoed = answer.decode().split()
         assert echoed == text
-        return machine, port
+        return vm, port
 
     def close(self) -> None:
         self._socket.close()
@@ -86,31 +86,27 @@ async def test_answers_find_their_way_back_by_the_same_flow(client: Client) -> N
     assert await client.ask() == await client.ask()
 
 
-async def test_source_ip_keeps_all_sockets_of_a_client_on_one_machine(balanced: Balanced) -> None:
-    machines = {(await Client(balanced).ask())[0] for _ in range(10)}
+async def test_source_ip_keeps_all_sockets_of_a_client_on_one_vm(balanced: Balanced) -> None:
+    vms = {(await Client(balanced).ask())[0] for _ in range(10)}
 
-    assert len(machines) == 1
+    assert len(vms) == 1
 
 
 async def test_clients_are_spread(balanced: Balanced) -> None:
-    machines = {(await Client(balanced, f"127.1.0.{n}").ask())[0] for n in range(1, 20)}
+    vms = {(await Client(balanced, f"127.1.0.{n}").ask())[0] for n in range(1, 20)}
 
-    assert machines == {"127.9.0.1", "127.9.0.2"}
-
-
-async def test_a_flow_moves_when_its_machine_turns_unhealthy(
-    balanced: Balanced, client: Client
-) -> None:
-    machine, _ = await client.ask()
-
-    balanced.down = {"core/0" if machine == "127.9.0.1" else "core/1"}
-
-    assert (await client.ask())[0] != machine
+    assert vms == {"127.9.0.1", "127.9.0.2"}
 
 
-async def test_flows_of_other_machines_stay_where_they_are(
-    balanced: Balanced, client: Client
-) -> None:
+async def test_a_flow_moves_when_its_vm_turns_unhealthy(balanced: Balanced, client: Client) -> None:
+    vm, _ = await client.ask()
+
+    balanced.down = {"core/0" if vm == "127.9.0.1" else "core/1"}
+
+    assert (await client.ask())[0] != vm
+
+
+async def test_flows_of_other_vms_stay_where_they_are(balanced: Balanced, client: Client) -> None:
     before = await client.ask()
 
     balanced.down = {"core/1" if before[0] == "127.9.0.1" else "core/0"}
@@ -133,13 +129,13 @@ async def test_an_idle_flow_is_forgotten(balanced: Balanced, client: Client) -> 
     assert (await client.ask())[1] != port
 
 
-async def test_a_machine_that_leaves_the_pool_loses_its_flows(
+async def test_a_vm_that_leaves_the_pool_loses_its_flows(
     balanced: Balanced, client: Client
 ) -> None:
-    machine, _ = await client.ask()
+    vm, _ = await client.ask()
     made = balanced.listener.selector.rule
 
-    staying = tuple(each for each in made.backends if each.address != machine)
+    staying = tuple(each for each in made.backends if each.address != vm)
     balanced.listener.update(replace(made, backends=staying))
 
     assert (await client.ask())[0] == staying[0].address

@@ -212,9 +212,9 @@ async def test_the_firewall_comes_before_everything_else(storage: Running) -> No
     assert await refusal_of(storage, storage.token()) == (403, "AuthorizationFailure")
 
 
-async def test_the_firewall_lets_a_machines_subnet_in(storage: Running) -> None:
+async def test_the_firewall_lets_a_vms_subnet_in(storage: Running) -> None:
     storage.stored.subnet("Microsoft.Storage")
-    storage.stored.machine("127.0.0.1")
+    storage.stored.vm("127.0.0.1")
     rules = {
         "defaultAction": "Deny",
         "virtualNetworkRules": [{"virtualNetworkResourceId": SUBNET}],

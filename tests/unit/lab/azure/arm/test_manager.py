@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from lab.azure.arm.kinds import Answer
-from tests.unit.lab.azure.azure import ACCOUNT, CONTAINER, EVERYTHING_BUT_MACHINES, GROUP, Azure
+from tests.unit.lab.azure.azure import ACCOUNT, CONTAINER, EVERYTHING_BUT_VMS, GROUP, Azure
 from tests.unit.lab.azure.conftest import refusal
 
 
@@ -122,7 +122,7 @@ async def test_outputs_hold_neither_secrets_nor_parts_of_the_id(azure: Azure) ->
 
 async def test_deleting_a_group_deletes_everything_in_it(azure: Azure) -> None:
     await azure.create_all(
-        *EVERYTHING_BUT_MACHINES,
+        *EVERYTHING_BUT_VMS,
         "compute:VirtualMachineScaleSet",
         "storage:StorageAccount",
         "storage:BlobContainer",

@@ -15,7 +15,7 @@ from lab.providers.azure_native.schema import (
     input_shape,
     output_properties,
 )
-from tests.unit.lab.azure.azure import EVERYTHING_BUT_MACHINES, Azure
+from tests.unit.lab.azure.azure import EVERYTHING_BUT_VMS, Azure
 
 
 def exists(shape: Shape, path: list[str]) -> bool:
@@ -52,7 +52,7 @@ async def test_every_inert_property_has_a_reason(azure: Azure) -> None:
 
 async def test_outputs_are_those_that_the_package_knows(azure: Azure) -> None:
     await azure.create_all(
-        *EVERYTHING_BUT_MACHINES,
+        *EVERYTHING_BUT_VMS,
         "storage:StorageAccount",
         "storage:BlobContainer",
         "storage:BlobServiceProperties",

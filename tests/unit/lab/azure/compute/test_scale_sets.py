@@ -1,4 +1,4 @@
-"""Scale sets: what of a model is refused, and which machines come and go."""
+"""Scale sets: what of a model is refused, and which VMs come and go."""
 
 import base64
 import json
@@ -10,7 +10,7 @@ from lab.azure.compute.scale_sets import is_current
 from lab.azure.compute.vm_records import free_addresses
 from tests.unit.lab.azure.azure import (
     BALANCER,
-    EVERYTHING_BUT_MACHINES,
+    EVERYTHING_BUT_VMS,
     IDENTITY,
     SCALE_SET,
     SUBNET,
@@ -24,23 +24,23 @@ VMSS = "compute:VirtualMachineScaleSet"
 
 @pytest.fixture
 async def ready(azure: Azure) -> Azure:
-    await azure.create_all(*EVERYTHING_BUT_MACHINES)
+    await azure.create_all(*EVERYTHING_BUT_VMS)
     return azure
 
 
-async def test_creation_boots_the_machines(ready: Azure) -> None:
+async def test_creation_boots_the_vms(ready: Azure) -> None:
     await ready.create(VMSS, **scale_set(3))
 
     assert ready.host.running() == [f"fleet-lab-core_{n}" for n in range(3)]
-    machine = ready.host.containers["fleet-lab-core_1"].machine
-    assert (machine.host_name, machine.address) == ("core000001", "10.20.0.5")
-    assert machine.network == "fleet-lab-fleet"
+    vm = ready.host.containers["fleet-lab-core_1"].vm
+    assert (vm.host_name, vm.address) == ("core000001", "10.20.0.5")
+    assert vm.network == "fleet-lab-fleet"
 
 
-async def test_a_machine_finds_what_azure_provisions_it_with(ready: Azure) -> None:
+async def test_a_vm_finds_what_azure_provisions_it_with(ready: Azure) -> None:
     await ready.create(VMSS, **scale_set(1, custom_data="#cloud-config\nhello: there\n"))
 
-    files = ready.host.containers["fleet-lab-core_0"].machine.files
+    files = ready.host.containers["fleet-lab-core_0"].vm.files
     assert json.loads(files["/var/lib/lab-provisioning/ovf.json"]) == {
         "computerName": "core000000",
         "adminUsername": "core",
@@ -84,63 +84,63 @@ async def test_a_step_down_follows_the_policy(ready: Azure, policy: str, left: l
 
     await ready.update(VMSS, **scale_set(1), **rules)
 
-    assert [each.index for each in ready.machines()] == left
+    assert [each.index for each in ready.vms()] == left
     assert set(ready.host.disks) == {f"fleet-lab-core_{left[0]}/0"}
 
 
-async def test_numbers_of_machines_are_not_used_again(ready: Azure) -> None:
+async def test_numbers_of_vms_are_not_used_again(ready: Azure) -> None:
     for capacity in (3, 1, 2):
-        await (ready.update if ready.machines() else ready.create)(VMSS, **scale_set(capacity))
+        await (ready.update if ready.vms() else ready.create)(VMSS, **scale_set(capacity))
 
-    assert [each.name for each in ready.machines()] == ["core_0", "core_3"]
+    assert [each.name for each in ready.vms()] == ["core_0", "core_3"]
 
 
-async def test_machines_are_spread_over_zones(ready: Azure) -> None:
+async def test_vms_are_spread_over_zones(ready: Azure) -> None:
     await ready.create(VMSS, **scale_set(3), zones=["1", "2"])
 
-    assert [each.zone for each in ready.machines()] == ["1", "2", "1"]
+    assert [each.zone for each in ready.vms()] == ["1", "2", "1"]
 
 
-async def test_a_new_model_reaches_new_machines_only(ready: Azure) -> None:
+async def test_a_new_model_reaches_new_vms_only(ready: Azure) -> None:
     await ready.create(VMSS, **scale_set(1))
 
     changed = await ready.update(VMSS, **scale_set(2, custom_data="#cloud-config\nnew: true\n"))
 
-    old, new = ready.machines()
+    old, new = ready.vms()
     assert (is_current(changed, old), is_current(changed, new)) == (False, True)
 
 
-async def test_a_reimaged_machine_has_the_new_model_and_its_old_disk(ready: Azure) -> None:
+async def test_a_reimaged_vm_has_the_new_model_and_its_old_disk(ready: Azure) -> None:
     await ready.create(VMSS, **scale_set(1))
     changed = await ready.update(VMSS, **scale_set(1, custom_data="#cloud-config\nnew: true\n"))
     disks = dict(ready.host.disks)
 
-    await ready.cloud.scale_sets.reimage(ready.machines()[0])
+    await ready.cloud.scale_sets.reimage(ready.vms()[0])
 
-    machine = ready.machines()[0]
-    files = ready.host.containers[machine.container].machine.files
-    assert is_current(changed, machine)
+    vm = ready.vms()[0]
+    files = ready.host.containers[vm.container].vm.files
+    assert is_current(changed, vm)
     assert files["/var/lib/lab-provisioning/CustomData"] == b"#cloud-config\nnew: true\n"
     assert ready.host.disks == disks
 
 
-async def test_machines_that_are_never_provisioned_are_reported_and_removed(ready: Azure) -> None:
+async def test_vms_that_are_never_provisioned_are_reported_and_removed(ready: Azure) -> None:
     ready.host.broken.add("fleet-lab-core_1")
 
     error = await refusal(ready.create(VMSS, **scale_set(2)))
 
     assert error.code == "OSProvisioningTimedOut"
-    assert "the machine's last words" in error.message
+    assert "the VM's last words" in error.message
     assert ready.host.containers == {}
-    assert ready.machines() == []
+    assert ready.vms() == []
 
 
-async def test_deletion_takes_machines_and_disks(ready: Azure) -> None:
+async def test_deletion_takes_vms_and_disks(ready: Azure) -> None:
     await ready.create(VMSS)
 
     await ready.cloud.manager.delete(SCALE_SET)
 
-    assert (ready.host.containers, ready.host.disks, ready.machines()) == ({}, {}, [])
+    assert (ready.host.containers, ready.host.disks, ready.vms()) == ({}, {}, [])
 
 
 def _profile(**changes: Any) -> dict[str, Any]:
@@ -238,12 +238,12 @@ async def test_the_admin_user_cannot_be_changed(ready: Azure) -> None:
     assert error.code == "PropertyChangeNotAllowed"
 
 
-async def test_machines_get_the_lowest_free_addresses_above_the_reserved(azure: Azure) -> None:
-    await azure.create_all(*EVERYTHING_BUT_MACHINES, "compute:VirtualMachineScaleSet")
+async def test_vms_get_the_lowest_free_addresses_above_the_reserved(azure: Azure) -> None:
+    await azure.create_all(*EVERYTHING_BUT_VMS, "compute:VirtualMachineScaleSet")
     subnet = azure.store.get(SUBNET)
     assert subnet is not None
 
     free = list(free_addresses(azure.store, subnet))
 
-    assert [each.address for each in azure.machines()] == ["10.20.0.4", "10.20.0.5"]
+    assert [each.address for each in azure.vms()] == ["10.20.0.4", "10.20.0.5"]
     assert (free[0], free[-1]) == ("10.20.0.6", "10.20.0.254")

@@ -49,7 +49,7 @@ def test_every_group_is_asked_and_any_may_drop() -> None:
     assert chain(text, "inbound-1")[-1] == 'drop comment "DenyAllInBound"'
 
 
-def test_without_groups_machines_are_open_to_each_other() -> None:
+def test_without_groups_vms_are_open_to_each_other() -> None:
     """As on Azure; only what comes by a public address needs a group."""
     assert not [line for line in chain(ruleset([], SPACE), "inbound") if "jump" in line]
 

@@ -1,4 +1,4 @@
-"""What resources mean for traffic: the balancer's orders, the machines' packet filters."""
+"""What resources mean for traffic: the balancer's orders, the VMs' packet filters."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from lab.azure.load_balancer import config
 from lab.azure.load_balancer.config import Configuration
 from tests.unit.lab.azure.azure import (
     BALANCER,
-    EVERYTHING_BUT_MACHINES,
+    EVERYTHING_BUT_VMS,
     NETWORK,
     SCALE_SET,
     Azure,
@@ -18,7 +18,7 @@ from tests.unit.lab.azure.azure import (
 @pytest.fixture
 async def running(azure: Azure) -> Azure:
     azure.cloud.fabric.start()
-    await azure.create_all(*EVERYTHING_BUT_MACHINES, "compute:VirtualMachineScaleSet")
+    await azure.create_all(*EVERYTHING_BUT_VMS, "compute:VirtualMachineScaleSet")
     return azure
 
 
@@ -51,35 +51,35 @@ async def test_the_balancer_is_told_of_changes(running: Azure) -> None:
     assert [(each.frontend_port, each.backends) for each in frontend.rules] == [(80, ()), (81, ())]
 
 
-async def test_changed_rules_reach_running_machines(running: Azure) -> None:
+async def test_changed_rules_reach_running_vms(running: Azure) -> None:
     container = running.host.containers["fleet-lab-core_0"]
     filtered = container.files["/var/lib/lab-provisioning/filter.nft"]
 
     await running.update("network:NetworkSecurityGroup", securityRules=[])
-    machine = running.machines()[0]
+    vm = running.vms()[0]
 
-    assert packet_filter(running.store, machine).encode() != filtered
+    assert packet_filter(running.store, vm).encode() != filtered
 
 
 async def test_a_subnet_without_a_nat_gateway_has_no_way_out(running: Azure) -> None:
     await running.update("network:Subnet", natGateway=None)
 
-    machine = running.machines()[0]
+    vm = running.vms()[0]
 
-    assert not has_way_out(running.store, machine)
-    assert "ip daddr != { 10.20.0.0/16, 168.63.129.16" in packet_filter(running.store, machine)
+    assert not has_way_out(running.store, vm)
+    assert "ip daddr != { 10.20.0.0/16, 168.63.129.16" in packet_filter(running.store, vm)
 
 
 async def test_a_nat_gateway_needs_an_address_to_be_a_way_out(running: Azure) -> None:
-    machine = running.machines()[0]
-    without = has_way_out(running.store, machine)
+    vm = running.vms()[0]
+    without = has_way_out(running.store, vm)
 
     await running.create("network:PublicIPAddress", publicIpAddressName="out", dnsSettings=None)
     await running.update(
         "network:NatGateway", publicIpAddresses=[{"id": f"{NETWORK}/publicIPAddresses/out"}]
     )
 
-    assert (without, has_way_out(running.store, machine)) == (False, True)
+    assert (without, has_way_out(running.store, vm)) == (False, True)
 
 
 @pytest.mark.parametrize(("disabled", "way_out"), [(True, False), (False, True)])
@@ -91,4 +91,4 @@ async def test_a_balancers_rules_are_a_way_out_unless_they_say_no(
     rules = [rule("http", 80, disableOutboundSnat=disabled)]
     await running.update("network:LoadBalancer", loadBalancingRules=rules)
 
-    assert has_way_out(running.store, running.machines()[0]) is way_out
+    assert has_way_out(running.store, running.vms()[0]) is way_out

@@ -1,4 +1,4 @@
-"""Machines, rules and groups for tests of the load balancer; machines are 127.9.0.x here."""
+"""VMs, rules and groups for tests of the load balancer; VMs are 127.9.0.x here."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""How machines see clients."""
+"""How VMs see clients."""
 
 from ipaddress import IPv4Address
 

@@ -1,4 +1,4 @@
-"""Which machine a flow goes to."""
+"""Which VM a flow goes to."""
 
 from dataclasses import replace
 
@@ -21,13 +21,13 @@ def chosen(made: BalancingRule, down: frozenset[str] = frozenset()) -> list[str]
     return [answer.name for answer in answers if isinstance(answer, Backend)]
 
 
-def test_flows_are_spread_over_all_machines() -> None:
+def test_flows_are_spread_over_all_vms() -> None:
     counts = [chosen(rule(80, 80, 3)).count(f"core/{n}") for n in range(3)]
 
     assert min(counts) > 130
 
 
-def test_a_machine_that_goes_moves_only_its_own_flows() -> None:
+def test_a_vm_that_goes_moves_only_its_own_flows() -> None:
     before = chosen(rule(80, 80, 3))
 
     after = chosen(rule(80, 80, 3), down=frozenset({"core/1"}))
@@ -36,7 +36,7 @@ def test_a_machine_that_goes_moves_only_its_own_flows() -> None:
     assert set(moved) == {"core/1"}
 
 
-def test_a_machine_that_comes_takes_flows_only_for_itself() -> None:
+def test_a_vm_that_comes_takes_flows_only_for_itself() -> None:
     before = chosen(rule(80, 80, 3))
 
     after = chosen(rule(80, 80, 4))
@@ -45,7 +45,7 @@ def test_a_machine_that_comes_takes_flows_only_for_itself() -> None:
     assert set(gained) == {"core/3"}
 
 
-def test_a_machine_that_comes_back_gets_its_clients_back() -> None:
+def test_a_vm_that_comes_back_gets_its_clients_back() -> None:
     before = chosen(rule(80, 80, 3))
 
     chosen(rule(80, 80, 3), down=frozenset({"core/1"}))
@@ -53,7 +53,7 @@ def test_a_machine_that_comes_back_gets_its_clients_back() -> None:
     assert chosen(rule(80, 80, 3)) == before
 
 
-def test_source_ip_sends_a_clients_tcp_and_udp_to_one_machine() -> None:
+def test_source_ip_sends_a_clients_tcp_and_udp_to_one_vm() -> None:
     voice = rule(64738, 64738, 3, distribution="SourceIP")
 
     over_udp = chosen(replace(voice, protocol="Udp"))
@@ -86,7 +86,7 @@ def test_nobody_healthy_is_a_refusal() -> None:
     assert refusal == Refusal(reason="no healthy backend")
 
 
-def test_groups_see_the_clients_address_and_the_machines_port() -> None:
+def test_groups_see_the_clients_address_and_the_vms_port() -> None:
     admin_only = security(allow("ssh", 100, "127.1.0.1/32", "22"))
     choose = selector(rule(50022, 22, security=admin_only)).choose
 
@@ -94,7 +94,7 @@ def test_groups_see_the_clients_address_and_the_machines_port() -> None:
     assert choose(("127.1.0.2", 1)) == Refusal(reason="denied by core/DenyAllInBound")
 
 
-def test_a_rule_about_the_frontend_port_does_not_open_the_machines() -> None:
+def test_a_rule_about_the_frontend_port_does_not_open_the_vms() -> None:
     wrong = security(allow("ssh", 100, "*", "50022"))
 
     refusal = selector(rule(50022, 22, security=wrong)).choose(("127.1.0.1", 1))
@@ -116,8 +116,8 @@ def test_source_ports_are_looked_at_where_a_rule_names_them() -> None:
     assert isinstance(choose(("127.1.0.1", 2000)), Refusal)
 
 
-def test_machines_are_known_by_name_not_by_address() -> None:
-    """A reimaged machine may come back with another address; its clients stay its own."""
+def test_vms_are_known_by_name_not_by_address() -> None:
+    """A reimaged VM may come back with another address; its clients stay its own."""
     renumbered = tuple(replace(each, address=f"127.8.0.{n}") for n, each in enumerate(backends(3)))
 
     assert chosen(rule(80, 80, 3)) == chosen(rule(80, 80, 3, backends=renumbered))

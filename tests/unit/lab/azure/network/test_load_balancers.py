@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.lab.azure.azure import BALANCER, EVERYTHING_BUT_MACHINES, Azure, rule
+from tests.unit.lab.azure.azure import BALANCER, EVERYTHING_BUT_VMS, Azure, rule
 from tests.unit.lab.azure.conftest import refusal
 
 
@@ -81,7 +81,7 @@ async def test_what_it_refers_to_must_be_in_its_region(with_address: Azure) -> N
 
 
 async def test_what_a_scale_set_uses_can_neither_be_deleted_nor_removed(azure: Azure) -> None:
-    await azure.create_all(*EVERYTHING_BUT_MACHINES, "compute:VirtualMachineScaleSet")
+    await azure.create_all(*EVERYTHING_BUT_VMS, "compute:VirtualMachineScaleSet")
 
     deleted = await refusal(azure.cloud.manager.delete(BALANCER))
     removed = await refusal(

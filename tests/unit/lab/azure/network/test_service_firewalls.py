@@ -9,7 +9,7 @@ from lab.azure.network.service_firewalls import Sender, Service, check, of_accou
 from tests.unit.lab.azure.stored_resources import SUBNET, StoredResources
 
 DEVELOPER = Sender(address="127.0.0.1")
-MACHINE = Sender(address="10.31.0.4", subnet=SUBNET)
+VM = Sender(address="10.31.0.4", subnet=SUBNET)
 
 
 def storage(*addresses: str, **inputs: Any) -> dict[str, Any]:
@@ -19,7 +19,7 @@ def storage(*addresses: str, **inputs: Any) -> dict[str, Any]:
 
 def test_without_rules_everybody_may_come(stored: StoredResources) -> None:
     assert of_account({}).admit(DEVELOPER, stored.store)
-    assert of_vault({}).admit(MACHINE, stored.store)
+    assert of_vault({}).admit(VM, stored.store)
 
 
 def test_deny_by_default_keeps_the_deployer_out_too(stored: StoredResources) -> None:
@@ -31,9 +31,9 @@ def test_an_address_rule_lets_the_developer_in(stored: StoredResources, rule: st
     assert of_account(storage(rule)).admit(DEVELOPER, stored.store)
 
 
-def test_address_rules_say_nothing_about_machines(stored: StoredResources) -> None:
+def test_address_rules_say_nothing_about_vms(stored: StoredResources) -> None:
     """Traffic by a service endpoint keeps its private address, which no rule can name."""
-    assert not of_account(storage("0.0.0.0/0")).admit(MACHINE, stored.store)
+    assert not of_account(storage("0.0.0.0/0")).admit(VM, stored.store)
 
 
 def test_a_subnet_rule_counts_only_with_the_service_endpoint(stored: StoredResources) -> None:
@@ -42,11 +42,11 @@ def test_a_subnet_rule_counts_only_with_the_service_endpoint(stored: StoredResou
     )
 
     stored.subnet("Microsoft.Storage")
-    without = rules.admit(MACHINE, stored.store)
+    without = rules.admit(VM, stored.store)
     stored.subnet("Microsoft.Storage", "Microsoft.KeyVault")
 
     assert not without
-    assert rules.admit(MACHINE, stored.store)
+    assert rules.admit(VM, stored.store)
 
 
 def test_without_public_access_nobody_may_come(stored: StoredResources) -> None:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from lab.azure.host.interface import Network
-from tests.unit.lab.azure.azure import EVERYTHING_BUT_MACHINES, NETWORK, SUBNET, Azure
+from tests.unit.lab.azure.azure import EVERYTHING_BUT_VMS, NETWORK, SUBNET, Azure
 from tests.unit.lab.azure.conftest import refusal
 
 VNET = f"{NETWORK}/virtualNetworks/fleet"
@@ -86,7 +86,7 @@ async def test_a_subnet_refers_to_what_exists(azure: Azure) -> None:
 
 
 async def test_a_subnet_in_use_cannot_be_deleted(azure: Azure) -> None:
-    await azure.create_all(*EVERYTHING_BUT_MACHINES, "compute:VirtualMachineScaleSet")
+    await azure.create_all(*EVERYTHING_BUT_VMS, "compute:VirtualMachineScaleSet")
 
     error = await refusal(azure.cloud.manager.delete(SUBNET))
 
@@ -95,7 +95,7 @@ async def test_a_subnet_in_use_cannot_be_deleted(azure: Azure) -> None:
 
 
 async def test_a_nat_gateway_leaves_the_subnet_first(azure: Azure) -> None:
-    await azure.create_all(*EVERYTHING_BUT_MACHINES)
+    await azure.create_all(*EVERYTHING_BUT_VMS)
     gateway = f"{NETWORK}/natGateways/fleet"
 
     in_use = await refusal(azure.cloud.manager.delete(gateway))
@@ -107,7 +107,7 @@ async def test_a_nat_gateway_leaves_the_subnet_first(azure: Azure) -> None:
 
 
 async def test_a_security_group_in_use_cannot_be_deleted(azure: Azure) -> None:
-    await azure.create_all(*EVERYTHING_BUT_MACHINES)
+    await azure.create_all(*EVERYTHING_BUT_VMS)
 
     error = await refusal(azure.cloud.manager.delete(f"{NETWORK}/networkSecurityGroups/fleet"))
 
