@@ -1,6 +1,7 @@
 """Reads the stack's configuration: the only place that touches `pulumi.Config`."""
 
 import datetime
+import functools
 import json
 import os
 import re
@@ -85,9 +86,16 @@ def _decoded(name: str, text: str) -> object:
 
 
 def _wants_text(name: str) -> bool:
-    schema = Settings.model_json_schema()["properties"].get(name, {})
+    schema = _schemas().get(name, {})
     kinds = [schema.get("type"), *(option.get("type") for option in schema.get("anyOf", []))]
     return "string" in kinds
+
+
+@functools.cache
+def _schemas() -> dict[str, Any]:
+    """The JSON schema of each key."""
+    found: dict[str, Any] = Settings.model_json_schema()["properties"]
+    return found
 
 
 def _cluster_name() -> Iterator[Problem]:
