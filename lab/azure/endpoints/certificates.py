@@ -1,7 +1,8 @@
-"""The lab's certificate authority and the certificate of its storage and vault names.
+"""The lab's certificate authority, and the certificate of its storage and vault names.
 
-Both are made once and kept; the authority's certificate is what nodes and the provider trust. The
-private keys never leave the lab's state.
+Both are created once and kept. VMs and the provider trust the authority's certificate; the private
+keys never leave the lab's state. The library trustme does not fit: it marks subjectAltName as
+critical, which strict clients refuse.
 """
 
 import ssl
@@ -23,7 +24,7 @@ NAMES = (f"*{STORAGE_SUFFIX}", f"*{VAULT_SUFFIX}")
 _AUTHORITY_LIFETIME = timedelta(days=3650)
 _SERVER_LIFETIME = timedelta(days=397)
 _RENEW_BEFORE = timedelta(days=30)
-# A laptop's clock may be set back after the lab was made.
+# A laptop's clock may be set back after the lab was created.
 _BACKDATED = timedelta(days=1)
 
 _Key = ec.EllipticCurvePrivateKey
@@ -31,14 +32,14 @@ _Key = ec.EllipticCurvePrivateKey
 
 @dataclass(frozen=True, kw_only=True)
 class Authority:
-    """Paths of the PEM files under the lab's state; ``certificate`` is for everyone to trust."""
+    """Paths of the PEM files under the lab's state; clients trust ``certificate``."""
 
     certificate: Path
     server_certificate: Path
     server_key: Path
 
     def server_context(self) -> ssl.SSLContext:
-        """TLS 1.2 and later, as storage accounts with ``minimumTlsVersion`` TLS1_2 want."""
+        """TLS 1.2 and later, as storage accounts with ``minimumTlsVersion`` TLS1_2 require."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.load_cert_chain(self.server_certificate, self.server_key)
@@ -46,7 +47,7 @@ class Authority:
 
 
 def authority(directory: Path) -> Authority:
-    """Loads what is in ``directory``, makes what is missing, renews what is about to expire."""
+    """Loads the files in ``directory``, creates missing ones, renews one that expires soon."""
     directory.mkdir(parents=True, exist_ok=True)
     paths = Authority(
         certificate=directory / "ca.pem",
