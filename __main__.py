@@ -20,16 +20,19 @@ from components.rendering import artefacts, service_secrets
 from components.rendering.cloud_config import NodeConfigArgs, cloud_config
 from components.scale_set import ADMIN, ScaleSet, ScaleSetArgs
 from components.storage import Storage, StorageArgs
+from components.tags import tag_resources
 from contract.ports import PUBLIC_SSH
 
 config = settings.load()
 built = artefacts.read()
 cluster_name = f"{pulumi.get_project()}-{pulumi.get_stack()}"
-tags = {
-    "project": pulumi.get_project(),
-    "stack": pulumi.get_stack(),
-    "owner": config.owner_tag,
-}
+tag_resources(
+    {
+        "project": pulumi.get_project(),
+        "stack": pulumi.get_stack(),
+        "owner": config.owner_tag,
+    }
+)
 
 # Where: the subscription, and who runs this.
 azure = azure_native.Provider(
@@ -40,7 +43,6 @@ deployer = authorization.get_client_config_output(opts=pulumi.InvokeOutputOption
 group = resources.ResourceGroup(
     "group",
     resource_group_name=cluster_name,
-    tags=tags,
     opts=pulumi.ResourceOptions(provider=azure, protect=config.protect),
 )
 
@@ -55,7 +57,6 @@ network = Network(
         tcp_ports=config.tcp_ports,
         udp_ports=config.udp_ports,
         zonal=bool(config.zones),
-        tags=tags,
     ),
     on_azure,
 )
@@ -69,7 +70,6 @@ load_balancer = LoadBalancer(
         tcp_ports=config.tcp_ports,
         udp_ports=config.udp_ports,
         zonal=bool(config.zones),
-        tags=tags,
     ),
     on_azure,
 )
@@ -83,7 +83,6 @@ storage = Storage(
         public_admin_cidrs=config.public_admin_cidrs,
         artefacts=built,
         protect=config.protect,
-        tags=tags,
     ),
     on_azure,
 )
@@ -106,7 +105,6 @@ key_vault = KeyVault(
         },
         versioned_secrets=service_secrets.for_vault(config),
         protect=config.protect,
-        tags=tags,
     ),
     on_azure,
 )
@@ -125,7 +123,6 @@ identity = Identity(
         cluster_container=storage.cluster_container,
         backups_container=storage.backups_container,
         vault_id=key_vault.vault_id,
-        tags=tags,
     ),
     on_azure,
 )
@@ -155,7 +152,6 @@ scale_set = ScaleSet(
             )
         ),
         after=[*storage.uploads, *key_vault.secrets, identity],
-        tags=tags,
     ),
     on_azure,
 )

@@ -5,7 +5,7 @@ A role assignment takes effect after minutes: whoever relies on one retries on 4
 
 import functools
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -37,7 +37,6 @@ class IdentityArgs:
     cluster_container: pulumi.Input[str]
     backups_container: pulumi.Input[str]
     vault_id: pulumi.Input[str]
-    tags: Mapping[str, str]
 
 
 @dataclass(kw_only=True, frozen=True)
@@ -71,7 +70,6 @@ class Identity(pulumi.ComponentResource):
         nodes = managedidentity.UserAssignedIdentity(
             f"{name}-nodes",
             resource_group_name=args.resource_group_name,
-            tags=args.tags,
             opts=child,
         )
         assignments: dict[str, pulumi.Resource] = {}

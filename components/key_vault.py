@@ -29,7 +29,6 @@ class KeyVaultArgs:
     """Secret values that come and go, by name; who needs one is told its reference."""
     protect: bool
     """Refuse to delete the vault, and to purge what was deleted from it."""
-    tags: Mapping[str, str]
 
 
 class KeyVault(pulumi.ComponentResource):
@@ -66,7 +65,6 @@ class KeyVault(pulumi.ComponentResource):
                     ],
                 ),
             ),
-            tags=args.tags,
             opts=pulumi.ResourceOptions(
                 parent=self,
                 protect=args.protect,
@@ -78,7 +76,6 @@ class KeyVault(pulumi.ComponentResource):
             keyvault.Secret,
             vault_name=vault.name,
             resource_group_name=args.resource_group_name,
-            tags=args.tags,
             # deleting one goes through the vault's data plane; with the vault, it need not
             opts=pulumi.ResourceOptions(parent=self, deleted_with=vault),
         )

@@ -5,7 +5,7 @@ serves is the routers' business.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -30,7 +30,6 @@ class LoadBalancerArgs:
     """Ports of services, on top of 80, 443 and SSH."""
     zonal: bool
     """Whether the machines are in availability zones; the address follows."""
-    tags: Mapping[str, str]
 
 
 @dataclass(kw_only=True, frozen=True)
@@ -89,7 +88,6 @@ class LoadBalancer(pulumi.ComponentResource):
             ),
             idle_timeout_in_minutes=IDLE_MINUTES,
             zones=["1", "2", "3"] if args.zonal else None,
-            tags=args.tags,
             opts=child,
         )
 
@@ -130,7 +128,6 @@ class LoadBalancer(pulumi.ComponentResource):
                 ),
             ],
             load_balancing_rules=[_balancing_rule(rule, balancer_id) for rule in rules(args)],
-            tags=args.tags,
             opts=child,
         )
 

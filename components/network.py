@@ -3,7 +3,7 @@
 Nothing is open that is not in the table of `rules`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
@@ -29,7 +29,6 @@ class NetworkArgs:
     """Ports of services, open to everybody."""
     zonal: bool
     """Whether the machines are in availability zones; the NAT gateway's address follows."""
-    tags: Mapping[str, str]
 
 
 @dataclass(kw_only=True, frozen=True)
@@ -93,7 +92,6 @@ class Network(pulumi.ComponentResource):
             f"{name}-vnet",
             resource_group_name=args.resource_group_name,
             address_space=network.AddressSpaceArgs(address_prefixes=[str(args.vnet_cidr)]),
-            tags=args.tags,
             opts=child,
         )
 
@@ -105,7 +103,6 @@ class Network(pulumi.ComponentResource):
                 _security_rule(rule, 100 + 10 * index, str(args.core_subnet))
                 for index, rule in enumerate(rules(args))
             ],
-            tags=args.tags,
             opts=child,
         )
 
@@ -116,7 +113,6 @@ class Network(pulumi.ComponentResource):
             public_ip_allocation_method=network.IPAllocationMethod.STATIC,
             sku=network.PublicIPAddressSkuArgs(name=network.PublicIPAddressSkuName.STANDARD),
             zones=["1", "2", "3"] if args.zonal else None,
-            tags=args.tags,
             opts=child,
         )
         nat_gateway = network.NatGateway(
@@ -124,7 +120,6 @@ class Network(pulumi.ComponentResource):
             resource_group_name=args.resource_group_name,
             public_ip_addresses=[network.SubResourceArgs(id=nat_address.id)],
             sku=network.NatGatewaySkuArgs(name=network.NatGatewaySkuName.STANDARD),
-            tags=args.tags,
             opts=child,
         )
 

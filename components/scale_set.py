@@ -5,7 +5,7 @@ new custom data reaches new or reimaged instances only.
 """
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -33,7 +33,6 @@ class ScaleSetArgs:
     cloud_config: pulumi.Input[str]
     after: Sequence[pulumi.Resource]
     """What a machine asks for when it boots."""
-    tags: Mapping[str, str]
 
 
 class ScaleSet(pulumi.ComponentResource):
@@ -73,7 +72,6 @@ class ScaleSet(pulumi.ComponentResource):
                     boot_diagnostics=compute.BootDiagnosticsArgs(enabled=True)
                 ),
             ),
-            tags=args.tags,
             # given here: children don't inherit what a component depends on
             opts=pulumi.ResourceOptions(
                 parent=self,

@@ -5,7 +5,7 @@ azure-native uploads blobs with them (pulumi-azure-native#2015, #2948); nothing 
 and nodes verify every file by its sha256.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
@@ -29,7 +29,6 @@ class StorageArgs:
     artefacts: Artefacts
     protect: bool
     """Refuse to delete the data account."""
-    tags: Mapping[str, str]
 
 
 class Storage(pulumi.ComponentResource):
@@ -114,7 +113,6 @@ def _account(
                 for address in ip_rules(args.public_admin_cidrs)
             ],
         ),
-        tags=args.tags,
         opts=opts,
     )
 
