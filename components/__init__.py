@@ -1,1 +1,5 @@
-"""What the stack consists of: one Azure concern a file, as ComponentResources with typed args."""
+"""The stack's resources on Azure: one concern per file, each a component with typed arguments.
+
+`credentials` makes keys, `tags` marks everything, and `rendering/` holds the texts and requests
+that components send.
+"""

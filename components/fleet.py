@@ -58,7 +58,7 @@ class FleetArgs:
 
 @dataclass(kw_only=True, frozen=True)
 class ServiceArgs:
-    node: "Node"
+    commands: "NodeCommands"
     after: Sequence[pulumi.Resource]
     """What must be there before any service."""
     service: InstanceSet
@@ -67,8 +67,8 @@ class ServiceArgs:
 
 
 @dataclass(kw_only=True, frozen=True)
-class Node:
-    """Where commands run, and what they have in common."""
+class NodeCommands:
+    """Makes the commands that run on a node; the load balancer picks a healthy one."""
 
     connection: remote.ConnectionArgs
     scale_set: pulumi.Resource
@@ -122,7 +122,7 @@ class Fleet(pulumi.ComponentResource):
         self, name: str, args: FleetArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("fleet:index:Fleet", name, {}, opts)
-        node = Node(
+        commands = NodeCommands(
             connection=remote.ConnectionArgs(
                 host=args.public_ip,
                 port=PUBLIC_SSH,
@@ -136,14 +136,14 @@ class Fleet(pulumi.ComponentResource):
             scale_set_name=args.scale_set_name,
         )
 
-        ready = node.command(
+        ready = commands.command(
             f"{name}-ready",
             "wait",
             WaitForCluster(size=args.nodes, timeout=WAIT_SECONDS),
             seconds=WAIT_SECONDS + 60,
             parent=self,
         )
-        platform = node.command(
+        platform = commands.command(
             f"{name}-platform",
             "platform",
             platform_request(args.artefacts),
@@ -152,7 +152,7 @@ class Fleet(pulumi.ComponentResource):
             after=[ready],
         )
         # No service waits for it: one certificate that can't be loaded would hold up all of them.
-        node.command(
+        commands.command(
             f"{name}-certificates",
             "certificates",
             with_references(
@@ -175,7 +175,7 @@ class Fleet(pulumi.ComponentResource):
             Service(
                 service.name,
                 ServiceArgs(
-                    node=node,
+                    commands=commands,
                     after=[platform],
                     service=service,
                     references=args.references,
@@ -196,7 +196,7 @@ class Service(pulumi.ComponentResource):
         super().__init__("fleet:index:Service", name, {}, opts)
         removal = as_json(RemoveService(name=args.service.name, drain=args.drain_seconds))
 
-        args.node.command(
+        args.commands.command(
             f"{name}-rollout",
             "apply",
             with_references(

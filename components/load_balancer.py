@@ -110,7 +110,8 @@ class LoadBalancer(pulumi.ComponentResource):
             ],
             backend_address_pools=[network.BackendAddressPoolArgs(name=POOL)],
             probes=[
-                # a router that drains or has stale routes says 503 and gets no new connections
+                # a router that drains answers 503, so it gets no new connections; one without etcd
+                # keeps serving the routes that it has
                 network.ProbeArgs(
                     name="router",
                     protocol=network.ProbeProtocol.HTTP,

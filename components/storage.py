@@ -68,7 +68,8 @@ class Storage(pulumi.ComponentResource):
             for artefact in args.artefacts.all()
         ]
 
-        # What must not be lost: pushed images, the record of etcd's members, backups.
+        # What must not be lost: pushed images and the record of etcd's members. `backups` is empty:
+        # nothing writes to it yet, and running stacks have it.
         data = _account("fleetdata", args, shared_keys=False, opts=kept)
         containers = {
             each: _container(each, data, args, kept) for each in ("registry", "cluster", "backups")

@@ -7,18 +7,13 @@ it at once, and nothing is created.
 from settings.certificates import Certificate
 from settings.health import Health
 from settings.load import load
-from settings.problems import SettingsError
-from settings.service import Http, InstanceSet, Limits, Port
+from settings.service import InstanceSet
 from settings.stack import Settings
 
 __all__ = [
     "Certificate",
     "Health",
-    "Http",
     "InstanceSet",
-    "Limits",
-    "Port",
     "Settings",
-    "SettingsError",
     "load",
 ]

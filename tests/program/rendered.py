@@ -2,7 +2,8 @@
 
 from components.rendering.cloud_config import rendered
 from components.rendering.units import announce_unit, app_unit, platform_unit
-from settings import Health, Http, InstanceSet, Limits
+from settings import Health, InstanceSet
+from settings.service import Http, Limits
 
 RELEASE = "0a1b2c3d"
 IMAGE = f"localhost:5000/toktv/api@sha256:{'9' * 64}"

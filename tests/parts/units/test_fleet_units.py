@@ -23,8 +23,9 @@ from components.rendering.units import (
 )
 from contract.codec import encode
 from contract.requests import ApplyService, Platform, read_request
-from settings import InstanceSet, Limits
+from settings import InstanceSet
 from settings.fields import fits_a_unit
+from settings.service import Limits
 from tests.program import rendered
 from tests.program.rendered import FULL, REFERENCES, VOICE, WEB
 from tests.program.snapshot import assert_matches

@@ -25,7 +25,8 @@ from components.rendering.requests import apply_request
 from contract.codec import as_json, encode, from_json
 from contract.requests import ApplyService, RemoveService, read_request
 from contract.route import Route
-from settings import Http, InstanceSet, Limits
+from settings import InstanceSet
+from settings.service import Http, Limits
 from tests.unit.cluster.simulated_clock import SimulatedClock
 from tests.unit.cluster.simulated_cluster import SimulatedCluster
 from tests.unit.cluster.simulated_etcd import SimulatedEtcd

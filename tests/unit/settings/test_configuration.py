@@ -13,9 +13,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from pulumi.runtime import set_all_config
 
 from components.credentials import new_ssh_key
-from settings import Settings, SettingsError, load
+from settings import Settings, load
 from settings.documentation import EXAMPLE, page, project_schema
 from settings.load import parse
+from settings.problems import SettingsError
 from settings.rules.secrets import wanted
 from tests.program import pem
 from tests.program.fixtures import Config

@@ -12,9 +12,10 @@ from clients.fleet import unit_file
 from components.rendering.requests import START_TIMEOUT, apply_request, certificates_request
 from components.rendering.units import announce_unit, app_unit, environment, platform_unit
 from contract.codec import as_json
-from settings import Certificate, Health, Http, InstanceSet
+from settings import Certificate, Health, InstanceSet
 from settings.documentation import page
 from settings.fields import fits_a_unit
+from settings.service import Http
 from tests.program.node_folder import SCRIPTS
 from tests.program.rendered import FULL, REFERENCES, VOICE, WEB
 from tests.program.systemd_words import assignments, words
