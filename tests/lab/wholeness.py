@@ -1,4 +1,4 @@
-"""Whether a cluster of three VMs with the service `hello` is complete again."""
+"""Whether a cluster is complete again: after a test has broken something, and before the next."""
 
 from __future__ import annotations
 
@@ -25,3 +25,16 @@ def is_whole(stack: LabStack, nodes: list[str], *, instances: int) -> bool:
 def answers_well(stack: LabStack) -> bool:
     """Whether forty requests in a row are answered: enough to meet every machine."""
     return all(stack.get("/json", timeout=5).status == 200 for _ in range(40))
+
+
+def stands(stack: LabStack) -> bool:
+    """Whether all running VMs are in etcd and fleet, and all instances of all services serve."""
+    stack.forget()  # addresses may have changed with the VMs
+    found = stack.cluster()
+    instances = [one for service in found["services"] for one in service["instances"]]
+    return (
+        sorted(one["node"] for one in found["machines"]) == stack.nodes
+        and sorted(one["name"] for one in found["etcd"] if one["healthy"]) == stack.nodes
+        and sorted(one["node"] for one in found["routers"] if not one["error"]) == stack.nodes
+        and all(one["announced"] for one in instances)
+    )

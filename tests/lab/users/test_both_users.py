@@ -6,6 +6,8 @@ import datetime
 import socket
 import ssl
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 
 from components.credentials import new_certificate
@@ -13,6 +15,7 @@ from tests.lab.stack import LabStack, eventually
 from tests.lab.users.calls import call_where
 from tests.lab.users.test_customers import HOOLI, SITES, customers
 from tests.lab.web import steady_visits, trust
+from tests.lab.wholeness import stands
 
 API = "https://api.tok.tv"
 VICTIM = "core-2"
@@ -24,6 +27,7 @@ def test_nobody_notices_what_changes_around_them(toktv: LabStack, docebo: LabSta
     renewed = certificate("*.docebo.example", "*.acme.example")
     docebo.trusted.append(renewed)
     with (
+        as_before(toktv, docebo),
         call_where(toktv, lambda call: VICTIM not in (call.node, call.entrance)) as talk,
         steady_visits(toktv, API) as of_toktv,
         steady_visits(docebo, *SITES.values()) as of_docebo,
@@ -54,8 +58,20 @@ def test_nobody_notices_what_changes_around_them(toktv: LabStack, docebo: LabSta
     # what was open on a machine that died is lost
     assert [one for one in failures if not one.was_open(began, dead)] == []
     assert all(count > 100 for count in (of_toktv.answered | of_docebo.answered).values())
-    toktv.fault("start", VICTIM)
-    docebo.fault("start", victim)
+
+
+@contextmanager
+def as_before(*stacks: LabStack) -> Iterator[None]:
+    """After the block, the stacks are again as their base config says, with all their VMs."""
+    try:
+        yield
+    finally:
+        for stack in stacks:
+            for node in {"core-0", "core-1", "core-2"} - set(stack.nodes):
+                stack.fault("start", node)
+            stack.configure()
+            stack.up()
+            eventually(partial(stands, stack), f"{stack.name} stands again")
 
 
 def machine_without(stack: LabStack, service: str) -> str:
