@@ -17,9 +17,9 @@ BLOB_CONTRIBUTOR = "ba92f5b4-2d11-453d-a403-e96b0029c9fe"
 SECRETS_USER = "4633458b-17de-408a-b874-0445c86b69e6"
 SECRETS_OFFICER = "b86a8fe4-44ce-4948-aee5-eccb2c155cd7"
 
-WHATEVER_IT_IS = pulumi.Output.from_input(None)
-"""A person, a group or a pipeline: Azure knows, if it is not told. Nothing at all would become the
-SDK's default, User (Azure/azure-rest-api-specs#21664)."""
+UNSPECIFIED = pulumi.Output.from_input(None)
+"""Azure finds out whether the principal is a person, a group or a pipeline. Left out, the property
+becomes the SDK's default, User (Azure/azure-rest-api-specs#21664)."""
 
 
 @dataclass(kw_only=True, frozen=True)
@@ -129,7 +129,7 @@ def grants(args: IdentityArgs, nodes: pulumi.Input[str]) -> list[Grant]:
                 scope=args.registry_container,
                 role=BLOB_CONTRIBUTOR,
                 principal_id=developer,
-                principal_type=WHATEVER_IT_IS,
+                principal_type=UNSPECIFIED,
             )
             for developer in args.developers
         ),
@@ -145,7 +145,7 @@ def _of_deployers(args: IdentityArgs) -> list[Grant]:
     was another one's, it is deleted before that one gets their own: Azure refuses a second one.
     """
     role = functools.partial(
-        Grant, scope=args.vault_id, role=SECRETS_OFFICER, principal_type=WHATEVER_IT_IS
+        Grant, scope=args.vault_id, role=SECRETS_OFFICER, principal_type=UNSPECIFIED
     )
     former = "deployer-manage-secrets"
     if not args.deployers:

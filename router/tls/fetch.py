@@ -42,7 +42,7 @@ class Certificate:
 
 
 @dataclass(kw_only=True)
-class _Errand:
+class _FetchJob:
     """What is known about fetching one certificate."""
 
     source: CertificateSource
@@ -69,7 +69,7 @@ class Certificates(threading.Thread):
         self._fetch = fetch
         self._changed = changed
         self._poll = poll
-        self._errands: dict[str, _Errand] = {}
+        self._jobs: dict[str, _FetchJob] = {}
         self._served: dict[str, Certificate] = {}
         self._stale: set[Path] = set()  # files that nginx may still be reading
         self._news = threading.Condition()
@@ -77,14 +77,14 @@ class Certificates(threading.Thread):
     def want(self, sources: Mapping[str, CertificateSource]) -> None:
         """Have these, and no others."""
         with self._news:
-            for name in self._errands.keys() - sources.keys():
-                del self._errands[name]
+            for name in self._jobs.keys() - sources.keys():
+                del self._jobs[name]
             for name in self._served.keys() - sources.keys():
                 self._stale.add(self._served.pop(name).file)
             for name, source in sources.items():
-                errand = self._errands.get(name)
-                if errand is None or errand.source != source:
-                    self._errands[name] = _Errand(source=source)
+                job = self._jobs.get(name)
+                if job is None or job.source != source:
+                    self._jobs[name] = _FetchJob(source=source)
             self._news.notify_all()
         if self.ident is None:
             self.start()
@@ -92,9 +92,7 @@ class Certificates(threading.Thread):
     def settle(self, timeout: float) -> None:
         """Wait until every certificate was asked for at least once."""
         with self._news:
-            self._news.wait_for(
-                lambda: all(errand.was_tried for errand in self._errands.values()), timeout
-            )
+            self._news.wait_for(lambda: all(job.was_tried for job in self._jobs.values()), timeout)
 
     def drop_old(self) -> None:
         """Remove the files that nothing uses any more, now that nginx has loaded others."""
@@ -118,8 +116,8 @@ class Certificates(threading.Thread):
         """
         with self._news:
             found = [
-                (name, errand.problem if errand.was_tried else "is being fetched")
-                for name, errand in self._errands.items()
+                (name, job.problem if job.was_tried else "is being fetched")
+                for name, job in self._jobs.items()
             ]
             found += [
                 (name, f"version {one.version} has expired; it is served on")
@@ -132,17 +130,15 @@ class Certificates(threading.Thread):
     def expired(self) -> tuple[str, ...]:
         """Those of which nothing is wrong but that they have expired, by name."""
         with self._news:
-            right = {
-                name for name, one in self._errands.items() if one.was_tried and not one.problem
-            }
+            right = {name for name, one in self._jobs.items() if one.was_tried and not one.problem}
             expired = {name for name, one in self._served.items() if one.has_expired}
             return tuple(sorted(right & expired))
 
     def run(self) -> None:
         while True:
-            name, errand = self._next()
+            name, job = self._next()
             try:
-                certificate = self._certificate(name, errand.source)
+                certificate = self._certificate(name, job.source)
                 problem = ""
             except (VaultError, BadCertificate, OSError) as error:
                 certificate, problem = None, str(error)
@@ -150,20 +146,20 @@ class Certificates(threading.Thread):
                 # Without this thread no certificate would ever change again.
                 log.exception("certificate %s", name)
                 certificate, problem = None, repr(error)
-            self._done(name, errand, certificate, problem)
+            self._done(name, job, certificate, problem)
 
-    def _next(self) -> tuple[str, _Errand]:
-        """The errand that is due first, when it is due."""
+    def _next(self) -> tuple[str, _FetchJob]:
+        """The job that is due first, when it is due."""
         with self._news:
             while True:
-                due = {name: one.due for name, one in self._errands.items() if one.due is not None}
+                due = {name: one.due for name, one in self._jobs.items() if one.due is not None}
                 if not due:
                     self._news.wait()
                     continue
                 name = min(due, key=lambda name: due[name])
                 left = due[name] - time.monotonic()
                 if left <= 0:
-                    return name, self._errands[name]
+                    return name, self._jobs[name]
                 self._news.wait(left)
 
     def _certificate(self, name: str, source: CertificateSource) -> Certificate:
@@ -197,27 +193,27 @@ class Certificates(threading.Thread):
         )
 
     def _done(
-        self, name: str, errand: _Errand, certificate: Certificate | None, problem: str
+        self, name: str, job: _FetchJob, certificate: Certificate | None, problem: str
     ) -> None:
         with self._news:
-            is_first, errand.was_tried = not errand.was_tried, True
+            is_first, job.was_tried = not job.was_tried, True
             before = self._served.get(name)
             if problem:
                 if before:
                     problem += f"; version {before.version} is served on"
-                if problem != errand.problem:
+                if problem != job.problem:
                     log.warning("certificate %s: %s", name, problem)
-                errand.due = time.monotonic() + errand.pause
-                errand.pause = min(2 * errand.pause, _LONGEST_PAUSE)
+                job.due = time.monotonic() + job.pause
+                job.pause = min(2 * job.pause, _LONGEST_PAUSE)
             else:
-                errand.due = time.monotonic() + self._poll
-                errand.pause = _FIRST_PAUSE
-                if not errand.source.may_change:
-                    errand.due = None
-            is_news = is_first or problem != errand.problem
-            errand.problem = problem
+                job.due = time.monotonic() + self._poll
+                job.pause = _FIRST_PAUSE
+                if not job.source.may_change:
+                    job.due = None
+            is_news = is_first or problem != job.problem
+            job.problem = problem
             if certificate and certificate != before:
-                if self._errands.get(name) is errand:
+                if self._jobs.get(name) is job:
                     log.info("certificate %s: version %s", name, certificate.version)
                     self._served[name] = certificate
                     self._stale.update({before.file} if before else ())
