@@ -1,4 +1,4 @@
-"""Time, given to everything that waits, so that tests decide how it passes."""
+"""Time as a parameter of everything that waits, so that tests control it."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Where the time comes from and how to let it pass."""
+    """Reads the time and lets it pass."""
 
     def now(self) -> float:
-        """Seconds that only grow; for durations and deadlines."""
+        """Seconds of a monotonic clock; for durations and deadlines."""
 
     def sleep(self, seconds: float) -> None:
         """Let `seconds` pass."""
 
     def date(self) -> datetime:
-        """The calendar's time in UTC; for records that people read."""
+        """The date and time in UTC; for records that people read."""
 
 
 class SystemClock:
-    """The machine's own time."""
+    """The system's time."""
 
     def now(self) -> float:
         return time.monotonic()
@@ -34,5 +34,5 @@ class SystemClock:
 
 
 def timestamp(clock: Clock) -> str:
-    """The calendar's time as records keep it: 2026-01-31T12:00:00Z."""
+    """The time as records store it: 2026-01-31T12:00:00Z."""
     return clock.date().strftime("%Y-%m-%dT%H:%M:%SZ")

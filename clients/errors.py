@@ -1,4 +1,4 @@
-"""The error that ends a verb: its text says what failed and what to do about it."""
+"""The error that ends a verb: its text says what failed and what to do."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ class ClusterError(Exception):
 class Interrupted(BaseException):
     """A signal asked the program to stop (Ctrl-C, a closed connection).
 
-    Not an Exception: nothing may react to it but the locks' clean-up, and what goes back at once.
+    Not an Exception: only clean-up may react to it, of locks and of changes to undo at once.
     """

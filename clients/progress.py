@@ -12,8 +12,12 @@ from clients.clock import Clock
 Progress = Callable[[str], None]
 
 
+def silent(_line: str) -> None:
+    """Progress that nothing shows."""
+
+
 class Lines:
-    """Writes every line at once, and a repeated one not again."""
+    """Writes every line at once, except one that repeats the line before."""
 
     def __init__(self, out: TextIO = sys.stdout) -> None:
         self._out = out
@@ -26,25 +30,25 @@ class Lines:
         print(line, file=self._out, flush=True)
 
 
-class Patience:
-    """Says what is being waited for, but not at once, not with every change, and not for ever."""
+class WaitReport:
+    """Reports what a wait waits for: after a quiet start, and not at every change."""
 
     def __init__(
         self, clock: Clock, progress: Progress, *, quiet: float = 5.0, every: float = 15.0
     ) -> None:
-        """Silent for the first `quiet` seconds and between two changes; repeats itself after
-        `every` seconds."""
+        """Silent for the first `quiet` seconds and for as long after a report. The same text is
+        repeated after `every` seconds."""
         self._clock = clock
         self._progress = progress
         self._quiet = quiet
         self._every = every
-        self._since = self._said_at = clock.now()
-        self._said = ""
+        self._since = self._reported_at = clock.now()
+        self._reported = ""
 
     def waiting_for(self, what: str) -> None:
         """Report `what` if it is time to."""
-        silence = self._clock.now() - self._said_at
-        if silence < (self._every if what == self._said else self._quiet):
+        silence = self._clock.now() - self._reported_at
+        if silence < (self._every if what == self._reported else self._quiet):
             return
         self._progress(f"{what} ({self._clock.now() - self._since:.0f} s)")
-        self._said, self._said_at = what, self._clock.now()
+        self._reported, self._reported_at = what, self._clock.now()

@@ -1,6 +1,6 @@
-"""The private registry on this node: which digest a tag means now.
+"""The private registry on this node: the digest that a tag names now.
 
-Asked before anything is started, so that a missing image costs nobody a request.
+A rollout asks it before it starts anything, so that a missing image costs no request.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ import httpx
 
 from clients.clock import Clock
 from clients.errors import ClusterError
-from clients.progress import Patience, Progress
+from clients.progress import Progress
+from clients.waiting import wait_until
 from contract.image_name import ImageName
 from contract.ports import REGISTRY
 
 ADDRESS = f"localhost:{REGISTRY}"
-# Without these the registry converts to the oldest format it knows, whose digest nobody can pull.
+# Without these the registry converts to its oldest format, whose digest can't be pulled.
 _ACCEPT = ", ".join(
     (
         "application/vnd.oci.image.index.v1+json",
@@ -26,7 +27,7 @@ _ACCEPT = ", ".join(
     )
 )
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-_PATIENCE = 90.0  # storage that was down: the registry is well again some 35 s later
+_PATIENCE = 90.0  # after an outage of storage the registry recovers within about 35 s
 _PAUSE = 2.0
 
 
@@ -56,37 +57,49 @@ class Registry:
         )
 
     def resolve(self, image: ImageName) -> str:
-        """The digest of `image`. Raises RegistryError: it is missing, or 90 s of trouble."""
+        """The digest of `image`. Raises RegistryError if it is missing, or after 90 s without an
+        answer."""
+        digest = ""
+
+        def answered() -> str | None:
+            nonlocal digest
+            found = self._ask(image)
+            if isinstance(found, str):
+                return f"the registry on this node does not answer for {image}: {found}"
+            digest = _digest(image, found)
+            return None
+
+        wait_until(
+            answered,
+            patience=_PATIENCE,
+            pause=_PAUSE,
+            clock=self._clock,
+            progress=self._progress,
+            give_up=lambda problem: RegistryError(
+                f"{problem}. Look at `docker logs` of the registry container and at "
+                "the storage account"
+            ),
+        )
+        return digest
+
+    def _ask(self, image: ImageName) -> httpx.Response | str:
+        """The answer for an image that is there, or why there is none. Raises RegistryError."""
         path = f"/v2/{image.repository}/manifests/{image.reference}"
-        deadline = self._clock.now() + _PATIENCE
-        patience = Patience(self._clock, self._progress)
-        while True:
-            problem = ""
-            try:
-                answer = self._client.head(path, headers={"Accept": _ACCEPT})
-            except httpx.TransportError as error:
-                problem = str(error) or type(error).__name__
-            else:
-                if answer.is_success:
-                    return _digest(image, answer)
-                if answer.status_code == 404:
-                    raise RegistryError(
-                        f"image {image} is not in the registry of {self._cluster}. Push it first: "
-                        "README, Pushing images, says how (in the lab `make registry "
-                        f"STACK={self._cluster.removeprefix('fleet-')}` prints where to)"
-                    )
-                problem = f"{answer.status_code} {answer.reason_phrase}"
-            if self._clock.now() >= deadline:
-                raise RegistryError(
-                    f"the registry on this node does not answer for {image}: {problem}. "
-                    "Look at `docker logs` of the registry container and at the storage account"
-                )
-            patience.waiting_for(f"waiting for the registry: {problem}")
-            self._clock.sleep(_PAUSE)
+        try:
+            answer = self._client.head(path, headers={"Accept": _ACCEPT})
+        except httpx.TransportError as error:
+            return str(error) or type(error).__name__
+        if answer.status_code == 404:
+            raise RegistryError(
+                f"image {image} is not in the registry of {self._cluster}. Push it first: "
+                "README, Pushing images, says how (in the lab `make registry "
+                f"STACK={self._cluster.removeprefix('fleet-')}` prints where to)"
+            )
+        return answer if answer.is_success else f"{answer.status_code} {answer.reason_phrase}"
 
     def answers(self) -> bool:
-        """Whether the registry can reach its storage. `/v2/` would say yes without it; asking for
-        an unknown repository's tags is answered 404 only by way of the storage."""
+        """Whether the registry can reach its storage. `/v2/` answers without it; a 404 for the tags
+        of an unknown repository comes from storage."""
         try:
             answer = self._client.get("/v2/fleet-probe/tags/list")
         except httpx.TransportError:

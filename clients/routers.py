@@ -89,7 +89,7 @@ def have_applied(routers: Sequence[Router], index: int) -> bool:
     return bool(routers) and all(router.applied >= index for router in routers)
 
 
-def laggards(routers: Sequence[Router], index: int) -> str:
+def routers_behind(routers: Sequence[Router], index: int) -> str:
     """Who has not applied `index`, and why, for a reader."""
     if not routers:
         return "no router is alive: look at the router units with `fleet-cluster status`"

@@ -14,22 +14,9 @@ from clients.errors import ClusterError
 from clients.etcd import Etcd, KeyNotFound, Node
 from clients.printable import printable, printable_line
 from contract.keys import BARRIER_TTL, NOTE_TTL, SERVICES
+from contract.ledger import LedgerEntry
 
 LEDGER_LENGTH = 12
-
-
-@dataclass(kw_only=True, frozen=True)
-class LedgerEntry:
-    """One rollout of one release: enough to bring the release back as it was."""
-
-    release: str
-    image: str
-    digest: str
-    instances: int
-    route: str
-    started: str
-    finished: str = ""
-    outcome: str = "started"  # started, serving, replaced, or failed: <why>
 
 
 @dataclass(kw_only=True, frozen=True)

@@ -1,5 +1,5 @@
 """The program that runs on the cluster: bootstrap of etcd, rollouts, removal, status.
 
 It runs on nodes, from the cluster image, with the standard library and httpx only.
-It knows etcd, fleet, the registry and the router's announcements; it knows nothing of Pulumi.
+It works with etcd, fleet, the registry and the routers' reports; it knows nothing of Pulumi.
 """

@@ -1,11 +1,12 @@
-"""The door: `python3 -m cluster VERB`, the desired state as JSON on standard input.
+"""The command line: `python3 -m cluster VERB`, the desired state as JSON on standard input.
 
-bootstrap     find this node's place in the etcd cluster, write how etcd starts
-wait          until etcd and fleet stand
-platform      the registry and the routers, on every machine
+bootstrap     find this node's place in the etcd cluster, write etcd's environment file
+wait          until etcd and fleet work on every node
+platform      roll the platform's units out to every node
 certificates  those that the routers serve hosts with
 apply         roll a service out
-remove        drain a service and take it away
+remove        drain a service and delete it
+settle        undo changes that failed or were interrupted
 status        print the cluster as JSON
 """
 
@@ -30,15 +31,14 @@ from clients.fleet import Fleet
 from clients.progress import Lines
 from clients.registry import Registry
 from cluster import node_settings
-from cluster.bootstrap.decide import Me
-from cluster.bootstrap.formed import mark_formed
+from cluster.bootstrap.decide import ThisNode
+from cluster.bootstrap.record import mark_formed
 from cluster.bootstrap.run import Bootstrap, environment_file, write_environment
 from cluster.certificates import certificates
-from cluster.node_settings import Environment
+from cluster.context import ClusterContext
+from cluster.node_settings import NodeSettings
 from cluster.platform.platform import platform
-from cluster.rollout.apply import apply
-from cluster.rollout.recover import settle
-from cluster.rollout.remove import remove
+from cluster.rollout.verbs import apply, remove, settle
 from cluster.status.report import status
 from cluster.wait import wait
 from contract.codec import Malformed
@@ -51,7 +51,7 @@ from contract.requests import (
     read_request,
 )
 
-# /run/host is the node's /run; etcd-prepare reads this file there.
+# The node's /run inside this container.
 ETCD_START = Path("/run/host/etcd-start.env")
 # An election takes up to twice etcd's election timeout (5 s); no rollout should fail for it.
 ETCD_PATIENCE = 25.0
@@ -60,15 +60,15 @@ ETCD_PATIENCE = 25.0
 class Program:
     """The verbs, with the real world plugged in."""
 
-    def __init__(self, node: Environment) -> None:
+    def __init__(self, node: NodeSettings) -> None:
         self._node = node
         self._clock = SystemClock()
         self._progress = Lines()
 
     def bootstrap(self) -> None:
-        me = Me(name=self._node.node, address=self._node.address, size=self._node.size)
+        this_node = ThisNode(name=self._node.node, address=self._node.address, size=self._node.size)
         start = Bootstrap(
-            me,
+            this_node,
             self._node.cluster,
             blob=self._blob(),
             membership=Membership(),
@@ -82,83 +82,46 @@ class Program:
     def wait(self) -> None:
         wait(
             read_request(WaitForCluster, sys.stdin.read()),
-            etcd=self._etcd,
-            fleet=self._fleet,
-            membership=Membership(),
+            self._context,
+            Membership(),
             address=self._node.address,
             mark_formed=partial(mark_formed, self._blob(), self._clock),
-            clock=self._clock,
-            progress=self._progress,
         )
 
     def platform(self) -> None:
-        platform(
-            read_request(Platform, sys.stdin.read()),
-            etcd=self._etcd,
-            fleet=self._fleet,
-            registry=self._registry(),
-            clock=self._clock,
-            progress=self._progress,
-            holder=self._node.node,
-        )
+        platform(read_request(Platform, sys.stdin.read()), self._context)
 
     def certificates(self) -> None:
-        certificates(
-            read_request(Certificates, sys.stdin.read()),
-            etcd=self._etcd,
-            clock=self._clock,
-            progress=self._progress,
-            holder=self._node.node,
-        )
+        certificates(read_request(Certificates, sys.stdin.read()), self._context)
 
     def apply(self) -> None:
-        apply(
-            read_request(ApplyService, sys.stdin.read()),
-            etcd=self._etcd,
-            fleet=self._fleet,
-            registry=self._registry(),
-            clock=self._clock,
-            progress=self._progress,
-            holder=self._node.node,
-        )
+        apply(read_request(ApplyService, sys.stdin.read()), self._context)
 
     def remove(self) -> None:
-        remove(
-            read_request(RemoveService, sys.stdin.read()),
-            etcd=self._etcd,
-            fleet=self._fleet,
-            clock=self._clock,
-            progress=self._progress,
-            holder=self._node.node,
-        )
+        remove(read_request(RemoveService, sys.stdin.read()), self._context)
 
     def settle(self) -> None:
-        settle(
-            etcd=self._etcd,
-            fleet=self._fleet,
-            clock=self._clock,
-            progress=self._progress,
-            holder=self._node.node,
-        )
+        settle(self._context)
 
     def status(self) -> None:
-        cluster = status(self._etcd, self._fleet, Membership(), self._node.address)
+        cluster = status(self._context, Membership(), address=self._node.address)
         print(json.dumps(cluster, indent=2))
 
     @cached_property
-    def _fleet(self) -> Fleet:
-        return Fleet(self._etcd)
-
-    @cached_property
-    def _etcd(self) -> Etcd:
-        return Etcd(
+    def _context(self) -> ClusterContext:
+        etcd = Etcd(
             [client_url("127.0.0.1"), client_url(self._node.address)],
             patience=ETCD_PATIENCE,
             clock=self._clock,
         )
-
-    def _registry(self) -> Registry:
-        return Registry(self._clock, self._progress, cluster=self._node.cluster)
+        return ClusterContext(
+            etcd=etcd,
+            fleet=Fleet(etcd),
+            registry=Registry(self._clock, self._progress, cluster=self._node.cluster),
+            clock=self._clock,
+            progress=self._progress,
+            node=self._node.node,
+        )
 
     def _blob(self) -> Blob:
         identity = ManagedIdentity(self._node.client_id, self._clock)

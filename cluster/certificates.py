@@ -1,20 +1,21 @@
-"""The verb `certificates`: tells the routers which certificates there are, and waits for them.
+"""The verb `certificates`: writes for the routers where each certificate is, and waits for them.
 
-Only where a certificate lies is told, never what is in it. If a router can't use one of them, the
-keys go back to what they were: Pulumi's state does not hold a failed change either, so that going
+etcd only holds where a certificate is stored, never its content. If a router can't use one of them,
+the keys go back to what they were. Pulumi's state does not hold a failed change either, so going
 back in the config needs no command.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
-from clients.clock import Clock
 from clients.errors import ClusterError, Interrupted
-from clients.etcd import Etcd, EtcdError, KeyNotFound, Node
+from clients.etcd import EtcdError, KeyNotFound, Node
 from clients.etcd.lock import Lock, LockLost
-from clients.progress import Patience, Progress
-from clients.routers import Router, have_applied, laggards, read_routers
+from clients.routers import Router, have_applied, read_routers, routers_behind
+from clients.waiting import wait_until
+from cluster.context import ClusterContext
 from contract.codec import encode
 from contract.keys import CERTIFICATES, certificate_key
 from contract.requests import Certificates
@@ -25,83 +26,91 @@ _ROUTERS_PATIENCE = 60.0
 _LOCK_PATIENCE = 30.0
 
 
-def certificates(
-    wanted: Certificates, *, etcd: Etcd, clock: Clock, progress: Progress, holder: str
-) -> None:
+def certificates(wanted: Certificates, context: ClusterContext) -> None:
     """Bring the keys to what is wanted, then wait until every living router serves with all of
-    them. Raises ClusterError with what which router could not load."""
-    with Lock(
-        etcd, "certificates", holder=holder, clock=clock, progress=progress, patience=_LOCK_PATIENCE
-    ) as lock:
-        sources = {name: encode(source) for name, source in wanted.certificates.items()}
-        before = {name: node.value for name, node in _known(etcd).items()}
-        try:
-            changed_at = _write(sources, etcd, progress)
-            if changed_at or sources:
-                for name in sorted(
-                    _await_routers(sources, changed_at, etcd, lock, clock, progress)
-                ):
-                    progress(f"certificate {name} HAS EXPIRED and is served on: set a new one")
-        except LockLost:
-            raise
-        except (ClusterError, EtcdError, Interrupted):
-            progress("certificates: going back to what was there before")
-            _write(before, etcd, progress)
-            raise
+    them. Raises ClusterError with each router that could not load one."""
+    sources = {name: encode(source) for name, source in wanted.certificates.items()}
+    lock = context.lock("certificates", patience=_LOCK_PATIENCE)
+    with lock, _undone_on_failure(context):
+        changed_at = _write(sources, context)
+        if changed_at or sources:
+            for name in sorted(_await_routers(sources, changed_at, context, lock)):
+                context.progress(f"certificate {name} HAS EXPIRED and is served on: set a new one")
     if sources:
-        progress(f"certificates: every router serves with {', '.join(sorted(sources))}")
+        context.progress(f"certificates: every router serves with {', '.join(sorted(sources))}")
 
 
-def _write(sources: Mapping[str, str], etcd: Etcd, progress: Progress) -> int:
-    """Write what differs. Returns the index that a router must reach to know all of it; 0 if there
-    never was any."""
-    known = _known(etcd)
+@contextmanager
+def _undone_on_failure(context: ClusterContext) -> Iterator[None]:
+    """Write the keys of before again, whatever goes wrong."""
+    before = {name: node.value for name, node in _known(context).items()}
+    try:
+        yield
+    except LockLost:
+        raise
+    except (ClusterError, EtcdError, Interrupted):
+        context.progress("certificates: going back to what was there before")
+        _write(before, context)
+        raise
+
+
+def _write(sources: Mapping[str, str], context: ClusterContext) -> int:
+    """Write what differs. Returns the index at which a router knows all of it; 0 if there never
+    was a certificate."""
+    known = _known(context)
     index = max((node.created_index for node in known.values()), default=0)
     is_changed = False
     for name, source in sorted(sources.items()):
         if name in known and known[name].value == source:
             continue
-        index = etcd.set(certificate_key(name), source).node.created_index
-        progress(f"certificate {name}: {'changed' if name in known else 'added'}")
+        index = context.etcd.set(certificate_key(name), source).node.created_index
+        context.progress(f"certificate {name}: {'changed' if name in known else 'added'}")
         is_changed = True
     for name in sorted(known.keys() - sources.keys()):
         try:
-            index = etcd.delete(certificate_key(name)).node.modified_index
+            index = context.etcd.delete(certificate_key(name)).node.modified_index
         except KeyNotFound:
             continue
-        progress(f"certificate {name}: removed")
+        context.progress(f"certificate {name}: removed")
         is_changed = True
     if not is_changed:
-        progress("certificates: unchanged")
+        context.progress("certificates: unchanged")
     return index
 
 
-def _known(etcd: Etcd) -> dict[str, Node]:
-    found = etcd.find(CERTIFICATES, recursive=True)
+def _known(context: ClusterContext) -> dict[str, Node]:
+    found = context.etcd.find(CERTIFICATES, recursive=True)
     return {node.name: node for node in found.node.nodes if not node.is_directory} if found else {}
 
 
 def _await_routers(
-    names: Collection[str], index: int, etcd: Etcd, lock: Lock, clock: Clock, progress: Progress
+    names: Collection[str], index: int, context: ClusterContext, lock: Lock
 ) -> set[str]:
-    """Returns those that have expired: one of them must not stop changes of the others."""
-    deadline = clock.now() + _ROUTERS_PATIENCE
-    patience = Patience(clock, progress)
-    while True:
-        routers = read_routers(etcd)
-        obstacle = _obstacle(routers, index, names)
-        if not obstacle:
-            return {name for router in routers for name in router.expired} & set(names)
-        if clock.now() >= deadline:
-            raise ClusterError(obstacle)
-        patience.waiting_for(obstacle)
-        lock.pause(_PAUSE)
+    """Returns those that have expired: an expired one must not block changes of the others."""
+    expired: set[str] = set()
+
+    def obstacle() -> str:
+        routers = read_routers(context.etcd)
+        expired.clear()
+        expired.update(name for router in routers for name in router.expired if name in names)
+        return _obstacle(routers, index, names)
+
+    wait_until(
+        obstacle,
+        patience=_ROUTERS_PATIENCE,
+        pause=_PAUSE,
+        clock=context.clock,
+        lock=lock,
+        progress=context.progress,
+        give_up=ClusterError,
+    )
+    return expired
 
 
 def _obstacle(routers: Sequence[Router], index: int, names: Collection[str]) -> str:
-    """What keeps the routers from serving with all certificates; nothing if none does."""
+    """Why some router does not serve with all certificates; empty if all do."""
     if not have_applied(routers, index):
-        return laggards(routers, index)
+        return routers_behind(routers, index)
     missing = []
     for name in sorted(names):
         why = {

@@ -1,4 +1,4 @@
-"""What the node tells the program, from /etc/fleet-node.conf and /run/node.env."""
+"""The node's settings for the program, from /etc/fleet-node.conf and /run/node.env."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from clients.errors import ClusterError
 
 
 @dataclass(kw_only=True, frozen=True)
-class Environment:
+class NodeSettings:
     """This node and its cluster."""
 
     node: str
@@ -20,8 +20,8 @@ class Environment:
     client_id: str
 
 
-def read(variables: Mapping[str, str]) -> Environment:
-    """Raises ClusterError with every variable that is missing or makes no sense."""
+def read(variables: Mapping[str, str]) -> NodeSettings:
+    """Raises ClusterError with every variable that is missing or invalid."""
     problems = []
 
     def text(name: str) -> str:
@@ -33,7 +33,7 @@ def read(variables: Mapping[str, str]) -> Environment:
     size = text("CLUSTER_SIZE")
     if size and not size.isdigit():
         problems.append(f"CLUSTER_SIZE must be a number, not {size!r}")
-    environment = Environment(
+    settings = NodeSettings(
         node=text("NODE_NAME"),
         address=text("NODE_IP"),
         cluster=text("CLUSTER_NAME"),
@@ -45,4 +45,4 @@ def read(variables: Mapping[str, str]) -> Environment:
         raise ClusterError(
             "; ".join(problems) + ": start with --env-file /etc/fleet-node.conf and /run/node.env"
         )
-    return environment
+    return settings

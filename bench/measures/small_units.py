@@ -11,7 +11,7 @@ from bench.session import Session
 from bench.tunnel import to_node
 from clients.clock import SystemClock
 from clients.fleet import DesiredState, Fleet, UnitState, unit_file
-from clients.fleet.wake import Nudge
+from clients.fleet.wake import FleetWaker
 from lab.scratch_stack import ScratchStack
 from tools.progress import StepFailed
 
@@ -100,7 +100,7 @@ def _wait(
 ) -> None:
     """Until what systemd says about our units, as fleet knows it, is as wanted. The `last` one
     wakes fleet, as in rollouts."""
-    nudge = Nudge(fleet, SystemClock())
+    waker = FleetWaker(fleet, SystemClock())
     deadline = time.monotonic() + PATIENCE
     while not condition([one for one in fleet.states() if one.name.startswith(PREFIX)]):
         if time.monotonic() > deadline:
@@ -109,7 +109,7 @@ def _wait(
                 why=f"not all are {desired} after {PATIENCE:.0f} s",
                 advice="Look at `fleetctl list-units` on a node.",
             )
-        nudge.repeat(last, desired)
+        waker.repeat(last, desired)
         time.sleep(0.1)
 
 

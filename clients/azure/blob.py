@@ -1,7 +1,7 @@
 """One blob, read and written under a lease. https://learn.microsoft.com/rest/api/storageservices
 
-Everything that may pass (no token yet, a role assignment that has not spread, an outage) raises
-BlobUnavailable: the caller tries again for as long as it takes.
+Temporary problems (no token yet, a role assignment that has not spread, an outage) raise
+BlobUnavailable: the caller tries again until they pass.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from clients.azure.tls import trust
 from clients.clock import Clock
 from clients.errors import ClusterError
 
-LEASE_SECONDS = 60  # the longest that Azure grants, except for ever
+LEASE_SECONDS = 60  # the longest lease that Azure grants, apart from infinite ones
 _API_VERSION = "2021-08-06"
 
 
@@ -51,7 +51,7 @@ class Lease:
         self._id = lease_id
 
     def renew(self) -> None:
-        """Begin the lease's time again. Raises LeaseTaken if it was lost."""
+        """Restart the lease's time. Raises LeaseTaken if it was lost."""
         self._blob.lease_action("renew", self._id)
 
     def write(self, text: str, etag: str) -> None:
@@ -127,7 +127,7 @@ class Blob:
         try:
             self.lease_action("release", lease_id)
         except BlobUnavailable:
-            return  # it ends by itself after LEASE_SECONDS
+            return  # it expires after LEASE_SECONDS
 
     def _request(
         self,

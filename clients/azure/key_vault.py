@@ -20,7 +20,7 @@ _TIMEOUT = 15.0
 
 class VaultError(Exception):
     """The secret can't be had now; the text says why. Always worth another try: a role assignment
-    needs minutes to spread, and somebody may repair a wrong name."""
+    needs minutes to spread, and an operator may correct a wrong name."""
 
 
 @dataclass(kw_only=True, frozen=True)
@@ -53,7 +53,7 @@ class Vault:
         if not self._url:
             raise VaultError("VAULT_URL is not set: start the router with the node's settings")
         if _domain(url) != _domain(self._url):
-            # The token would let whoever gets it read every vault that we may read.
+            # With the token, the receiver could read every vault that this node may read.
             raise VaultError(f"{url} is not in a vault beside {self._url}: no token goes there")
         try:
             token = self._identity.token(VAULT)

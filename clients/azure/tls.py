@@ -1,4 +1,4 @@
-"""Whom programs on a node believe: the system's certificate authorities, which are the node's."""
+"""The certificate authorities that programs on a node trust: those of the node."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
 def trust() -> ssl.SSLContext:
-    """For clients of Azure's storage and vaults. SSL_CERT_FILE takes the bundle's place.
+    """For clients of Azure's storage and vaults. SSL_CERT_FILE replaces the bundle.
 
-    Raises FileNotFoundError without a bundle: nobody would be believed.
+    Raises FileNotFoundError without a bundle: no server could be trusted.
     """
     context = ssl.create_default_context()
     if "SSL_CERT_FILE" not in os.environ:

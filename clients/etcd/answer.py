@@ -1,6 +1,6 @@
 """What etcd's v2 API answers: keys, changes and errors, as types.
 
-Only `clients.etcd` makes these; everybody imports them from there.
+Import them from `clients.etcd`, which makes them.
 """
 
 from __future__ import annotations

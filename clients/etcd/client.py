@@ -20,6 +20,7 @@ from clients.etcd.answer import (
     parse,
     raise_for,
 )
+from clients.waiting import retry
 from contract.ports import ETCD_CLIENT
 
 LOCAL_ENDPOINT = f"http://127.0.0.1:{ETCD_CLIENT}"
@@ -40,8 +41,8 @@ class Etcd:
         patience: float = 0.0,
         clock: Clock | None = None,
     ) -> None:
-        """With `patience`, requests that may be repeated are, for so many seconds, while no
-        endpoint answers or no leader is elected."""
+        """While no endpoint answers or no leader is elected, requests that are safe to repeat are
+        repeated for `patience` seconds."""
         if not endpoints:
             raise ValueError("etcd needs at least one endpoint")
         self._endpoints = [endpoint.rstrip("/") for endpoint in endpoints]
@@ -49,7 +50,7 @@ class Etcd:
         self._clock = clock or SystemClock()
         self._client = httpx.Client(
             transport=transport,
-            trust_env=False,  # a proxy of the environment must not see the cluster's traffic
+            trust_env=False,  # the cluster's traffic must not go through a proxy
             timeout=httpx.Timeout(timeout, connect=2.0),
         )
 
@@ -112,8 +113,8 @@ class Etcd:
         return self._keys("PUT", key, form=form)
 
     def make_directory(self, key: str, *, ttl: int | None = None) -> None:
-        """Make a directory; nothing happens if it is there already. One with a TTL ends with all
-        that is in it, and keeps its TTL (etcd 3.5 refuses to change that)."""
+        """Make a directory, if there is none. One with a TTL expires with everything in it, and
+        keeps its TTL (etcd 3.5 refuses to change that)."""
         form = {"dir": "true", "prevExist": "false"}
         if ttl is not None:
             form["ttl"] = str(ttl)
@@ -141,7 +142,7 @@ class Etcd:
     ) -> Answer | None:
         """The first change at or after `wait_index`, or None if none came within `timeout`.
 
-        To lose nothing: read, watch from `answer.index + 1`, then from the change's
+        To miss nothing: read, watch from `answer.index + 1`, then from the change's
         `node.modified_index + 1`; on IndexCleared read again.
         """
         query = {"wait": "true", "waitIndex": str(wait_index)}
@@ -216,14 +217,13 @@ class Etcd:
     ) -> Answer:
         if repeat is None:
             repeat = not any(name.startswith("prev") for name in (*(query or ()), *(form or ())))
-        deadline = self._clock.now() + (self._patience if repeat else 0.0)
-        while True:
-            try:
-                return parse(self.request(method, _path(key), query=query, form=form))
-            except EtcdUnavailable:
-                if self._clock.now() >= deadline:
-                    raise
-            self._clock.sleep(_PAUSE)
+        return retry(
+            lambda: parse(self.request(method, _path(key), query=query, form=form)),
+            on=EtcdUnavailable,
+            patience=self._patience if repeat else 0.0,
+            clock=self._clock,
+            pause=_PAUSE,
+        )
 
 
 class _TimedOut(EtcdUnavailable):

@@ -1,6 +1,6 @@
-"""A lock in etcd, so that two rollouts of one service never meet.
+"""A lock in etcd: two rollouts of one service never run at the same time.
 
-The holder renews it at every pause of its work; one that died loses it after the LOCK_TTL.
+The holder renews it whenever its work pauses. If the holder dies, the lock expires by its TTL.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from types import TracebackType
 from clients.clock import Clock, timestamp
 from clients.errors import ClusterError, Interrupted
 from clients.etcd import CompareFailed, Etcd, EtcdError, EtcdUnavailable, KeyExists, KeyNotFound
-from clients.progress import Patience, Progress
+from clients.progress import Progress
+from clients.waiting import wait_until
 from contract.keys import LOCK_TTL, lock_key
 
 _RENEW_AFTER = 15.0
-_PAUSE = 1.0
 
 
 class LockLost(ClusterError):
-    """Somebody else may hold the lock now: stop at once, change nothing more."""
+    """Another program may hold the lock now: stop at once, change nothing more."""
 
 
 class LockTaken(ClusterError):
@@ -47,7 +47,7 @@ class Lock:
         self._progress = progress
         self._patience = patience
         self._renewed = 0.0
-        # The id makes the value ours alone, also after a write whose answer was lost.
+        # The id makes the value unique: a write whose answer was lost can be recognised.
         self._value = json.dumps(
             {"holder": holder, "since": timestamp(clock), "id": uuid.uuid4().hex}, sort_keys=True
         )
@@ -87,41 +87,46 @@ class Lock:
         except EtcdUnavailable as error:
             if self._clock.now() - self._renewed >= LOCK_TTL:
                 raise LockLost(
-                    f"etcd was away for longer than the lock on {self._name} lives ({error}); "
+                    f"etcd was unavailable for longer than the lock on {self._name} lasts "
+                    f"({error}); "
                     "run this again to finish"
                 ) from error
             return
         self._renewed = asked
 
     def _acquire(self) -> None:
-        deadline = self._clock.now() + self._patience
-        patience = Patience(self._clock, self._progress, quiet=0.0)
-        while True:
+        def acquired() -> str | None:
             asked = self._clock.now()
-            who = self._try()
-            if who is None:
+            holder = self._try()
+            if holder is None:
                 self._renewed = asked
-                return
-            if self._clock.now() >= deadline:
-                raise LockTaken(
-                    f"{self._name} is locked by {who} for more than {self._patience:.0f} s. "
-                    "Wait for that rollout, or stop it: its lock ends a minute after it"
-                )
-            patience.waiting_for(f"{self._name} is locked by {who}: waiting")
-            self._clock.sleep(_PAUSE)
+                return None
+            return f"{self._name} is locked by {holder}"
+
+        wait_until(
+            acquired,
+            patience=self._patience,
+            clock=self._clock,
+            progress=self._progress,
+            quiet=0.0,
+            give_up=lambda locked: LockTaken(
+                f"{locked} for more than {self._patience:.0f} s. "
+                "Wait for that rollout, or stop it: its lock ends a minute later"
+            ),
+        )
 
     def _try(self) -> str | None:
-        """None if the lock is ours now, else who has it."""
+        """None if the lock is ours now, else its holder, as an error names it."""
         try:
             self._etcd.create(self._key, self._value, ttl=LOCK_TTL)
         except KeyExists:
             found = self._etcd.find(self._key)
         except EtcdUnavailable as error:
-            return f"nobody can tell ({error})"
+            return f"an unknown holder ({error})"
         else:
             return None
         if found is None:
-            return "somebody who just let go"
+            return "a rollout that has just released it"
         # a write whose answer was lost
         return None if found.node.value == self._value else _describe(found.node.value)
 
@@ -129,7 +134,7 @@ class Lock:
         try:
             self._delete()
         except Interrupted:
-            self._delete()  # an impatient second Ctrl-C must not cost the next one a minute
+            self._delete()  # after a second Ctrl-C the next rollout must not wait for the TTL
             raise
 
     def _delete(self) -> None:
@@ -139,7 +144,7 @@ class Lock:
             return
         except EtcdError as error:
             self._progress(
-                f"could not release the lock on {self._name} ({error}); it expires in {LOCK_TTL} s"
+                f"could not release the lock on {self._name} ({error}); it expires within a minute"
             )
 
 
@@ -148,4 +153,4 @@ def _describe(value: str) -> str:
         raw = json.loads(value)
         return f"{raw['holder']} since {raw['since']}"
     except (ValueError, KeyError, TypeError):
-        return f"somebody unknown ({value[:60]})"
+        return f"an unknown holder ({value[:60]})"

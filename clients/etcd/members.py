@@ -1,7 +1,7 @@
-"""Who belongs to the etcd cluster and who of them is well, asked from the members themselves.
+"""The members of the etcd cluster and their health, asked from the members themselves.
 
-Every member is asked on its own address: what one member believes about another is not enough to
-decide that the other is gone.
+Each member is asked on its own address: what one member reports about another does not prove that
+the other is gone.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _TIMEOUT = httpx.Timeout(6.0, connect=2.0)
 
 
 class MembershipError(ClusterError):
-    """etcd refused to change its members, or nobody could be asked to."""
+    """etcd refused to change its members, or no member answered."""
 
 
 @dataclass(kw_only=True, frozen=True)
@@ -73,7 +73,7 @@ class Membership:
         self._client = httpx.Client(transport=transport, trust_env=False, timeout=_TIMEOUT)
 
     def survey(self, addresses: Iterable[str]) -> Members | None:
-        """The members and their health; None if nobody at `addresses` sees a quorum."""
+        """The members and their health; None if no member at `addresses` sees a quorum."""
         for address in dict.fromkeys(addresses):
             if not self.is_healthy(address):
                 continue
@@ -110,15 +110,15 @@ class Membership:
         return True
 
     def add(self, through: str, address: str) -> Member:
-        """Add a voter through the member at `through`. etcd takes it as one at once: quorum grows
-        before it has started."""
+        """Add a voter through the member at `through`. It counts for the quorum at once, before it
+        has started."""
         answer = self._change("POST", through, "", {"peerURLs": [peer_url(address)]})
         if answer.status_code != 201:
             raise MembershipError(f"etcd refuses to add {address}: {answer.text.strip()[:200]}")
         return Member(id=answer.json()["id"], name="", address=address)
 
     def remove(self, through: str, member: Member) -> None:
-        """Remove a voter for ever; one that is gone already is fine."""
+        """Remove a voter permanently. It may be gone already."""
         answer = self._change("DELETE", through, f"/{member.id}", None)
         if answer.status_code not in (204, 404, 410):
             raise MembershipError(f"etcd refuses to remove {member}: {answer.text.strip()[:200]}")
@@ -131,8 +131,8 @@ class Membership:
             raise MembershipError(f"etcd at {through} went away: {error}") from error
 
     def listed(self, address: str) -> tuple[Member, ...]:
-        """The members as the one at `address` knows them, which needs no quorum. Nobody's health
-        is asked for. Empty if nobody answers there."""
+        """The members as the one at `address` lists them, without their health; this needs no
+        quorum. Empty if no member answers there."""
         try:
             answer = self._client.get(client_url(address) + "/v2/members")
         except httpx.TransportError:

@@ -7,10 +7,10 @@ from clients.fleet.client import (
     FleetError,
     FleetUnavailable,
     Machine,
-    Option,
     Unit,
     UnitState,
 )
+from contract.unit_option import Option
 
 __all__ = [
     "SOCKET",

@@ -1,11 +1,11 @@
 """A client of fleet's HTTP API on its unix socket: units, their states, machines.
 
-fleet answers 500 without a reason, or 503, while it has trouble with etcd: that says nothing about
-whether the request happened. All its writes can be repeated, so they are, with back-off
+fleet answers 500 without a reason, or 503, while it has trouble with etcd, whether or not the
+request took effect. All its writes are safe to repeat, so they are repeated, with back-off
 (coreos/fleet#1250, #1211). Never call fleetctl: its exit codes say little.
 
-fleet keeps the text of every unit that there ever was, and reads all of them again whenever it
-looks. So destroying units here takes their texts out of etcd, too.
+fleet keeps the text of every unit that ever existed, and reads all of them in every pass. So
+destroying units here deletes their texts from etcd, too.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import httpx
 from clients.clock import Clock, SystemClock
 from clients.errors import ClusterError
 from clients.etcd import Etcd, KeyNotFound
+from contract.unit_option import Option
 
 SOCKET = "/var/run/fleet.sock"
 # coreos/fleet v1.0.0: registry/job.go (<name>/object names the text by its hash), registry/unit.go
@@ -33,26 +34,17 @@ _BACK_OFF = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 
 
 class DesiredState(StrEnum):
-    """What fleet shall make of a unit. `launched` does not mean that it is active in systemd."""
+    """What fleet should do with a unit. `launched` does not mean that systemd runs it."""
 
     INACTIVE = "inactive"  # in fleet's store only
     LOADED = "loaded"  # its file on a machine, stopped
     LAUNCHED = "launched"  # started once; systemd keeps it going from there
 
 
-@dataclass(kw_only=True, frozen=True)
-class Option:
-    """One line of a unit: [section] name=value."""
-
-    section: str
-    name: str
-    value: str
-
-
-# To forget a unit, fleet disables it in systemd and then resets it, which fails if systemd has
-# dropped the disabled unit by then; and a failed step ends the whole pass, so that all else on the
-# node waits for the next one, 5 s later. A unit that an active target wants stays loaded for long
-# enough. https://github.com/coreos/fleet/blob/v1.0.0/systemd/manager.go (removeUnit)
+# To delete a unit, fleet disables it in systemd and then resets it. That fails if systemd has
+# unloaded the disabled unit by then, and a failed step ends fleet's whole pass: everything else on
+# the node waits for the next pass, 5 s later. A unit that an active target wants stays loaded.
+# https://github.com/coreos/fleet/blob/v1.0.0/systemd/manager.go (removeUnit)
 _KEPT_LOADED = Option(section="Install", name="WantedBy", value="fleet-units.target")
 
 
@@ -68,7 +60,7 @@ class Unit:
 
     @cached_property
     def options(self) -> tuple[Option, ...]:
-        """Its lines, read when somebody asks: most of hundreds of units are others'."""
+        """Its lines, parsed on demand: most of the hundreds of units belong to other services."""
         lines = (
             Option(section=line["section"], name=line["name"], value=line["value"])
             for line in self.content
@@ -101,7 +93,7 @@ class UnitState:
 
 @dataclass(kw_only=True, frozen=True)
 class Machine:
-    """A machine that beats in fleet."""
+    """A machine with a heartbeat in fleet."""
 
     id: str
     primary_ip: str
@@ -113,7 +105,7 @@ class FleetError(ClusterError):
 
 
 class FleetUnavailable(ClusterError):
-    """fleet did not answer, or did not know, for too long."""
+    """fleet has not answered, or answered with errors, for too long."""
 
 
 class Fleet:
@@ -136,7 +128,7 @@ class Fleet:
         )
 
     def machines(self) -> tuple[Machine, ...]:
-        """The machines that beat, ordered by address."""
+        """The machines with a heartbeat, ordered by address."""
         machines = [
             Machine(
                 id=raw["id"],
@@ -191,14 +183,14 @@ class Fleet:
         self._request("PUT", _path(name), body)
 
     def set_desired(self, name: str, desired: DesiredState) -> None:
-        """Change what fleet shall make of an existing unit. Repeating it wakes fleet's loops."""
+        """Change what fleet should do with an existing unit. Repeating it wakes fleet's loops."""
         self._request("PUT", _path(name), {"desiredState": desired})
 
     def destroy(self, names: Collection[str]) -> None:
-        """Take units out of the store, with texts that only they had (all instances of a release
-        have one). Only for units that are dead; a missing one is fine.
+        """Delete units from the store, with texts that no other unit has (all instances of a
+        release share one). Only for units that are dead. They may be gone already.
 
-        Hold the lock of whoever makes such units: the same text may not come back meanwhile.
+        Hold the lock of the rollout that makes such units: the same text may not return meanwhile.
         """
         if not names:
             return

@@ -1,6 +1,6 @@
-"""fleet's own record in etcd of the machines that are alive.
+"""fleet's record in etcd of the machines that are alive.
 
-For those who can't ask a fleet: a node that has no etcd yet has no fleet API either.
+For a node without an etcd of its own: it has no fleet API either.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ _MACHINES = "/_coreos.com/fleet/machines"
 
 
 def alive_addresses(etcd: Etcd) -> frozenset[str]:
-    """Addresses of the machines that beat in fleet, read through the quorum.
+    """Addresses of the machines with a heartbeat in fleet, read through the quorum.
 
-    Empty if fleet has never run. Raises EtcdError if etcd can't tell: silence of etcd must never
-    look like silence of a machine.
+    Empty if fleet has never run. Raises EtcdError if etcd does not answer: that must never look
+    like a machine that is silent.
     """
     found = etcd.find(_MACHINES, recursive=True)
     if found is None:

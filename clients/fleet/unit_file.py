@@ -1,6 +1,6 @@
-"""Unit text to fleet's options, exactly as fleet's own parser reads it (go-systemd, 2018).
+"""Parses a unit's text into fleet's options, exactly as fleet's own parser does (go-systemd, 2018).
 
-Stricter than fleet in one way: what fleet and systemd would drop without a word is an error.
+Stricter than fleet in one way: what fleet and systemd would ignore silently is an error.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Wakes fleet's loops, which miss most of what is written.
+"""Wakes fleet's loops, which miss most writes to etcd.
 
-They sleep for a second after every event and see nothing of that second, and of a new unit they see
-the one key that doesn't interest them; they would notice by themselves 5 to 10 s later. Writing the
-same desired state again wakes all of them, and changes nothing.
+After every event a loop sleeps for a second and misses the events of that second; of a new unit it
+sees only a key that it ignores. Without help it notices 5 to 10 s later. Writing the same desired
+state again wakes all loops, and changes nothing.
 https://github.com/coreos/fleet/blob/v1.0.0/registry/event.go
 """
 
@@ -15,7 +15,7 @@ _EVERY = 1.2
 _ENOUGH = 10.0  # by then the slowest loop has noticed
 
 
-class Nudge:
+class FleetWaker:
     """Repeats desired states, one every 1.2 s, in the first 10 s of a wait."""
 
     def __init__(self, fleet: Fleet, clock: Clock) -> None:
@@ -24,7 +24,7 @@ class Nudge:
         self._began = self._last = clock.now()
 
     def repeat(self, name: str, desired: DesiredState) -> None:
-        """The unit is to be `desired`, and fleet has not begun. One unit wakes fleet for all."""
+        """Call while fleet has not begun to make the unit `desired`. One unit is enough."""
         now = self._clock.now()
         if now - self._last < _EVERY or now - self._began > _ENOUGH:
             return

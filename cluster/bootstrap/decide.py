@@ -1,7 +1,7 @@
 """What a node without etcd data must do next, from what it sees. Pure: no clock, no network.
 
-The rules in one place (the table "Failure modes of a bootstrap" of docs/architecture.md):
-a wrong join splits or stops the cluster, so whatever is unclear is a reason to wait.
+Every rule is here (docs/architecture.md, "Failure modes of a bootstrap", has the table). A wrong
+join splits or stops the cluster, so a node waits in every unclear situation.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from clients.etcd.members import Member, Members
 from cluster.bootstrap.record import Record
 
-# fleet's agent_ttl on our nodes: as long as a machine may be silent and still count as alive.
+# fleet's agent_ttl on our nodes: a machine that is silent for less still counts as alive.
 DEAD_AFTER = 120.0
 # How long an added member may take to start for the first time.
 JOIN_PATIENCE = 300.0
@@ -21,25 +21,25 @@ MAX_CLOCK_SKEW = 5.0
 
 
 @dataclass(kw_only=True, frozen=True)
-class Me:
+class ThisNode:
     """This node."""
 
     name: str
     address: str
-    size: int  # members that the cluster shall have, as this node was told
+    size: int  # members that the cluster should have, by this node's settings
 
 
 @dataclass(kw_only=True, frozen=True)
-class Sight:
-    """What this node sees. `silent` tells for how long each member (by id) has not answered."""
+class Observation:
+    """What this node sees. `silent`: the seconds for which each member (by id) has not answered."""
 
     record: Record | None
-    members: Members | None  # None: nobody that the record names sees a quorum, or was asked
+    members: Members | None  # None: not asked, or no member of the record sees a quorum
     silent: Mapping[str, float]
-    alive_in_fleet: frozenset[str] = frozenset()  # addresses that beat in fleet, as etcd says
+    alive_in_fleet: frozenset[str] = frozenset()  # addresses with a heartbeat of fleet in etcd
     clock_skew: float = 0.0
     registered_now: bool = False  # this very run registered: this node has never started etcd
-    listed: tuple[Member, ...] = ()  # without a quorum: whom one that answers has as members
+    listed: tuple[Member, ...] = ()  # without a quorum: the members by one that answers
 
 
 @dataclass(kw_only=True, frozen=True)
@@ -51,19 +51,19 @@ class Wait:
 
 @dataclass(kw_only=True, frozen=True)
 class Refuse:
-    """Look again later, too, but only an operator can change what is seen."""
+    """Look again later, although only an operator can change the situation."""
 
     reason: str
 
 
 @dataclass(kw_only=True, frozen=True)
 class CreateRecord:
-    """Nobody has been here before: begin the record."""
+    """There is no record yet: create it."""
 
 
 @dataclass(kw_only=True, frozen=True)
 class Register:
-    """Put this node among the first members."""
+    """Add this node to the first members in the record."""
 
 
 @dataclass(kw_only=True, frozen=True)
@@ -77,7 +77,7 @@ class StartNew:
 class Join:
     """Remove `instead_of`, add this node, start into the existing cluster.
 
-    `instead_of` holds at most one member that was somebody else.
+    `instead_of` holds at most one member that was another node.
     """
 
     members: Members
@@ -95,52 +95,52 @@ Decision = Wait | Refuse | CreateRecord | Register | StartNew | Join | StartAdde
 
 
 def must_ask_members(record: Record, *, registered_now: bool) -> bool:
-    """Whether the members' own word is needed. Not while the first ones gather: before the list is
-    full none has started, and those that this node registered with count on its first start. (To
-    ask would take long: an etcd without a quorum is slow to say so.)"""
+    """Whether to ask the members themselves. Not while the first ones register: none of them starts
+    before the list is full, and then the others rely on this node's first start. (Asking would
+    take long: an etcd without a quorum answers slowly.)"""
     return record.formed or (record.is_full and not registered_now)
 
 
-def decide(me: Me, sight: Sight) -> Decision:
+def decide(node: ThisNode, seen: Observation) -> Decision:
     """The next action of a node that has no etcd data."""
-    if not me.address:
+    if not node.address:
         raise ValueError("a node without an address can't take part")
-    if abs(sight.clock_skew) > MAX_CLOCK_SKEW:
-        return Wait(reason=f"this node's clock is {sight.clock_skew:+.0f} s off: waiting for NTP")
-    if sight.record is None:
+    if abs(seen.clock_skew) > MAX_CLOCK_SKEW:
+        return Wait(reason=f"this node's clock is {seen.clock_skew:+.0f} s off: waiting for NTP")
+    if seen.record is None:
         return CreateRecord()
-    if not must_ask_members(sight.record, registered_now=sight.registered_now):
-        return _form(me, sight.record)
-    if sight.members is not None:
-        return _enter(me, sight, sight.members)
-    if sight.record.formed:
-        if (only := _only_member_waiting_for(me, sight.listed)) is not None:
-            return StartAdded(members={only.name: only.address, me.name: me.address})
+    if not must_ask_members(seen.record, registered_now=seen.registered_now):
+        return _form(node, seen.record)
+    if seen.members is not None:
+        return _enter(node, seen, seen.members)
+    if seen.record.formed:
+        if (only := _only_member_waiting_for(node, seen.listed)) is not None:
+            return StartAdded(members={only.name: only.address, node.name: node.address})
         return Refuse(
             reason=(
                 "the cluster was formed, but no quorum of its members answers "
-                f"({_list(sight.record.members)}). Bring one of them back with its data, or see"
+                f"({_list(seen.record.members)}). Bring one of them back with its data, or see"
                 " docs/operations.md, quorum lost. This node joins as soon as a quorum answers"
             )
         )
-    return _form(me, sight.record)
+    return _form(node, seen.record)
 
 
-def _only_member_waiting_for(me: Me, listed: tuple[Member, ...]) -> Member | None:
-    """Adding a second member takes the quorum from the first until the second has started. If it
-    failed to, nobody else can help. (With more members, one that is added takes no quorum away.)"""
+def _only_member_waiting_for(node: ThisNode, listed: tuple[Member, ...]) -> Member | None:
+    """A second member that is added and not started takes the quorum from the first. If it fails
+    to start, only its own start helps. (With more members, adding one keeps the quorum.)"""
     if len(listed) != 2:
         return None
-    mine = [one for one in listed if one.address == me.address and not one.has_started]
-    other = [one for one in listed if one.address != me.address and one.has_started]
-    return other[0] if mine and other else None
+    own = [one for one in listed if one.address == node.address and not one.has_started]
+    other = [one for one in listed if one.address != node.address and one.has_started]
+    return other[0] if own and other else None
 
 
-def _form(me: Me, record: Record) -> Decision:
+def _form(node: ThisNode, record: Record) -> Decision:
     """etcd holds nothing of value yet: every first member may start from nothing."""
-    known = record.members.get(me.name)
+    known = record.members.get(node.name)
     if record.is_full:
-        if known == me.address:
+        if known == node.address:
             return StartNew(members=record.members)
         return Wait(
             reason=(
@@ -149,17 +149,17 @@ def _form(me: Me, record: Record) -> Decision:
                 "members.json in the container `cluster`: nothing is lost before it has formed"
             )
         )
-    if known != me.address:
+    if known != node.address:
         return Register()
     return Wait(
         reason=f"waiting for the first members: {len(record.members)} of {record.size} are here"
     )
 
 
-def _enter(me: Me, sight: Sight, members: Members) -> Decision:
+def _enter(node: ThisNode, seen: Observation, members: Members) -> Decision:
     """A quorum answers: join it, at most one change of the members at a time."""
-    # The same name or address without data is this node's former life. It can't come back.
-    former = [m for m in members.members if m.name == me.name or m.address == me.address]
+    # A member with this node's name or address, but whose data is gone, can't come back.
+    former = [m for m in members.members if m.name == node.name or m.address == node.address]
     others = [m for m in members.members if m not in former]
     if len([m for m in others if m.is_healthy]) < members.quorum:
         return Wait(
@@ -169,16 +169,16 @@ def _enter(me: Me, sight: Sight, members: Members) -> Decision:
         )
     if former:
         return Join(members=members, instead_of=tuple(former))
-    if len(members.members) < me.size:
+    if len(members.members) < node.size:
         ailing = [m for m in others if not m.is_healthy]
         if not ailing:
             return Join(members=members)
-        # etcd refuses to grow while a member is away, and it is right
-        lost = _first_dead(ailing, sight)
+        # etcd refuses to grow while a member does not answer, for good reason
+        lost = _first_dead(ailing, seen)
         if lost is not None:
             return Join(members=members, instead_of=(lost,))
         return Wait(reason=f"waiting for {_states(ailing)} before this node joins")
-    lost = _first_dead(others, sight)
+    lost = _first_dead(others, seen)
     if lost is not None:
         return Join(members=members, instead_of=(lost,))
     ailing = [m for m in others if not m.is_healthy]
@@ -186,26 +186,26 @@ def _enter(me: Me, sight: Sight, members: Members) -> Decision:
         return Wait(reason=f"waiting to see whether {_names(ailing)} comes back")
     return Wait(
         reason=(
-            f"all {len(others)} members are well and the cluster shall have {me.size}: "
+            f"all {len(others)} members are healthy and the cluster should have {node.size}: "
             "this node joins when one of them is gone"
         )
     )
 
 
-def _first_dead(members: list[Member], sight: Sight) -> Member | None:
-    """A member that was silent for long, here and (as the quorum knows) in fleet."""
+def _first_dead(members: list[Member], seen: Observation) -> Member | None:
+    """A member that has been silent for long, for this node and (by the quorum) for fleet."""
     for member in members:
-        if member.is_healthy or member.address in sight.alive_in_fleet:
+        if member.is_healthy or member.address in seen.alive_in_fleet:
             continue
         patience = DEAD_AFTER if member.has_started else JOIN_PATIENCE
-        if sight.silent.get(member.id, 0.0) >= patience:
+        if seen.silent.get(member.id, 0.0) >= patience:
             return member
     return None
 
 
 def _states(members: list[Member]) -> str:
     return ", ".join(
-        f"{member} {'is well' if member.is_healthy else 'does not answer'}" for member in members
+        f"{member} {'is healthy' if member.is_healthy else 'does not answer'}" for member in members
     )
 
 

@@ -6,9 +6,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from clients.azure.blob import Blob, BlobUnavailable
+from clients.clock import Clock
 from clients.errors import ClusterError
+from clients.waiting import retry
 
 _VERSION = 1
+_PATIENCE = 120.0
+_PAUSE = 2.0
 
 
 class RecordError(ClusterError):
@@ -20,8 +25,8 @@ class Record:
     """What the nodes agreed on.
 
     While `formed` is false, `members` is the list of first members and etcd holds nothing of
-    value: `fleet-cluster wait` sets it before the first unit is submitted. From then on `members`
-    is only where to find etcd; etcd's own list decides.
+    value: `fleet-cluster wait` sets it before the first unit is submitted. After that, `members`
+    only says where to find etcd; etcd's own list decides.
     """
 
     cluster: str
@@ -72,3 +77,35 @@ def from_json(text: str) -> Record | None:
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RecordError(f"members.json can't be understood ({error!r}): {text[:200]}") from error
+
+
+def mark_formed(blob: Blob, clock: Clock) -> None:
+    """Record that the cluster is formed, permanently: from then on a node without data never starts
+    as a first member, for etcd may hold data that exists nowhere else. Raises ClusterError after
+    two minutes without storage."""
+    try:
+        retry(
+            lambda: _mark_formed(blob),
+            on=BlobUnavailable,
+            patience=_PATIENCE,
+            pause=_PAUSE,
+            clock=clock,
+        )
+    except BlobUnavailable as error:
+        raise ClusterError(
+            f"could not note in members.json that the cluster is formed: {error}. Run this again"
+        ) from error
+
+
+def _mark_formed(blob: Blob) -> None:
+    content = blob.read()
+    record = from_json(content.text) if content is not None else None
+    if record is None:
+        raise ClusterError("members.json is gone although etcd runs: restore it from a version")
+    if record.formed:
+        return
+    with blob.lease() as lease:
+        content = blob.read()
+        record = from_json(content.text) if content is not None else None
+        if content is not None and record is not None and not record.formed:
+            lease.write(replace(record, formed=True).to_json(), content.etag)

@@ -1,6 +1,6 @@
-"""The bootstrap itself: look, decide, act, until this node may start etcd.
+"""The bootstrap: look, decide, act, until this node may start etcd.
 
-Everything that changes shared state happens under the blob's lease and is decided again under it.
+Shared state changes only under the blob's lease, after a second decision under the lease.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from clients.clock import Clock
 from clients.etcd import Etcd, EtcdError
 from clients.etcd.members import Member, Members, Membership, MembershipError, client_url, peer_url
 from clients.fleet.machines import alive_addresses
-from clients.progress import Patience, Progress
+from clients.progress import Progress, WaitReport
 from cluster.bootstrap.decide import (
     CreateRecord,
     Decision,
     Join,
-    Me,
+    Observation,
     Refuse,
     Register,
-    Sight,
     StartAdded,
     StartNew,
+    ThisNode,
     Wait,
     decide,
     must_ask_members,
@@ -37,7 +37,7 @@ _PAUSE = 1.0
 
 @dataclass(kw_only=True, frozen=True)
 class Start:
-    """How etcd shall be started."""
+    """How etcd should start."""
 
     members: Mapping[str, str]  # name → address
     state: str  # new or existing
@@ -49,7 +49,7 @@ class Bootstrap:
 
     def __init__(
         self,
-        me: Me,
+        node: ThisNode,
         cluster: str,
         *,
         blob: Blob,
@@ -58,10 +58,10 @@ class Bootstrap:
         clock: Clock,
         progress: Progress,
     ) -> None:
-        self._me = me
+        self._node = node
         self._cluster = cluster
         self._blob = blob
-        self._membership = membership
+        self._nodembership = membership
         self._etcd = etcd
         self._clock = clock
         self._progress = progress
@@ -69,8 +69,8 @@ class Bootstrap:
         self._registered = False
 
     def run(self) -> Start:
-        """Returns when etcd may be started; until then says what it waits for."""
-        patience = Patience(self._clock, self._progress, quiet=0.0)
+        """Returns when etcd may start; reports what it waits for until then."""
+        patience = WaitReport(self._clock, self._progress, quiet=0.0)
         while True:
             try:
                 start = self._turn(patience)
@@ -81,26 +81,26 @@ class Bootstrap:
                 return start
             self._clock.sleep(_PAUSE)
 
-    def _turn(self, patience: Patience) -> Start | None:
-        _, sight = self._look()
-        decision = decide(self._me, sight)
+    def _turn(self, patience: WaitReport) -> Start | None:
+        _, seen = self._look()
+        decision = decide(self._node, seen)
         match decision:
             case Wait(reason=reason) | Refuse(reason=reason):
                 patience.waiting_for(reason)
                 return None
             case StartNew(members=members):
-                assert sight.record is not None
-                return Start(members=members, state="new", token=sight.record.token)
+                assert seen.record is not None
+                return Start(members=members, state="new", token=seen.record.token)
             case StartAdded(members=members):
-                assert sight.record is not None
-                return Start(members=members, state="existing", token=sight.record.token)
+                assert seen.record is not None
+                return Start(members=members, state="existing", token=seen.record.token)
             case CreateRecord() | Register() | Join():
                 return self._act(decision)
 
     def _act(self, before: Decision) -> Start | None:
         with self._blob.lease() as lease:
-            content, sight = self._look()
-            decision = decide(self._me, sight)
+            content, seen = self._look()
+            decision = decide(self._node, seen)
             if type(decision) is not type(before) or content is None:
                 return None  # the world changed while this node waited for the lease
             lease.renew()
@@ -109,54 +109,56 @@ class Bootstrap:
                     record = Record(
                         cluster=self._cluster,
                         token=f"{self._cluster}-{secrets.token_hex(4)}",
-                        size=self._me.size,
-                        members={self._me.name: self._me.address},
+                        size=self._node.size,
+                        members={self._node.name: self._node.address},
                     )
                     lease.write(record.to_json(), content.etag)
                     self._registered = True
-                    self._progress(f"began the record of the cluster's members as {self._me.name}")
+                    self._progress(
+                        f"began the record of the cluster's members as {self._node.name}"
+                    )
                 case Register():
-                    assert sight.record is not None
-                    record = sight.record.with_member(self._me.name, self._me.address)
+                    assert seen.record is not None
+                    record = seen.record.with_member(self._node.name, self._node.address)
                     lease.write(record.to_json(), content.etag)
                     self._registered = True
                     self._progress(f"registered as one of the first {record.size} members")
                 case Join():
-                    assert sight.record is not None
-                    members = self._members_with_me(decision)
-                    record = replace(sight.record, formed=True, members=members)
+                    assert seen.record is not None
+                    members = self._members_with_this_node(decision)
+                    record = replace(seen.record, formed=True, members=members)
                     lease.write(record.to_json(), content.etag)
-                    # last: a member that was added must start, whatever else fails
+                    # last: a member that was added must start even if anything else fails
                     self._join(decision)
                     return Start(members=members, state="existing", token=record.token)
         return None
 
-    def _members_with_me(self, decision: Join) -> Mapping[str, str]:
+    def _members_with_this_node(self, decision: Join) -> Mapping[str, str]:
         staying = [m for m in decision.members.members if m not in decision.instead_of]
         listed = {m.name or f"unstarted-{m.id}": m.address for m in staying}
-        return {**listed, self._me.name: self._me.address}
+        return {**listed, self._node.name: self._node.address}
 
     def _join(self, decision: Join) -> None:
         members = decision.members
         through = next(m.address for m in members.healthy if m not in decision.instead_of)
         for lost in decision.instead_of:
             self._progress(f"removing {lost} from the cluster: its data is lost")
-            self._membership.remove(through, lost)
-        self._progress(f"adding {self._me.name} ({self._me.address}) to the cluster")
-        self._membership.add(through, self._me.address)
+            self._nodembership.remove(through, lost)
+        self._progress(f"adding {self._node.name} ({self._node.address}) to the cluster")
+        self._nodembership.add(through, self._node.address)
 
-    def _look(self) -> tuple[Content | None, Sight]:
+    def _look(self) -> tuple[Content | None, Observation]:
         content = self._blob.read()
         record = from_json(content.text) if content is not None else None
         members = None
         listed: tuple[Member, ...] = ()
         if record is not None and must_ask_members(record, registered_now=self._registered):
-            others = [a for a in record.members.values() if a != self._me.address]
-            members = self._membership.survey(others)
+            others = [a for a in record.members.values() if a != self._node.address]
+            members = self._nodembership.survey(others)
             if members is None:
-                answers = map(self._membership.listed, others)
+                answers = map(self._nodembership.listed, others)
                 listed = next(filter(None, answers), ())
-        return content, Sight(
+        return content, Observation(
             record=record,
             members=members,
             silent=self._silence(members),
@@ -173,8 +175,8 @@ class Bootstrap:
             return alive_addresses(etcd)
 
     def _silence(self, members: Members | None) -> Mapping[str, float]:
-        """For how long each member has been silent. Losing sight of the quorum proves nothing
-        about single members, so it begins the count again."""
+        """The seconds of each member's silence. Without a quorum nothing is known about
+        single members, so the count starts again."""
         now = self._clock.now()
         silent = [m.id for m in members.members if not m.is_healthy] if members else []
         self._silent_since = {id_: self._silent_since.get(id_, now) for id_ in silent}

@@ -1,8 +1,8 @@
-"""One machine's turn in the replacement of a global unit, as a unit of its own.
+"""The switchover of one node from an old global unit to a new one, as a unit of its own. Pure.
 
-fleet starts and stops a global unit on all machines at once, and has no other way. But a unit tied
-to one machine may ask that machine's systemd to stop the old one (with all of its ExecStop, so it
-drains) and to start the new one, which fleet has loaded everywhere before. Pure.
+fleet can only start and stop a global unit on all nodes at once. But a unit tied to one node may
+ask that node's systemd to stop the old unit (with all of its ExecStop=, so it drains) and to start
+the new one, which fleet has loaded everywhere before.
 """
 
 from __future__ import annotations
@@ -10,25 +10,25 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from clients.fleet import Option
+from contract.unit_option import Option
 
 SYSTEMCTL = "/usr/bin/systemctl"
 
 
-def turn_name(unit: str, machine_id: str, *, back: bool = False) -> str:
-    """The unit that lets `machine_id` change over to `unit` (or back from it)."""
+def switchover_name(unit: str, machine_id: str, *, back: bool = False) -> str:
+    """The unit that switches the node `machine_id` over to `unit` (or back from it)."""
     direction = "turn-back" if back else "turn"
     return f"{direction}-{unit.removesuffix('.service')}-{machine_id[:12]}.service"
 
 
-def is_turn(unit: str, key: str) -> bool:
-    """Whether a unit is the turn of some machine in a replacement of the global unit `key`."""
+def is_switchover(unit: str, key: str) -> bool:
+    """Whether a unit switches some node over to a release of the global unit `key`."""
     return (
         re.fullmatch(rf"turn-(back-)?{re.escape(key)}-[0-9a-f]{{8}}-\w+\.service", unit) is not None
     )
 
 
-def turn_options(
+def switchover_options(
     *, machine_id: str, stop: Sequence[str], start: str, prepare: Sequence[str] = ()
 ) -> tuple[Option, ...]:
     """Prepare while the old unit still runs, then stop it, then start the new one."""

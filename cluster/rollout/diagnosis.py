@@ -1,4 +1,4 @@
-"""Why an instance is not ready, said so that a reader can act. Pure."""
+"""Why an instance is not ready, in words that help the reader act. Pure."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
 from clients.fleet import DesiredState, Machine, Unit
-from clients.routers import laggards
+from clients.routers import routers_behind
 from cluster.rollout.observed import View
 from cluster.rollout.release import InstanceId
 
 
 def why_not_ready(view: View, instance_id: InstanceId) -> str:
-    """The one reason that stands first in the chain from machine to router."""
+    """The first reason in the chain from node to router."""
     instance = view.instance(instance_id)
     if instance.app is None or instance.announce is None:
         return "its units are not in fleet"
@@ -20,9 +20,9 @@ def why_not_ready(view: View, instance_id: InstanceId) -> str:
         return why_unscheduled(view, instance.app) or "fleet has found no machine for it yet"
     node = view.node(instance.machine_id)
     if instance.is_lost:
-        return f"{node} is silent: fleet moves it when it has given up that machine"
+        return f"{node} is silent: fleet moves the instance when it considers the node gone"
     if instance.announced is not None:
-        return instance.left_out or laggards(view.routers, instance.announced.index)
+        return instance.left_out or routers_behind(view.routers, instance.announced.index)
     note = view.record.failures.get(instance_id.key)
     if note is not None:
         log = "\n".join(f"    {line}" for line in note.log.strip().splitlines())
@@ -75,7 +75,7 @@ def _obstacles(view: View, unit: Unit, machine: Machine) -> Iterator[str]:
     ]
     for other in here:
         if _conflict(unit, other) or _conflict(other, unit):
-            yield f"{other.name} is there and may not be beside it (Conflicts)"
+            yield f"{other.name} runs there and conflicts with it (Conflicts)"
 
 
 def _conflict(unit: Unit, other: Unit) -> bool:

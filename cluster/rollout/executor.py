@@ -1,23 +1,24 @@
-"""Carries out the steps of `plan`: starts instances, waits for them, drains and stops them.
+"""Carries out the steps of `reconcile`: starts instances, waits for them, drains and stops them.
 
-It never judges by fleet's exit codes or its desired state; only what is announced, seen by the
-routers, or dead in systemd counts. An instance's sidekick does the draining: it takes its key away
-and waits before it ends, so the sidekick is always stopped first and the app after it.
+Neither fleet's exit codes nor its desired state count, only what is announced, applied by the
+routers, or dead in systemd. An instance's sidekick drains: it deletes its key and waits before it
+ends. So the sidekick is always stopped first, the application after it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 
-from clients.clock import Clock
 from clients.etcd.lock import Lock
-from clients.fleet import DesiredState, Fleet, Unit
-from clients.fleet.wake import Nudge
-from clients.progress import Progress
-from clients.routers import have_applied, laggards
+from clients.fleet import DesiredState, Unit
+from clients.fleet.wake import FleetWaker
+from clients.routers import Router, have_applied, routers_behind
 from clients.service_store import ServiceKeys
+from clients.waiting import TimedOut, wait_until
+from cluster.context import ClusterContext
 from cluster.rollout.observed import Instance, Observer, View
-from cluster.rollout.readiness import PAUSE, Arrival, RolloutFailed
+from cluster.rollout.readiness import PAUSE, Readiness, RolloutFailed
 from cluster.rollout.reconcile import (
     Await,
     Done,
@@ -32,36 +33,42 @@ from cluster.rollout.reconcile import (
 from cluster.rollout.release import InstanceId, Release
 from contract.keys import instance_key
 
-PATIENCE_WITH_A_STEP = 5  # times in a row
+MOST_REPEATS = 5  # of one step in a row
 STOP_MARGIN = 60.0  # a container's own time to stop, and fleet's loops
 RESCUES = 3  # of drained instances whose replacements failed
-ROUTERS_PATIENCE = 30.0  # a router that hangs is dead to the others after 15 s
+ROUTERS_PATIENCE = 30.0  # the report of a router that hangs expires after 15 s
 
 
-class Rollout:
+class Executor:
     """Brings one service to a target, under the service's lock."""
 
     def __init__(
         self,
-        *,
-        fleet: Fleet,
-        keys: ServiceKeys,
-        observer: Observer,
+        context: ClusterContext,
+        service: str,
         lock: Lock,
-        clock: Clock,
-        progress: Progress,
+        *,
         drain: float,
-        start_timeout: float = 120.0,
+        start_timeout: float,
     ) -> None:
-        self._fleet = fleet
-        self._keys = keys
-        self._observer = observer
+        self.service = service
+        self.store = ServiceKeys(context.etcd, service)
+        self.context = context
+        self._fleet = context.fleet
+        self._progress = context.progress
+        self._observer = Observer(context, service)
         self._lock = lock
-        self._clock = clock
-        self._progress = progress
         self._drain = drain
         self._start_timeout = start_timeout
         self._rescues = 0
+
+    def look(self) -> View:
+        """The service as it is now."""
+        return self._observer.look()
+
+    def routers(self) -> tuple[Router, ...]:
+        """The routers that are alive."""
+        return self._observer.routers()
 
     def converge(self, target: Target, release: Release | None = None) -> None:
         """Take step after step until the service is at `target`. `release` holds the contents of
@@ -69,11 +76,11 @@ class Rollout:
         before: Step | None = None
         repeated = 0
         while True:
-            view = self._observer.look()
+            view = self.look()
             step = next_step(view, target)
             repeated = repeated + 1 if step == before else 0
-            if repeated > PATIENCE_WITH_A_STEP:
-                raise RolloutFailed(f"{target.service} gets nowhere: {step} has no effect")
+            if repeated > MOST_REPEATS:
+                raise RolloutFailed(f"{target.service} makes no progress: {step} has no effect")
             before = step
             match step:
                 case WriteRoute(route=route):
@@ -89,29 +96,29 @@ class Rollout:
                     return
 
     def destroy(self, instances: Iterable[InstanceId]) -> None:
-        """Take the units of stopped instances out of fleet, once their machines have let go."""
-        doomed = tuple(instances)
+        """Delete the units of stopped instances from fleet, once their nodes have unloaded them."""
+        surplus = tuple(instances)
         self._until(
-            doomed,
+            surplus,
             lambda i: i.is_lost or not (i.app_states or i.announce_states),
-            timeout=STOP_MARGIN,
+            patience=STOP_MARGIN,
         )
         units = self._fleet.units()
-        names = [name for one in doomed for name in (one.announce, one.app)]
+        names = [name for one in surplus for name in (one.announce, one.app)]
         self._fleet.destroy([name for name in names if name in units])
 
+    def withdraw_route(self) -> None:
+        """No new requests reach the service; open requests and connections go on."""
+        self.store.delete_route()
+        self._await_routers(self.store.touch(), needs_router=False)
+
     def _write_route(self, route: str) -> None:
-        index = self._keys.write_route(route)
+        index = self.store.write_route(route)
         self._progress("route written")
         self._await_routers(index)
 
-    def withdraw_route(self) -> None:
-        """Nobody new comes to the service; open requests and connections go on."""
-        self._keys.delete_route()
-        self._await_routers(self._keys.touch(), somebody=False)
-
     def _submit(self, view: View, target: Target, release: Release | None) -> None:
-        """Put every unit of the target into fleet, before the first of them is started."""
+        """Create every unit of the target in fleet, before the first of them is started."""
         for instance in target.wanted:
             seen = view.instance(instance)
             for name, unit, options in (
@@ -124,8 +131,8 @@ class Rollout:
                     self._fleet.create(name, options, DesiredState.INACTIVE)
 
     def _start(self, view: View, instances: tuple[InstanceId, ...]) -> None:
-        """Starting a name that is still stopping races in fleet and systemd: those wait, and only
-        those. One that was interrupted while it drained runs, and lacks its sidekick only."""
+        """Launch the instances; those that are still stopping must be dead first, for fleet and
+        systemd would race. One whose drain was interrupted runs, and only lacks its sidekick."""
         stopping = tuple(i for i in instances if view.instance(i).is_stopping)
         self._launch(i for i in instances if i not in stopping)
         if stopping:
@@ -141,24 +148,18 @@ class Rollout:
             self._fleet.set_desired(instance.announce, DesiredState.LAUNCHED)
 
     def _await_ready(self, instances: tuple[InstanceId, ...]) -> None:
-        Arrival(
-            instances,
-            fleet=self._fleet,
-            observer=self._observer,
-            lock=self._lock,
-            clock=self._clock,
-            progress=self._progress,
-            timeout=self._start_timeout,
+        Readiness(
+            self.context, self._observer, self._lock, instances, timeout=self._start_timeout
         ).wait()
 
     def _stop(self, instances: tuple[InstanceId, ...], target: Target | None) -> None:
-        """Out of the routing, drained, dead, unloaded: in this order. With a target, only those
-        that are still replaced after the drain."""
+        """Take instances out of the routing, drain, stop and unload them, in this order. With a
+        target, stop only those that other instances still replace after the drain."""
         for instance in instances:
             self._progress(f"{instance}: draining")
         self._set_loaded(instance.announce for instance in instances)
-        self._await_silence(instances)
-        self._await_routers(self._keys.touch(), somebody=False, without=instances)
+        self._await_drained(instances)
+        self._await_routers(self.store.touch(), needs_router=False, without=instances)
         if target is not None:
             instances = self._without_needed(instances, target)
         self._set_loaded(instance.app for instance in instances)
@@ -174,13 +175,13 @@ class Rollout:
     def _without_needed(
         self, drained: tuple[InstanceId, ...], target: Target
     ) -> tuple[InstanceId, ...]:
-        """The last look before instances end for good: some may have to serve again."""
-        needed = needed_again(self._observer.look(), target, drained)
+        """A last look before instances stop: some may have to serve again."""
+        needed = needed_again(self.look(), target, drained)
         if not needed:
             return drained
         self._rescues += 1
         if self._rescues > RESCUES:
-            raise RolloutFailed(f"{target.service}: what is to replace others does not stay well")
+            raise RolloutFailed(f"{target.service}: new instances do not stay ready")
         self._progress(f"{', '.join(map(str, needed))}: needed again, others have failed meanwhile")
         self._launch(needed)
         return tuple(instance for instance in drained if instance not in needed)
@@ -193,80 +194,91 @@ class Rollout:
             if name in units and units[name].desired is DesiredState.LAUNCHED:
                 self._fleet.set_desired(name, DesiredState.LOADED)
 
-    def _await_silence(self, instances: tuple[InstanceId, ...]) -> None:
-        """Until the sidekicks have withdrawn the keys, drained and ended."""
-        timeout = self._drain + STOP_MARGIN
-        silent = self._until(
+    def _await_drained(self, instances: tuple[InstanceId, ...]) -> None:
+        """Wait until the sidekicks have deleted their keys, drained and ended."""
+        patience = self._drain + STOP_MARGIN
+        drained = self._until(
             instances,
             lambda i: i.is_lost or (i.announced is None and i.is_sidekick_dead),
-            timeout=timeout,
+            patience=patience,
         )
-        still = [str(i) for i in instances if i not in silent and self._is_announced(i)]
+        announced = self.store.read().instances if len(drained) < len(instances) else {}
+        still = [str(i) for i in instances if i not in drained and i.key in announced]
         if still:
             raise RolloutFailed(
-                f"{', '.join(still)} is still announced {timeout:.0f} s after its "
-                "sidekick was told to stop; look at the sidekick's log, then run this again"
+                f"{', '.join(still)} is still announced {patience:.0f} s after its "
+                "sidekick was stopped; look at the sidekick's log, then run this again"
             )
 
     def _await(
         self, instances: tuple[InstanceId, ...], condition: Callable[[Instance], bool]
     ) -> None:
-        """Until they have ended, as far as `condition` says, or for long enough."""
-        timeout = self._drain + STOP_MARGIN
-        ended = self._until(instances, condition, timeout=timeout)
+        """Wait until instances have stopped, as `condition` says. One that has not in time costs
+        no client anything: no router knows it any more, and fleet stops it when it can."""
+        patience = self._drain + STOP_MARGIN
+        stopped = self._until(instances, condition, patience=patience)
         for instance in instances:
-            if instance not in ended:
-                # The routers have let go of it. fleet stops it when it can.
-                self._progress(f"{instance}: no sign of its end in {timeout:.0f} s, going on")
-
-    def _is_announced(self, instance: InstanceId) -> bool:
-        return instance.key in self._keys.read().instances
+            if instance not in stopped:
+                self._progress(f"{instance}: has not stopped in {patience:.0f} s, going on")
 
     def _until(
         self,
         instances: tuple[InstanceId, ...],
         condition: Callable[[Instance], bool],
         *,
-        timeout: float,
+        patience: float,
     ) -> set[InstanceId]:
         """Wait until `condition` holds for all; returns those for which it does."""
-        deadline = self._clock.now() + timeout
-        nudge = Nudge(self._fleet, self._clock)
-        while True:
-            view = self._observer.look()
-            done = {i for i in instances if condition(view.instance(i))}
-            if len(done) == len(instances) or self._clock.now() >= deadline:
-                return done
-            for instance in (view.instance(i) for i in instances if i not in done):
-                for unit in _lagging(instance):
-                    nudge.repeat(unit.name, unit.desired)
-            self._lock.pause(PAUSE)
+        done: set[InstanceId] = set()
+        waker = FleetWaker(self._fleet, self.context.clock)
+
+        def holds_for_all() -> str | None:
+            view = self.look()
+            done.clear()
+            done.update(i for i in instances if condition(view.instance(i)))
+            waiting = [view.instance(i) for i in instances if i not in done]
+            for unit in (unit for instance in waiting for unit in _overdue(instance)):
+                waker.repeat(unit.name, unit.desired)
+            return ", ".join(str(instance.id) for instance in waiting)
+
+        with suppress(TimedOut):
+            wait_until(
+                holds_for_all,
+                patience=patience,
+                pause=PAUSE,
+                clock=self.context.clock,
+                lock=self._lock,
+            )
+        return done
 
     def _await_routers(
-        self, index: int, *, somebody: bool = True, without: tuple[InstanceId, ...] = ()
+        self, index: int, *, needs_router: bool = True, without: tuple[InstanceId, ...] = ()
     ) -> None:
-        """Until every living router has applied `index`, and keeps none of the instances that are
-        to stop (as it does for a while after an outage of etcd). If not `somebody`, no router at
-        all is fine."""
-        deadline = self._clock.now() + ROUTERS_PATIENCE
+        """Wait until every living router has applied `index` and keeps no instance of `without`
+        (a router keeps instances for a while after an outage of etcd)."""
         keys = {instance_key(instance.service, instance.key) for instance in without}
-        while True:
-            routers = self._observer.routers()
-            keeping = [router for router in routers if keys.intersection(router.kept)]
-            has_applied = have_applied(routers, index) or (not routers and not somebody)
-            if has_applied and not keeping:
-                return
-            if self._clock.now() >= deadline:
-                raise RolloutFailed(
-                    f"the router on {keeping[0].node} still sends clients to what is to stop"
-                    if has_applied
-                    else laggards(routers, index)
-                )
-            self._lock.pause(PAUSE)
+
+        def obstacle() -> str | None:
+            routers = self.routers()
+            if not have_applied(routers, index) and (routers or needs_router):
+                return routers_behind(routers, index)
+            for router in routers:
+                if keys.intersection(router.kept):
+                    return f"the router on {router.node} still sends clients to what is to stop"
+            return None
+
+        wait_until(
+            obstacle,
+            patience=ROUTERS_PATIENCE,
+            pause=PAUSE,
+            clock=self.context.clock,
+            lock=self._lock,
+            give_up=RolloutFailed,
+        )
 
 
-def _lagging(instance: Instance) -> Iterator[Unit]:
-    """Units that are to stop, or to be let go, and whose machine has not begun."""
+def _overdue(instance: Instance) -> Iterator[Unit]:
+    """Units that should stop or be unloaded, and whose node has not begun."""
     parts = ((instance.announce, instance.announce_states), (instance.app, instance.app_states))
     for unit, states in parts:
         if unit is None or unit.desired is DesiredState.LAUNCHED or not states:

@@ -1,7 +1,7 @@
-"""What is true of one service now: its units in fleet, its keys in etcd, who serves.
+"""What is true of one service now: its units in fleet, its keys in etcd, its instances.
 
-A rollout decides from this alone and never from memory, which is why it can be run again after
-any interruption.
+A rollout decides from this alone and never from memory, so it can be run again after any
+interruption.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from clients.etcd import Etcd
-from clients.fleet import DesiredState, Fleet, Machine, Unit, UnitState
+from clients.fleet import DesiredState, Machine, Unit, UnitState
 from clients.routers import Router, have_applied, read_routers
 from clients.service_store import Announced, ServiceKeys, ServiceRecord
+from cluster.context import ClusterContext
 from cluster.rollout.release import InstanceId, instances_among
 from contract.keys import instance_key
 
@@ -29,7 +29,7 @@ class Instance:
     announced: Announced | None = None
     is_seen: bool = False  # every living router serves it
     left_out: str = ""  # which routers can't use it, and why
-    is_lost: bool = False  # its machine seems to be gone; fleet needs 2 minutes to say so
+    is_lost: bool = False  # its node seems to be gone; fleet notices after 2 minutes
 
     @property
     def units(self) -> tuple[Unit, ...]:
@@ -37,21 +37,21 @@ class Instance:
 
     @property
     def is_launched(self) -> bool:
-        """fleet is to run it."""
+        """fleet should run it."""
         return len(self.units) == 2 and all(
             unit.desired is DesiredState.LAUNCHED for unit in self.units
         )
 
     @property
     def is_ready(self) -> bool:
-        """It serves: healthy, announced, and known to every router."""
+        """It serves: it is healthy, announced, and applied by every router."""
         return self.is_launched and self.announced is not None and self.is_seen
 
     @property
     def is_stopped(self) -> bool:
-        """Nothing of it runs or is meant to, as far as anybody can tell. fleet may hold a state of
-        a unit that it does not have any more, for two minutes or until fleetd is restarted
-        (coreos/fleet#1627); there is nothing left to stop, then."""
+        """No part of it runs or should run. fleet may report the state of a unit that it has
+        deleted, for two minutes or until fleetd restarts (coreos/fleet#1627): that counts as
+        stopped, too."""
         return (
             self.announced is None
             and self.is_quiet
@@ -60,7 +60,7 @@ class Instance:
 
     @property
     def is_quiet(self) -> bool:
-        """fleet is not to run any part of it."""
+        """fleet should run no part of it."""
         return all(unit.desired is DesiredState.INACTIVE for unit in self.units)
 
     @property
@@ -70,12 +70,12 @@ class Instance:
 
     @property
     def is_preparing(self) -> bool:
-        """Its image is being pulled: an ExecStartPre= of its unit is at work."""
+        """Its image is being pulled: an ExecStartPre= of its unit runs."""
         return any(state.sub == "start-pre" for state in self.app_states)
 
     @property
     def is_running(self) -> bool:
-        """Its container runs and is meant to, whatever its sidekick does."""
+        """Its container runs and should, whatever its sidekick does."""
         return (
             not self.is_lost
             and self.app is not None
@@ -85,7 +85,7 @@ class Instance:
 
     @property
     def is_stopping(self) -> bool:
-        """A part of it is on its way down, and must be dead before it is started again."""
+        """A part of it is stopping, and must be dead before it can be started again."""
         return any(
             unit is not None
             and unit.desired is not DesiredState.LAUNCHED
@@ -98,25 +98,25 @@ class Instance:
 
     @property
     def is_sidekick_dead(self) -> bool:
-        """systemd does not run what announces it."""
+        """systemd does not run its sidekick."""
         return _is_dead(self.announce, self.announce_states)
 
     @property
     def machine_id(self) -> str:
-        """Where it is, or an empty text while fleet has found no machine."""
+        """Where it is; empty while fleet has found no node for it."""
         return self.app.machine_id if self.app is not None else ""
 
 
 def _is_dead(unit: Unit | None, states: tuple[UnitState, ...]) -> bool:
-    """A machine tells of every unit that it has, also of a dead one. While it has not, it may be
-    just about to start it, by an order that does not hold any more."""
-    is_untold = (
+    """fleet reports a state for every unit on a node, dead ones included. Until it does, the node
+    may still be about to start the unit."""
+    is_unreported = (
         not states
         and unit is not None
         and unit.machine_id != ""
         and unit.desired is not DesiredState.INACTIVE
     )
-    return not is_untold and all(state.is_dead for state in states)
+    return not is_unreported and all(state.is_dead for state in states)
 
 
 @dataclass(kw_only=True, frozen=True)
@@ -129,32 +129,37 @@ class View:
     machines: tuple[Machine, ...] = ()
     units: Mapping[str, Unit] = field(default_factory=dict)  # of all services
 
+    @property
+    def exists(self) -> bool:
+        """Whether fleet or etcd has anything of the service."""
+        return bool(self.instances) or self.record.exists
+
     def instance(self, instance_id: InstanceId) -> Instance:
         """One instance, known or not."""
         return self.instances.get(instance_id) or Instance(id=instance_id)
 
     def present(self) -> tuple[Instance, ...]:
-        """Those that run, are meant to, or are still announced."""
+        """Those that run, should run, or are still announced."""
         return tuple(instance for instance in self.instances.values() if not instance.is_stopped)
 
     def node(self, machine_id: str) -> str:
-        """A machine's name for people."""
+        """The name of the node with this id in fleet."""
         for router in self.routers:
             if router.machine_id == machine_id:
                 return router.node
         for machine in self.machines:
             if machine.id == machine_id:
                 return machine.primary_ip
-        return f"a machine that is gone ({machine_id[:8]})"
+        return f"a node that is gone ({machine_id[:8]})"
 
 
 class Observer:
-    """Looks at one service."""
+    """Reads the state of one service."""
 
-    def __init__(self, etcd: Etcd, fleet: Fleet, keys: ServiceKeys, service: str) -> None:
-        self._etcd = etcd
-        self._fleet = fleet
-        self._keys = keys
+    def __init__(self, context: ClusterContext, service: str) -> None:
+        self._etcd = context.etcd
+        self._fleet = context.fleet
+        self._store = ServiceKeys(context.etcd, service)
         self._service = service
 
     def routers(self) -> tuple[Router, ...]:
@@ -162,10 +167,10 @@ class Observer:
         return read_routers(self._etcd)
 
     def look(self) -> View:
-        """Read everything once. Routers first: what they have applied must not be newer than the
-        keys it is compared with."""
+        """Read everything once. Routers first: what they report must not be newer than the keys
+        that it is compared with."""
         routers = read_routers(self._etcd)
-        record = self._keys.read()
+        record = self._store.read()
         return make_view(
             self._service,
             units=self._fleet.units(),
@@ -231,7 +236,7 @@ def _left_out(key: str, routers: Sequence[Router]) -> str:
 
 
 def _is_lost(instance: Instance, routers: Sequence[Router]) -> bool:
-    """An instance's key and a router's report end 15 s after their machine."""
+    """An instance's key and a router's report expire 15 s after their node is gone."""
     states = (*instance.app_states, *instance.announce_states)
     machine_ids = {unit.machine_id for unit in instance.units} - {""}
     machine_ids |= {state.machine_id for state in states}

@@ -1,31 +1,28 @@
 """Keeps the last releases of a service in fleet, inactive, for a rollback; destroys older ones.
 
-It never fails a rollout: what it could not remove, the next one removes.
+It never fails a rollout: what it can't destroy now, the next rollout destroys.
 """
 
 from __future__ import annotations
 
 from clients.errors import ClusterError
 from clients.etcd import EtcdError
-from clients.fleet import Fleet
-from clients.progress import Progress
-from clients.service_store import LEDGER_LENGTH, ServiceKeys
-from cluster.rollout.observed import Observer, View
+from clients.service_store import LEDGER_LENGTH
+from cluster.rollout.executor import Executor
 
 
-def prune(
-    observer: Observer, fleet: Fleet, keys: ServiceKeys, *, keep: int, progress: Progress
-) -> None:
-    """Destroy what is too old, and report it if that can't be done now."""
+def prune(executor: Executor, *, keep: int) -> None:
+    """Destroy older releases, or report why that can't be done now."""
     try:
-        _prune(observer.look(), fleet, keys, keep=keep, progress=progress)
+        _prune(executor, keep=keep)
     except (ClusterError, EtcdError) as error:
-        progress(f"older releases stay until the next rollout: {error}")
+        executor.context.progress(f"older releases stay until the next rollout: {error}")
 
 
-def _prune(view: View, fleet: Fleet, keys: ServiceKeys, *, keep: int, progress: Progress) -> None:
+def _prune(executor: Executor, *, keep: int) -> None:
     """Destroy units of releases beyond the last `keep`, and ledger entries beyond the last 12
-    (the routers read the whole of /services at every change)."""
+    (routers read the whole of /services at every change)."""
+    view = executor.look()
     stopped = {i.id.release for i in view.instances.values()} - {
         i.id.release for i in view.present()
     }
@@ -33,18 +30,20 @@ def _prune(view: View, fleet: Fleet, keys: ServiceKeys, *, keep: int, progress: 
         view.record.ledger.values(), key=lambda entry: (entry.finished, entry.release), reverse=True
     )
     replaced = [entry.release for entry in newest_first if entry.outcome == "replaced"]
-    doomed = stopped - {view.record.current} - set(replaced[:keep])
-    fleet.destroy(
+    kept = {view.record.current, *replaced[:keep]}
+    expired = stopped - kept
+    executor.context.fleet.destroy(
         [
             unit.name
             for instance in view.instances.values()
-            if instance.id.release in doomed
+            if instance.id.release in expired
             for unit in instance.units
         ]
     )
-    if doomed:
-        progress(f"removed the units of older releases: {', '.join(sorted(doomed))}")
-    kept = {view.record.current, *replaced[:keep]}
+    if expired:
+        executor.context.progress(
+            f"removed the units of older releases: {', '.join(sorted(expired))}"
+        )
     for entry in newest_first[LEDGER_LENGTH:]:
         if entry.release not in kept:
-            keys.delete_ledger(entry.release)
+            executor.store.delete_ledger(entry.release)

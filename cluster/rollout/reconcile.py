@@ -1,9 +1,9 @@
 """The next step of a rollout, from what is true now. Pure; every rule of a rollout is here.
 
-Whoever asks again after each step gets from any state to the wanted one:
-- a new instance must be ready (announced, healthy, seen by the routers) before an old one stops;
-- at no time serve fewer than the smaller of the old and the new number of instances;
-- at no time run more than one instance above the larger of them.
+Asked again after each step, it leads from any state to the target:
+- a new instance must be ready (healthy, announced, applied by the routers) before an old one stops;
+- at least the smaller of the old and the new number of instances serve at any time;
+- at most one instance more than the larger of them runs at any time.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from cluster.rollout.release import InstanceId
 
 @dataclass(kw_only=True, frozen=True)
 class Target:
-    """What shall serve. Without a release: nothing."""
+    """What should serve. Without a release: nothing."""
 
     service: str
     release: str = ""
@@ -33,7 +33,7 @@ class Target:
 
 @dataclass(kw_only=True, frozen=True)
 class WriteRoute:
-    """Tell the routers how to reach the service."""
+    """Write how clients reach the service; routers apply it."""
 
     route: str
 
@@ -57,7 +57,7 @@ class Stop:
     """Drain and stop these, all at once."""
 
     instances: tuple[InstanceId, ...]
-    is_replaced: bool = False  # others serve in their place, and must still do so after the drain
+    is_replaced: bool = False  # others replace them, and must still be ready after the drain
 
 
 @dataclass(kw_only=True, frozen=True)
@@ -69,7 +69,7 @@ Step = WriteRoute | Start | Await | Stop | Done
 
 
 def next_step(view: View, target: Target) -> Step:
-    """What brings the service closest to `target` without hurting it."""
+    """What brings the service closer to `target` without harming it."""
     wanted = target.wanted
     present = view.present()
     ready = [i for i in wanted if view.instance(i).is_ready]
@@ -98,18 +98,18 @@ def next_step(view: View, target: Target) -> Step:
 
 
 def _is_time_for_route(view: View, route: str, is_proved: bool) -> bool:
-    """A first route goes ahead of the instances; a changed one waits for the new release."""
+    """A first route precedes the instances; a changed one waits for the new release."""
     return route != view.record.route and (view.record.route is None or is_proved)
 
 
 def _stopping_order(instance: Instance) -> tuple[bool, int]:
-    """Those that serve nobody first, then the highest number."""
+    """First those that serve no client, then the highest number."""
     return (instance.is_ready, -instance.id.n)
 
 
 def needed_again(view: View, target: Target, drained: tuple[InstanceId, ...]) -> list[InstanceId]:
-    """Those of the drained ones that must serve again: what was to take their place died while
-    they drained."""
+    """The drained instances that must serve again, because their replacements died during the
+    drain."""
     ready = sum(view.instance(i).is_ready for i in target.wanted)
     surplus = sum(instance.id not in target.wanted for instance in view.present())
     lacking = len(drained) - max(0, surplus - (len(target.wanted) - ready))
@@ -118,9 +118,9 @@ def needed_again(view: View, target: Target, drained: tuple[InstanceId, ...]) ->
 
 
 def _is_leftover(instance: Instance, view: View, target: Target) -> bool:
-    """It serves nobody, and a rollout that failed or was interrupted left it: it is of another
-    release than the serving one, or one too many of that. (One of the serving release that is to
-    be replaced may only be unwell for a moment.)"""
+    """It serves no client, and a rollout that failed or was interrupted left it there: its release
+    is not the serving one, or it is one too many of that. (An instance of the serving release that
+    should be replaced may only be unhealthy for a moment.)"""
     release = instance.id.release
     return instance.announced is None and (
         release != view.record.current or release == target.release

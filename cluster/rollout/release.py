@@ -1,7 +1,7 @@
-"""Names and contents of a service's units. The same input gives the same release, for ever.
+"""Names and contents of a service's units. Pure: the same input always gives the same release.
 
-Pure. A release is what shapes its units: the image's digest and both unit texts, and nothing that
-may change while it runs (the number of instances, the route).
+A release is what shapes its units: the image's digest and both unit texts. What may change while it
+runs (the number of instances, the route) is no part of it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class InstanceId:
 
     @property
     def announce(self) -> str:
-        """The unit that announces the container in etcd while it is healthy."""
+        """The sidekick: announces the container in etcd while it is healthy."""
         return f"{self.service}-{self.release}-announce@{self.n}.service"
 
     @property

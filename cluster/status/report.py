@@ -1,4 +1,4 @@
-"""The verb `status`: the cluster as one JSON document, for people's tools and for tests."""
+"""The verb `status`: the cluster as one JSON document, for the operator's tools and tests."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from clients.certificate_store import read_sources
 from clients.errors import ClusterError
 from clients.etcd import Etcd, Node
 from clients.etcd.members import Membership
-from clients.fleet import Fleet
 from clients.rollout_marks import unfinished_services
 from clients.routers import Router, read_routers
 from clients.service_store import ServiceRecord, parse
+from cluster.context import ClusterContext
 from cluster.rollout.observed import make_view
 from cluster.status.services import service_status
 from contract.keys import CERTIFICATES, LOCKS, SERVICES
 
 
-def status(etcd: Etcd, fleet: Fleet, membership: Membership, address: str) -> dict[str, Any]:
+def status(context: ClusterContext, membership: Membership, *, address: str) -> dict[str, Any]:
     """What is true now. Reads only."""
+    etcd, fleet = context.etcd, context.fleet
     machines, units, states = fleet.machines(), fleet.units(), fleet.states()
     routers = read_routers(etcd)
     members = membership.survey([address])
@@ -106,7 +107,8 @@ def _certificates(etcd: Etcd, routers: Sequence[Router]) -> Iterator[dict[str, A
 
 
 def _routers_trouble(routers: Sequence[Router]) -> Iterator[str]:
-    """Those that apply nothing new. What one leaves out is with its service or certificate."""
+    """Routers that apply nothing new. What a router leaves out is listed with the service or the
+    certificate."""
     if not routers:
         yield "no router is alive"
     for router in routers:

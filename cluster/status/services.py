@@ -1,4 +1,4 @@
-"""One service in the answer of `status`: who it is for, how it is reached, how it is. Pure."""
+"""One service in the output of `status`: its customer, addresses and state. Pure."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import Any
 
 from clients.printable import printable_line
 from clients.routers import left_out
-from clients.service_store import LedgerEntry
 from cluster.rollout.diagnosis import why_not_ready
 from cluster.rollout.observed import Instance, View
 from contract.codec import Malformed, decode
 from contract.keys import service_key
+from contract.ledger import LedgerEntry
 from contract.route import Route
 
 
 def service_status(
     name: str, view: View, *, is_locked: bool, is_unfinished: bool
 ) -> dict[str, Any]:
-    """What people and tools get to know of a service.
+    """What `status` prints of a service.
 
-    `is_locked`: a rollout is at work. `is_unfinished`: one has begun and is not at its end.
+    `is_locked`: a rollout works on it. `is_unfinished`: a change has begun and not ended.
     """
     is_interrupted = is_unfinished and not is_locked
     current = view.record.current
@@ -61,7 +61,7 @@ def _route(view: View) -> tuple[Route, list[str]]:
 
 
 def _reached(route: Route) -> Iterator[str]:
-    """Addresses as clients write them; an asterisk for whatever host no other service names."""
+    """Addresses as clients write them; an asterisk for all hosts that no other service names."""
     if route.http:
         for host in route.hosts or ("*",):
             yield f"{'https' if route.https_redirect else 'http'}://{host}"
@@ -85,10 +85,10 @@ def _state(view: View, entry: LedgerEntry | None, *, is_locked: bool, is_interru
 def _trouble(
     name: str, view: View, entry: LedgerEntry | None, *, is_interrupted: bool
 ) -> Iterator[str]:
-    """What somebody should look at, a line each."""
+    """What an operator should look at, a line each."""
     latest = max(view.record.ledger.values(), key=lambda entry: entry.started, default=None)
     if is_interrupted:
-        yield "a change was not finished: run `pulumi up` again, or see it undone in two minutes"
+        yield "a change was not finished: run `pulumi up` again, or it is undone within two minutes"
     elif latest is not None and latest.outcome.startswith("failed") and latest != entry:
         yield f"release {latest.release} ({latest.image}) {_first_line(latest.outcome)}"
     for instance in view.present():

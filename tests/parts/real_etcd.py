@@ -11,7 +11,7 @@ from pathlib import Path
 from clients.clock import SystemClock
 from clients.etcd import Etcd
 from clients.etcd.members import Membership, client_url
-from cluster.bootstrap.decide import Me
+from cluster.bootstrap.decide import ThisNode
 from cluster.bootstrap.run import Bootstrap, Start, environment_file
 from tests.ports import WORKER
 from tests.unit.cluster.simulated_blob import SimulatedBlob
@@ -46,7 +46,7 @@ class Node:
     """A node of the cluster: bootstraps if it has no data, runs etcd, can lose both."""
 
     def __init__(self, number: int, directory: Path, blob: SimulatedBlob, *, size: int = 3) -> None:
-        self.me = Me(name=f"core-{number}", address=f"{NETWORK}.{number + 1}", size=size)
+        self.me = ThisNode(name=f"core-{number}", address=f"{NETWORK}.{number + 1}", size=size)
         self.data = directory / self.me.name
         self.lines: list[str] = []
         self.start_as: Start | None = None

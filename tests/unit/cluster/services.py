@@ -17,10 +17,9 @@ from clients.etcd import Etcd
 from clients.fleet import Fleet
 from clients.registry import Registry
 from clients.service_store import ServiceKeys, ServiceRecord
-from cluster.rollout.apply import apply
-from cluster.rollout.recover import settle
+from cluster.context import ClusterContext
 from cluster.rollout.release import instance_of, make_release
-from cluster.rollout.remove import remove
+from cluster.rollout.verbs import apply, remove, settle
 from components.rendering.requests import apply_request
 from contract.codec import as_json, encode, from_json
 from contract.requests import ApplyService, RemoveService, read_request
@@ -168,33 +167,29 @@ class World:
 
         return httpx.MockTransport(handle)
 
+    def context(self, node: str = "core-0") -> ClusterContext:
+        """What the program on that node works with."""
+        return ClusterContext(
+            etcd=self.client,
+            fleet=self.fleet,
+            registry=Registry(
+                self.clock,
+                self.lines.append,
+                cluster="fleet-dev",
+                transport=httpx.MockTransport(self._registry),
+            ),
+            clock=self.clock,
+            progress=self.lines.append,
+            node=node,
+        )
+
     def apply(self, wanted: Wanted) -> None:
         with self._pulumi_believes(wanted.name, wanted):
-            apply(
-                read_request(ApplyService, wanted.text),
-                etcd=self.client,
-                fleet=self.fleet,
-                registry=Registry(
-                    self.clock,
-                    self.lines.append,
-                    cluster="fleet-dev",
-                    transport=httpx.MockTransport(self._registry),
-                ),
-                clock=self.clock,
-                progress=self.lines.append,
-                holder="core-0",
-            )
+            apply(read_request(ApplyService, wanted.text), self.context())
 
     def remove(self, name: str = "api") -> None:
         with self._pulumi_believes(name, None):
-            remove(
-                RemoveService(name=name, drain=DRAIN),
-                etcd=self.client,
-                fleet=self.fleet,
-                clock=self.clock,
-                progress=self.lines.append,
-                holder="core-0",
-            )
+            remove(RemoveService(name=name, drain=DRAIN), self.context())
 
     @contextmanager
     def _pulumi_believes(self, name: str, wanted: Wanted | None) -> Iterator[None]:
@@ -224,13 +219,7 @@ class World:
         )
 
     def settle(self) -> None:
-        settle(
-            etcd=self.client,
-            fleet=self.fleet,
-            clock=self.clock,
-            progress=self.lines.append,
-            holder="core-1",
-        )
+        settle(self.context("core-1"))
 
     def settle_within(self, seconds: float) -> None:
         """What the nodes' timers do, until nothing is left to do. Raises if that takes longer."""
@@ -256,14 +245,14 @@ class World:
     def assert_is_ordered_as_pulumi_believes(self, name: str = "api") -> None:
         """The same, except that fleet, systemd or an application may need time to carry it out."""
         wanted = self.pulumi.get(name)
-        mine = {unit for unit in self.launched() if instance_of(name, unit)}
+        own = {unit for unit in self.launched() if instance_of(name, unit)}
         record = self.record(name)
         if wanted is None:
-            assert mine == set()
+            assert own == set()
             assert (record.route, record.current) == (None, None)
             return
         numbers = range(1, wanted.instances + 1)
-        assert mine == {
+        assert own == {
             f"{name}-{wanted.release}{kind}@{n}.service"
             for kind in ("", "-announce")
             for n in numbers

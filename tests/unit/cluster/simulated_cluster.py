@@ -2,7 +2,7 @@
 
 As slow and as forgetful as the real ones, in simulated time: fleet schedules after a while, an app
 needs time to become healthy, a sidekick drains when it is stopped, a router follows with a lag.
-`Weather` says what goes wrong.
+`RouterFaults` says what goes wrong.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _SYSTEMCTL = "/usr/bin/systemctl"
 
 
 @dataclass
-class Weather:
+class RouterFaults:
     """What goes wrong."""
 
-    stuck_routers: set[str] = field(default_factory=set)  # machine ids
+    stuck: set[str] = field(default_factory=set)  # machine ids
     left_out: dict[str, str] = field(default_factory=dict)  # machine id → what its router can't use
     expired: set[str] = field(default_factory=set)  # certificates
 
@@ -47,7 +47,7 @@ class SimulatedCluster(SimulatedSidekicks):
         ports: Callable[[], Ports] = CountedPorts,
     ) -> None:
         super().__init__(clock, etcd, machines=machines, ports=ports)
-        self.weather = Weather()
+        self.router_faults = RouterFaults()
         self.router_lag = 0.5
         self.serving: list[set[str]] = []  # instances that every router serves, tick by tick
         self.lost_requests: list[str] = []  # a router sent clients to an instance that was not up
@@ -206,7 +206,7 @@ class SimulatedCluster(SimulatedSidekicks):
     # --- routers ------------------------------------------------------------------------------
 
     def _run_routers(self) -> None:
-        weather, containers = self.weather, self._containers()
+        faults, containers = self.router_faults, self._containers()
         for machine in self.living():
             if self.clock.now() < self._router_starts.get(machine, 0.0):
                 continue
@@ -215,8 +215,8 @@ class SimulatedCluster(SimulatedSidekicks):
                 self.etcd,
                 self.clock.now(),
                 lag=self.router_lag,
-                error="nginx -t failed" if machine in weather.stuck_routers else None,
-                left_out=weather.left_out.get(machine),
+                error="nginx -t failed" if machine in faults.stuck else None,
+                left_out=faults.left_out.get(machine),
                 life=self.life(machine),
             )
             if report is not None:
@@ -226,7 +226,7 @@ class SimulatedCluster(SimulatedSidekicks):
                 self._send_request(machine, key, containers.get(address))
 
     def _expired(self, told: object) -> dict[str, object]:
-        expired = sorted(self.weather.expired)
+        expired = sorted(self.router_faults.expired)
         if not expired:
             return {}
         also = [f"/certificates/{name}: has expired" for name in expired]

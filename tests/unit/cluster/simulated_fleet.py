@@ -123,7 +123,7 @@ class SimulatedFleet:
         self.writes: list[str] = []
         self.faults: list[str] = []  # before, after, unavailable: for the next requests
         self.silence = 0.0  # seconds until a machine tells of a unit that it got
-        self.ghosts: list[dict[str, str]] = []  # states of units that were forgotten in etcd
+        self.stale_states: list[dict[str, str]] = []  # states of units that were forgotten in etcd
         self._engine = Loop(clock.now(), 10.0)
         self._agents: dict[str, Loop] = {}
 
@@ -158,7 +158,7 @@ class SimulatedFleet:
                 for key, job in sorted(self.jobs.items())
                 if self.clock.now() - job.born >= self.silence
             ]
-            return self._page(request, "states", [*told, *map(json.dumps, self.ghosts)])
+            return self._page(request, "states", [*told, *map(json.dumps, self.stale_states)])
         if path == "/units":
             return self._page(request, "units", [self._unit(name) for name in sorted(self.units)])
         name = path.removeprefix("/units/")

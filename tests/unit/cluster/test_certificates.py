@@ -24,10 +24,7 @@ def tell(world: World, **wanted: dict[str, Any]) -> list[str]:
     world.lines.clear()
     certificates(
         read_request(Certificates, json.dumps({"certificates": wanted})),
-        etcd=world.client,
-        clock=world.clock,
-        progress=world.lines.append,
-        holder="core-0",
+        world.context(),
     )
     return world.lines
 
@@ -108,14 +105,14 @@ def test_stack_without_certificates_asks_no_router(world: World) -> None:
 
 def test_every_living_router_is_waited_for(world: World) -> None:
     stuck = some_router(world)
-    world.cluster.weather.stuck_routers.add(stuck)
+    world.cluster.router_faults.stuck.add(stuck)
 
     with pytest.raises(
         ClusterError, match=rf"the router on {stuck[:4]} has not applied it \(nginx"
     ):
         tell(world, tok=OURS)
 
-    world.cluster.weather.stuck_routers.clear()
+    world.cluster.router_faults.stuck.clear()
     assert tell(world, tok=OURS)[-1] == "certificates: every router serves with tok"
 
 
@@ -130,7 +127,7 @@ def test_router_that_is_dead_is_not_waited_for(world: World) -> None:
 def test_certificate_that_no_router_can_load_is_named_and_nothing_has_changed(world: World) -> None:
     tell(world, tok=OURS)
     for machine in world.cluster.machines:
-        world.cluster.weather.left_out[machine] = (
+        world.cluster.router_faults.left_out[machine] = (
             "/services/x/route: not JSON; it is {; /certificates/docebo: https://docebo…: 403 "
             "Forbidden; version 1 is served on"
         )
@@ -146,14 +143,14 @@ def test_certificate_that_no_router_can_load_is_named_and_nothing_has_changed(wo
 
 def test_certificate_that_has_expired_stops_no_change_of_others(world: World) -> None:
     tell(world, tok=OURS)
-    world.cluster.weather.expired = {"tok"}
+    world.cluster.router_faults.expired = {"tok"}
 
     said = tell(world, tok=OURS, docebo=BOUGHT)
 
     assert keys(world) == {"tok": OURS, "docebo": BOUGHT}
     assert "certificate tok HAS EXPIRED and is served on: set a new one" in said
     for machine in world.cluster.machines:
-        world.cluster.weather.left_out[machine] = "/certificates/docebo: timed out"
+        world.cluster.router_faults.left_out[machine] = "/certificates/docebo: timed out"
     with pytest.raises(ClusterError, match="no router has certificate docebo") as failure:
         tell(world, tok=OURS, docebo={**OURS, "version": "2c3d"})
     assert "tok" not in str(failure.value)
@@ -163,7 +160,7 @@ def test_certificate_that_has_expired_stops_no_change_of_others(world: World) ->
 def test_interrupted_change_is_taken_back(world: World, requests: int) -> None:
     tell(world, tok=OURS)
     for machine in world.cluster.machines:
-        world.cluster.weather.left_out[machine] = "/certificates/tok: is being fetched"
+        world.cluster.router_faults.left_out[machine] = "/certificates/tok: is being fetched"
     world.interrupt_after(requests, answered=requests % 2 == 0)
 
     with pytest.raises(Interrupted):
@@ -184,7 +181,7 @@ def test_one_change_waits_for_the_other(world: World) -> None:
 
 def test_certificate_that_one_router_can_not_load_is_named_with_its_node(world: World) -> None:
     machine = some_router(world)
-    world.cluster.weather.left_out[machine] = "/certificates/tok: timed out"
+    world.cluster.router_faults.left_out[machine] = "/certificates/tok: timed out"
 
     with pytest.raises(
         ClusterError, match=rf"not every router has certificate tok \({machine[:4]}: timed out\)"
@@ -194,12 +191,12 @@ def test_certificate_that_one_router_can_not_load_is_named_with_its_node(world: 
 
 def test_certificate_that_arrives_late_is_waited_for(world: World) -> None:
     for machine in world.cluster.machines:
-        world.cluster.weather.left_out[machine] = "/certificates/tok: is being fetched"
+        world.cluster.router_faults.left_out[machine] = "/certificates/tok: is being fetched"
     begun = world.clock.now()
 
     def arrive() -> None:
         if world.clock.now() - begun > 20:
-            world.cluster.weather.left_out.clear()
+            world.cluster.router_faults.left_out.clear()
 
     world.clock.listeners.append(arrive)
 

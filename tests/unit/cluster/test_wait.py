@@ -15,13 +15,10 @@ from tests.unit.cluster.some_members import SomeMembers
 def wait_for_three(world: World, membership: Membership, formed: list[str]) -> None:
     wait(
         WaitForCluster(size=3, timeout=60),
-        etcd=world.client,
-        fleet=world.fleet,
-        membership=membership,
+        world.context(),
+        membership,
         address="10.0.0.4",
         mark_formed=lambda: formed.append("formed"),
-        clock=world.clock,
-        progress=world.lines.append,
     )
 
 
@@ -32,7 +29,7 @@ def test_complete_cluster_is_recorded_as_formed(world: World) -> None:
 
     assert formed == ["formed"]
     assert world.etcd.entries["/services"].value is None
-    assert world.lines[-1] == "the cluster stands: 3 etcd members, 3 machines in fleet"
+    assert world.lines[-1] == "the cluster is complete: 3 etcd members, 3 machines in fleet"
 
 
 def test_members_that_come_late_are_waited_for(world: World) -> None:
@@ -47,7 +44,7 @@ def test_members_that_come_late_are_waited_for(world: World) -> None:
     wait_for_three(world, members, [])
 
     assert "waiting for etcd on 10.0.0.4 to see a quorum (0 s)" in world.lines
-    assert any("2 of 3 members are well" in line for line in world.lines)
+    assert any("2 of 3 members are healthy" in line for line in world.lines)
 
 
 def test_incomplete_cluster_says_who_is_missing(world: World) -> None:

@@ -12,8 +12,7 @@ from clients.clock import SystemClock
 from clients.etcd import Etcd
 from clients.etcd.members import Membership, client_url
 from cluster.bootstrap import decide
-from cluster.bootstrap.formed import mark_formed
-from cluster.bootstrap.record import from_json
+from cluster.bootstrap.record import from_json, mark_formed
 from tests.eventually import eventually
 from tests.parts.real_etcd import Node
 from tests.unit.cluster.simulated_blob import SimulatedBlob

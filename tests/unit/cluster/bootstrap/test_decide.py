@@ -12,12 +12,12 @@ from cluster.bootstrap.decide import (
     JOIN_PATIENCE,
     CreateRecord,
     Join,
-    Me,
+    Observation,
     Refuse,
     Register,
-    Sight,
     StartAdded,
     StartNew,
+    ThisNode,
     Wait,
     decide,
     must_ask_members,
@@ -27,8 +27,8 @@ from cluster.bootstrap.record import Record
 ADDRESSES = {"core-0": "10.0.0.4", "core-1": "10.0.0.5", "core-2": "10.0.0.6"}
 RECORD = Record(cluster="toktv-dev", token="t", size=3, members=ADDRESSES)
 FORMED = replace(RECORD, formed=True)
-CORE_2 = Me(name="core-2", address="10.0.0.6", size=3)
-CORE_7 = Me(name="core-7", address="10.0.0.11", size=3)
+CORE_2 = ThisNode(name="core-2", address="10.0.0.6", size=3)
+CORE_7 = ThisNode(name="core-7", address="10.0.0.11", size=3)
 
 
 def members(*healthy: str, **others: str) -> Members:
@@ -38,47 +38,49 @@ def members(*healthy: str, **others: str) -> Members:
     return Members(members=(*well, *away))
 
 
-def sight(record: Record | None = FORMED, seen: Members | None = None, **rest: float) -> Sight:
-    return Sight(record=record, members=seen, silent=rest)
+def observation(
+    record: Record | None = FORMED, members: Members | None = None, **silent: float
+) -> Observation:
+    return Observation(record=record, members=members, silent=silent)
 
 
 def test_first_node_begins_the_record() -> None:
-    assert decide(CORE_2, sight(None)) == CreateRecord()
+    assert decide(CORE_2, observation(None)) == CreateRecord()
 
 
 def test_node_registers_while_the_list_has_room() -> None:
     record = replace(RECORD, members={"core-0": "10.0.0.4"})
 
-    assert decide(CORE_2, sight(record)) == Register()
+    assert decide(CORE_2, observation(record)) == Register()
 
 
 def test_node_with_a_new_address_registers_again_before_the_list_is_full() -> None:
     record = replace(RECORD, members={"core-2": "10.0.0.99"})
 
-    assert decide(CORE_2, sight(record)) == Register()
+    assert decide(CORE_2, observation(record)) == Register()
 
 
 def test_nobody_starts_before_all_first_members_are_there() -> None:
     record = replace(RECORD, members={"core-2": "10.0.0.6", "core-0": "10.0.0.4"})
 
-    decision = decide(CORE_2, sight(record))
+    decision = decide(CORE_2, observation(record))
 
     assert decision == Wait(reason="waiting for the first members: 2 of 3 are here")
 
 
 def test_all_first_members_start_with_the_same_list() -> None:
-    assert decide(CORE_2, sight(RECORD)) == StartNew(members=ADDRESSES)
+    assert decide(CORE_2, observation(RECORD)) == StartNew(members=ADDRESSES)
 
 
 def test_latecomer_waits_for_the_first_members_to_form_the_cluster() -> None:
-    decision = decide(CORE_7, sight(RECORD))
+    decision = decide(CORE_7, observation(RECORD))
 
     assert isinstance(decision, Wait)
     assert "not among them" in decision.reason
 
 
 def test_first_start_may_come_after_the_others_have_a_quorum() -> None:
-    decision = decide(CORE_2, replace(sight(RECORD), registered_now=True))
+    decision = decide(CORE_2, replace(observation(RECORD), registered_now=True))
 
     assert decision == StartNew(members=ADDRESSES)
     assert not must_ask_members(RECORD, registered_now=True)
@@ -88,7 +90,7 @@ def test_first_start_may_come_after_the_others_have_a_quorum() -> None:
 def test_node_that_registered_in_an_earlier_life_does_not_start_as_new() -> None:
     seen = members("core-0", "core-1", core_2="10.0.0.6")
 
-    decision = decide(CORE_2, sight(RECORD, seen))
+    decision = decide(CORE_2, observation(RECORD, seen))
 
     assert decision == Join(members=seen, instead_of=(seen.members[2],))
 
@@ -96,19 +98,23 @@ def test_node_that_registered_in_an_earlier_life_does_not_start_as_new() -> None
 def test_reimaged_node_replaces_itself_at_once() -> None:
     seen = members("core-0", "core-1", core_2="10.0.0.6")
 
-    assert decide(CORE_2, sight(FORMED, seen)) == Join(members=seen, instead_of=(seen.members[2],))
+    assert decide(CORE_2, observation(FORMED, seen)) == Join(
+        members=seen, instead_of=(seen.members[2],)
+    )
 
 
 def test_node_that_inherited_an_address_replaces_its_former_owner() -> None:
     seen = members("core-0", "core-1", core_9="10.0.0.6")
 
-    assert decide(CORE_2, sight(FORMED, seen)) == Join(members=seen, instead_of=(seen.members[2],))
+    assert decide(CORE_2, observation(FORMED, seen)) == Join(
+        members=seen, instead_of=(seen.members[2],)
+    )
 
 
 def test_new_node_replaces_a_member_that_was_silent_for_long() -> None:
     seen = members("core-0", "core-1", core_2="10.0.0.6")
 
-    decision = decide(CORE_7, sight(FORMED, seen, core_2=DEAD_AFTER))
+    decision = decide(CORE_7, observation(FORMED, seen, core_2=DEAD_AFTER))
 
     assert decision == Join(members=seen, instead_of=(seen.members[2],))
 
@@ -116,7 +122,7 @@ def test_new_node_replaces_a_member_that_was_silent_for_long() -> None:
 def test_member_that_is_silent_for_a_moment_is_waited_for() -> None:
     seen = members("core-0", "core-1", core_2="10.0.0.6")
 
-    decision = decide(CORE_7, sight(FORMED, seen, core_2=DEAD_AFTER - 1))
+    decision = decide(CORE_7, observation(FORMED, seen, core_2=DEAD_AFTER - 1))
 
     assert isinstance(decision, Wait)
     assert "whether core-2 (10.0.0.6) comes back" in decision.reason
@@ -124,7 +130,7 @@ def test_member_that_is_silent_for_a_moment_is_waited_for() -> None:
 
 def test_member_that_beats_in_fleet_is_not_dead() -> None:
     seen = members("core-0", "core-1", core_2="10.0.0.6")
-    look = sight(FORMED, seen, core_2=DEAD_AFTER * 10)
+    look = observation(FORMED, seen, core_2=DEAD_AFTER * 10)
 
     decision = decide(CORE_7, replace(look, alive_in_fleet=frozenset({"10.0.0.6"})))
 
@@ -134,7 +140,7 @@ def test_member_that_beats_in_fleet_is_not_dead() -> None:
 def test_nobody_is_removed_when_that_would_cost_the_quorum() -> None:
     seen = members("core-0", core_1="10.0.0.5", core_2="10.0.0.6")
 
-    decision = decide(CORE_2, sight(FORMED, seen, core_1=1e6))
+    decision = decide(CORE_2, observation(FORMED, seen, core_1=1e6))
 
     assert isinstance(decision, Wait)
     assert "too few members answer" in decision.reason
@@ -147,7 +153,7 @@ def test_only_one_of_two_dead_members_is_replaced() -> None:
 
     decision = decide(
         replace(CORE_7, size=5),
-        Sight(record=FORMED, members=seen, silent={"core_3": 1e6, "core_4": 1e6}),
+        Observation(record=FORMED, members=seen, silent={"core_3": 1e6, "core_4": 1e6}),
     )
 
     assert isinstance(decision, Join)
@@ -155,7 +161,7 @@ def test_only_one_of_two_dead_members_is_replaced() -> None:
 
 
 def test_lost_majority_is_refused_with_what_to_do() -> None:
-    decision = decide(CORE_2, sight(FORMED, None))
+    decision = decide(CORE_2, observation(FORMED, None))
 
     assert isinstance(decision, Refuse)
     assert "quorum lost" in decision.reason
@@ -164,7 +170,7 @@ def test_lost_majority_is_refused_with_what_to_do() -> None:
 def test_cluster_that_shall_grow_takes_one_more_member() -> None:
     seen = members("core-0", "core-1", "core-2")
 
-    assert decide(replace(CORE_7, size=5), sight(FORMED, seen)) == Join(members=seen)
+    assert decide(replace(CORE_7, size=5), observation(FORMED, seen)) == Join(members=seen)
 
 
 def test_second_new_member_waits_for_the_first_to_be_well() -> None:
@@ -175,7 +181,7 @@ def test_second_new_member_waits_for_the_first_to_be_well() -> None:
         )
     )
 
-    decision = decide(replace(CORE_7, size=5), sight(FORMED, seen, x=JOIN_PATIENCE - 1))
+    decision = decide(replace(CORE_7, size=5), observation(FORMED, seen, x=JOIN_PATIENCE - 1))
 
     assert isinstance(decision, Wait)
     assert "unstarted member (10.0.0.7)" in decision.reason
@@ -185,7 +191,7 @@ def test_member_that_never_started_gives_way_in_the_end() -> None:
     unstarted = Member(id="x", name="", address="10.0.0.7")
     seen = Members(members=(*members("core-0", "core-1", "core-2").members, unstarted))
 
-    decision = decide(replace(CORE_7, size=5), sight(FORMED, seen, x=JOIN_PATIENCE))
+    decision = decide(replace(CORE_7, size=5), observation(FORMED, seen, x=JOIN_PATIENCE))
 
     assert decision == Join(members=seen, instead_of=(unstarted,))
 
@@ -193,21 +199,21 @@ def test_member_that_never_started_gives_way_in_the_end() -> None:
 def test_surplus_node_waits_as_a_spare() -> None:
     seen = members("core-0", "core-1", "core-2")
 
-    decision = decide(CORE_7, sight(FORMED, seen))
+    decision = decide(CORE_7, observation(FORMED, seen))
 
     assert isinstance(decision, Wait)
     assert "joins when one of them is gone" in decision.reason
 
 
 def test_wrong_clock_is_waited_for() -> None:
-    decision = decide(CORE_2, replace(sight(RECORD), clock_skew=-73.0))
+    decision = decide(CORE_2, replace(observation(RECORD), clock_skew=-73.0))
 
     assert decision == Wait(reason="this node's clock is -73 s off: waiting for NTP")
 
 
 def test_node_without_an_address_does_not_start() -> None:
     with pytest.raises(ValueError, match="without an address"):
-        decide(replace(CORE_2, address=""), sight(RECORD))
+        decide(replace(CORE_2, address=""), observation(RECORD))
 
 
 ONLY = Member(id="1", name="core-0", address=ADDRESSES["core-0"])
@@ -218,7 +224,7 @@ def test_member_that_was_added_and_never_started_starts_though_there_is_no_quoru
     """The only member lost its quorum by adding it."""
     listed = (ONLY, ADDED)
 
-    decision = decide(CORE_2, Sight(record=FORMED, members=None, silent={}, listed=listed))
+    decision = decide(CORE_2, Observation(record=FORMED, members=None, silent={}, listed=listed))
 
     assert decision == StartAdded(members={"core-0": "10.0.0.4", "core-2": "10.0.0.6"})
 
@@ -233,6 +239,6 @@ def test_member_that_was_added_and_never_started_starts_though_there_is_no_quoru
     ],
 )
 def test_without_a_quorum_nobody_else_starts(listed: tuple[Member, ...]) -> None:
-    decision = decide(CORE_2, Sight(record=FORMED, members=None, silent={}, listed=listed))
+    decision = decide(CORE_2, Observation(record=FORMED, members=None, silent={}, listed=listed))
 
     assert isinstance(decision, Refuse)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import suppress
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -31,19 +32,15 @@ def apply_platform(world: World, version: str = "1") -> None:
         for name in ("cluster", "registry", "router")
     }
     units = {key: UNIT.format(key=key, version=version) for key in ("registry", "router")}
+    registry = Registry(
+        world.clock,
+        world.lines.append,
+        cluster="fleet-dev",
+        transport=httpx.MockTransport(lambda _: httpx.Response(404)),
+    )
     platform(
         Platform(images=images, units=units, timeout=60),
-        etcd=world.client,
-        fleet=world.fleet,
-        registry=Registry(
-            world.clock,
-            world.lines.append,
-            cluster="fleet-dev",
-            transport=httpx.MockTransport(lambda _: httpx.Response(404)),
-        ),
-        clock=world.clock,
-        progress=world.lines.append,
-        holder="core-0",
+        replace(world.context(), registry=registry),
     )
 
 
@@ -135,7 +132,7 @@ def test_failure_after_the_last_turn_goes_back_too(
     def never(_: GlobalRollout) -> None:
         raise ClusterError("gave up waiting")
 
-    monkeypatch.setattr(GlobalRollout, "_await_everywhere", never)
+    monkeypatch.setattr(GlobalRollout, "_await_running", never)
 
     with pytest.raises(ClusterError, match="runs again everywhere"):
         apply_platform(world, "2")

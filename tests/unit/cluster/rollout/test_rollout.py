@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from clients.errors import ClusterError
-from clients.service_store import ServiceKeys
 from cluster.rollout.observed import Observer
 from tests.unit.cluster.services import Wanted, World
 
@@ -174,7 +173,7 @@ def test_what_no_machine_has_told_of_is_not_taken_for_dead(world: World) -> None
 def test_state_that_outlives_its_unit_is_no_instance(world: World) -> None:
     world.apply(V1)
     ghost = Wanted(version="9.9")
-    world.cluster.ghosts.append(
+    world.cluster.stale_states.append(
         {
             "name": f"api-{ghost.release}@1.service",
             "machineID": next(iter(world.cluster.machines)),
@@ -189,8 +188,7 @@ def test_state_that_outlives_its_unit_is_no_instance(world: World) -> None:
 
     assert world.served() == {f"{V2.release}-1", f"{V2.release}-2"}
     assert world.clock.now() - before < 60
-    keys = ServiceKeys(world.client, "api")
-    present = Observer(world.client, world.fleet, keys, "api").look().present()
+    present = Observer(world.context(), "api").look().present()
     assert {instance.id.release for instance in present} == {V2.release}
 
 
@@ -270,7 +268,7 @@ def test_only_the_last_releases_are_kept(world: World) -> None:
 def test_router_that_does_not_follow_stops_the_rollout(world: World) -> None:
     world.apply(V1)
     old = world.record().current
-    world.cluster.weather.stuck_routers.add(next(iter(world.cluster.machines)))
+    world.cluster.router_faults.stuck.add(next(iter(world.cluster.machines)))
 
     with pytest.raises(ClusterError, match="has not applied it"):
         world.apply(V2)
@@ -292,7 +290,7 @@ def test_remove_drains_and_leaves_nothing(world: World) -> None:
 def test_removing_what_is_not_there_is_fine(world: World) -> None:
     world.remove("nobody")
 
-    assert world.lines[-1] == "nobody: is not there"
+    assert world.lines[-1] == "nobody: does not exist"
 
 
 def test_services_with_similar_names_do_not_touch_each_other(world: World) -> None:

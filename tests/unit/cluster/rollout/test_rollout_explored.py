@@ -78,7 +78,7 @@ class Rollouts(RuleBasedStateMachine):
 
         with suppress(Interrupted, Killed):
             self.world.remove()
-        self._fair_weather()
+        self._end_faults()
 
     @rule(wanted=SERVICES, etcd=FAULTS, fleet=FLEET_FAULTS)
     def apply_amid_faults(self, wanted: Wanted, etcd: list[str], fleet: list[str]) -> None:
@@ -119,14 +119,14 @@ class Rollouts(RuleBasedStateMachine):
     def a_router_hangs(self, wanted: Wanted, change: str) -> None:
         """For as long as the change takes, and the settling after it."""
         stuck = self.world.cluster.living()[0]
-        self.world.cluster.weather.stuck_routers.add(stuck)
+        self.world.cluster.router_faults.stuck.add(stuck)
 
         with suppress(ClusterError):
             self.world.apply(wanted) if change == "apply" else self.world.remove()
         with suppress(ClusterError):
             self.world.settle()
-        self.world.cluster.weather.stuck_routers.clear()
-        self._fair_weather()
+        self.world.cluster.router_faults.stuck.clear()
+        self._end_faults()
 
     @rule(wanted=SERVICES)
     def the_clean_up_fails(self, wanted: Wanted) -> None:
@@ -154,7 +154,7 @@ class Rollouts(RuleBasedStateMachine):
 
     @rule()
     def two_minutes_pass(self) -> None:
-        self._fair_weather()
+        self._end_faults()
         least = self._least(self.world.pulumi.get("api"))
         since = len(self.world.cluster.serving)
 
@@ -222,7 +222,7 @@ class Rollouts(RuleBasedStateMachine):
         self.world.assert_is_ordered_as_pulumi_believes("web")
 
     def teardown(self) -> None:
-        self._fair_weather()
+        self._end_faults()
         self.world.settle_within(TWO_MINUTES)
         self._assert_serves()
         self.world.apply(Wanted(version="1.3"))
@@ -238,7 +238,7 @@ class Rollouts(RuleBasedStateMachine):
         begin = self.world.kill_after if is_killed else self.world.interrupt_after
         begin(requests, answered=answered)
 
-    def _fair_weather(self) -> None:
+    def _end_faults(self) -> None:
         """No more faults, and what was ordered before an interruption has happened."""
         self.world.no_interrupt()
         self.world.etcd.faults.clear()
@@ -253,7 +253,7 @@ class Rollouts(RuleBasedStateMachine):
         since = len(self.world.cluster.serving)
         with suppress(*(ClusterError, EtcdError, Interrupted, Killed) if fails else ()):
             act()
-        self._fair_weather()
+        self._end_faults()
         assert self._fewest(since, least) >= least
 
     def _least(self, finished: Wanted | None) -> int:

@@ -8,8 +8,7 @@ import json
 import pytest
 
 from clients.errors import ClusterError, Interrupted
-from cluster.rollout import apply as apply_module
-from cluster.rollout import readiness
+from cluster.rollout import readiness, rollout
 from cluster.rollout.prune import prune
 from tests.unit.cluster.services import Wanted, World
 
@@ -21,7 +20,7 @@ TWO_MINUTES = 120.0
 def test_new_hosts_that_a_router_does_not_apply_are_taken_back(world: World) -> None:
     world.apply(V1)
     stuck = next(iter(world.cluster.machines))
-    world.cluster.weather.stuck_routers.add(stuck)
+    world.cluster.router_faults.stuck.add(stuck)
 
     with pytest.raises(ClusterError, match="has not applied it"):
         world.apply(V1.but(route=NEW_ROUTE))
@@ -62,11 +61,11 @@ def test_new_hosts_are_taken_back_also_while_an_instance_is_missing() -> None:
 def test_instances_that_were_to_go_serve_again_once_the_router_does(world: World) -> None:
     world.apply(V1.but(instances=3))
     stuck = next(iter(world.cluster.machines))
-    world.cluster.weather.stuck_routers.add(stuck)
+    world.cluster.router_faults.stuck.add(stuck)
     with pytest.raises(ClusterError, match="has not applied it"):
         world.apply(V1.but(instances=1))
 
-    world.cluster.weather.stuck_routers.clear()
+    world.cluster.router_faults.stuck.clear()
     world.settle_within(TWO_MINUTES)
 
     assert len(world.served()) == 3
@@ -130,7 +129,7 @@ def test_clean_up_after_a_rollout_never_makes_it_fail_and_count(
             raise error
         prune(*args, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(apply_module, "prune", troubled)
+    monkeypatch.setattr(rollout, "prune", troubled)
     try:
         world.apply(V1.but(version="1.4"))
     except Interrupted:
@@ -168,7 +167,7 @@ def test_old_instance_serves_again_when_the_new_one_dies_while_it_drains(world: 
 def test_instance_that_a_router_leaves_out_is_not_ready(world: World) -> None:
     key = f"/services/api/instances/{V1.release}-1"
     machine = next(iter(world.cluster.machines))
-    world.cluster.weather.left_out[machine] = f"{key}: 10.0.0.4:32768 belongs to another"
+    world.cluster.router_faults.left_out[machine] = f"{key}: 10.0.0.4:32768 belongs to another"
 
     with pytest.raises(ClusterError, match=f"{machine[:4]} leaves it out: 10.0.0.4:32768 belongs"):
         world.apply(V1)
@@ -200,7 +199,7 @@ def test_port_that_a_router_leaves_out_is_told(world: World) -> None:
     """Another service may be about to let go of it, so the rollout does not fail."""
     machine = next(iter(world.cluster.machines))
     problem = "/services/api/route: tcp port 7000 belongs to another program on this node"
-    world.cluster.weather.left_out[machine] = problem
+    world.cluster.router_faults.left_out[machine] = problem
 
     world.apply(V1)
 

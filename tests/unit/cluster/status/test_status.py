@@ -14,7 +14,7 @@ from tests.unit.cluster.some_members import SomeMembers
 
 
 def picture(world: World) -> dict[str, Any]:
-    return status(world.client, world.fleet, SomeMembers(3), "10.0.0.4")
+    return status(world.context(), SomeMembers(3), address="10.0.0.4")
 
 
 def only_service(world: World) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def test_rollout_at_work_is_told_from_one_that_was_interrupted(world: World) -> 
 
     assert interrupted["state"] == "interrupted"
     assert interrupted["trouble"] == [
-        "a change was not finished: run `pulumi up` again, or see it undone in two minutes"
+        "a change was not finished: run `pulumi up` again, or it is undone within two minutes"
     ]
     assert at_work["state"] == "rolling out"
 
@@ -142,7 +142,7 @@ def test_what_routers_leave_out_is_shown_with_its_service_and_certificate(world:
         "/services/api/route: host api.tok.tv belongs to aaa; "
         "/services/api/route: tcp port 7000 belongs to bbb"
     )
-    world.cluster.weather.left_out = {one: f"{hosts}; /certificates/tok: 403", other: hosts}
+    world.cluster.router_faults.left_out = {one: f"{hosts}; /certificates/tok: 403", other: hosts}
     world.let_pass(2)
 
     found = picture(world)
@@ -165,7 +165,7 @@ def test_what_routers_leave_out_is_shown_with_its_service_and_certificate(world:
 
 def test_router_that_applies_nothing_new_is_trouble(world: World) -> None:
     stuck = next(iter(world.cluster.machines))
-    world.cluster.weather.stuck_routers.add(stuck)
+    world.cluster.router_faults.stuck.add(stuck)
     world.let_pass(2)
 
     assert picture(world)["trouble"] == [

@@ -1,0 +1,30 @@
+"""The mark of a change that has begun and not ended, as /rollouts/<service> holds it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from contract.ledger import LedgerEntry
+from contract.unit_option import Option
+
+Verb = Literal["apply", "remove"]
+
+
+@dataclass(kw_only=True, frozen=True)
+class Before:
+    """The release that was finished last, as it was, with the lines of its units."""
+
+    entry: LedgerEntry
+    app: tuple[Option, ...] = ()
+    announce: tuple[Option, ...] = ()
+
+
+@dataclass(kw_only=True, frozen=True)
+class Mark:
+    """What an undone change goes back to; None: the service did not exist."""
+
+    verb: Verb
+    since: str
+    id: str  # makes each mark's text unique
+    before: Before | None
