@@ -1,95 +1,81 @@
-"""The lab's processes on this machine: which still run, and those that nobody ended."""
+"""The lab's processes on this machine: which still run, and which a killed engine left behind."""
 
 from __future__ import annotations
 
-import os
-import signal
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+
+import psutil
 
 from lab.machine.paths import state_root
+from lab.machine.waiting import wait_until
 from tools.progress import StepFailed
 
 ENGINE_MARK = "FLEET_LAB_ENGINE"
-"""In the environment of every engine of the lab, and so of all that it starts. Its value is the
-lab's state folder, which tells the labs of several users apart."""
+"""An environment variable of every engine of the lab, inherited by all that it starts. Its value is
+the lab's state folder, so that the labs of several users can be told apart."""
 
 ENGINE = "pulumi"
 PATIENCE = 10.0
 
 
 def runs(pid: int, name: str) -> bool:
-    """Whether this process is there, is that program, and is not merely waiting to be reaped.
+    """Tell whether this process exists, is this program, and is not a zombie.
 
-    The name is checked because after a restart of the machine another may have its number.
+    The name is checked because another process may have the number after a restart of the machine.
     """
-    found = _look(pid)
-    return found is not None and found.name == name and found.alive
+    try:
+        return _runs(psutil.Process(pid), name)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def end_leftovers() -> None:
-    """End what engines that were killed left running: the language host, programs, plugins.
+    """Kill what a killed engine left running: the language host, programs, plugins.
 
-    Nothing else does. Each is in a process group of its own, so that no terminal's Ctrl-C reaches
-    it, and most wait for orders of their engine for ever.
+    Nothing else ends them. Each has a process group of its own, which Ctrl-C does not reach, and
+    most of them wait for their engine forever.
     """
-    deadline = time.monotonic() + PATIENCE
-    while left := list(_leftovers()):
-        if time.monotonic() > deadline:
-            raise StepFailed(
-                "Ending what a killed pulumi left running",
-                why=f"still there: processes {', '.join(map(str, left))}",
-                advice="End them by hand, then run the same command again.",
-            )
-        for pid in left:
-            _kill(pid)
-        time.sleep(0.05)
+    wait_until(
+        _kill_leftovers,
+        patience=PATIENCE,
+        interval=0.05,
+        failure=lambda: StepFailed(
+            "Ending what a killed pulumi left running",
+            why=f"these processes still run: {', '.join(str(one.pid) for one in _leftovers())}",
+            advice="End them with `kill`, then run the same command again.",
+        ),
+    )
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Process:
-    name: str
-    alive: bool
-    parent: int
-
-
-def _leftovers() -> Iterator[int]:
-    """The processes with this lab's mark that no running engine answers for."""
-    mark = f"{ENGINE_MARK}={state_root()}".encode()
-    for folder in Path("/proc").glob("[0-9]*"):
+def _kill_leftovers() -> bool:
+    """Send a signal to every leftover; return whether there were none."""
+    found = list(_leftovers())
+    for process in found:
         try:
-            environment = (folder / "environ").read_bytes().split(b"\0")
-        except OSError:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+    return not found
+
+
+def _leftovers() -> Iterator[psutil.Process]:
+    """Yield the processes with this lab's mark that do not belong to a running engine."""
+    for process in psutil.process_iter():
+        try:
+            marked = process.environ().get(ENGINE_MARK) == str(state_root())
+            if marked and not _belongs_to_engine(process):
+                yield process
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue  # it has just ended, or is another user's
-        pid = int(folder.name)
-        if mark in environment and not _has_engine(pid):
-            yield pid
 
 
-def _has_engine(pid: int) -> bool:
-    """Whether this process is an engine, or descends from one that runs."""
-    while (found := _look(pid)) is not None:
-        if found.name == ENGINE and found.alive:
-            return True
-        pid = found.parent
-    return False
-
-
-def _look(pid: int) -> _Process | None:
+def _belongs_to_engine(process: psutil.Process) -> bool:
+    """Tell whether this process is a running engine, or descends from one."""
     try:
-        stat = (Path("/proc") / str(pid) / "stat").read_text()
-    except OSError:
-        return None
-    # "1234 (name) S 1 …", and a name may hold anything
-    head, _, tail = stat.rpartition(")")
-    state, parent = tail.split()[:2]
-    return _Process(name=head.partition("(")[2], alive=state not in "ZX", parent=int(parent))
+        return any(_runs(one, ENGINE) for one in (process, *process.parents()))
+    except psutil.NoSuchProcess:
+        return False  # one of them has just ended
 
 
-def _kill(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
+def _runs(process: psutil.Process, name: str) -> bool:
+    return bool(process.name() == name and process.status() != psutil.STATUS_ZOMBIE)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Iterable
-from pathlib import Path
 
+import psutil
 import pytest
 from docker.models.containers import Container
 
@@ -16,7 +14,7 @@ from lab.machine.paths import state_root
 
 
 def every_container() -> None:
-    # the simulated Azure first: it would start the machines again
+    # the simulated Azure first: it would start the VMs again
     for container in sorted(_running(), key=lambda one: one.name != CLOUD):
         container.kill()
 
@@ -28,9 +26,9 @@ def the_docker_daemon() -> None:
 def the_whole_machine() -> None:
     """All that a power cut ends: Docker's processes, and what runs in the lab's containers."""
     daemon = _daemon()
-    first = [int(one.attrs["State"]["Pid"]) for one in _running()]
-    shims = [_parent(pid) for pid in first]
-    _kill([daemon, *_children(daemon), *shims, *first])
+    first = [psutil.Process(one.attrs["State"]["Pid"]) for one in _running()]
+    shims = [shim for one in first if (shim := one.parent())]
+    _kill([daemon, *daemon.children(), *shims, *first])
 
 
 def _running() -> list[Container]:
@@ -40,31 +38,17 @@ def _running() -> list[Container]:
     return found
 
 
-def _daemon() -> int:
-    """The daemon that the lab started: another one is not the tests' to kill."""
+def _daemon() -> psutil.Process:
+    """The daemon that the lab started: the tests may not kill another one."""
     pid_file = state_root() / "dockerd.pid"
     if not pid_file.exists():
         pytest.skip("the lab runs in a Docker daemon that it did not start")
-    return int(pid_file.read_text())
+    return psutil.Process(int(pid_file.read_text()))
 
 
-def _kill(pids: Iterable[int]) -> None:
-    for pid in pids:
+def _kill(processes: Iterable[psutil.Process]) -> None:
+    for process in processes:
         try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue  # it went with one before it
-
-
-def _children(parent: int) -> list[int]:
-    everybody = (int(folder.name) for folder in Path("/proc").glob("[0-9]*"))
-    return [pid for pid in everybody if _parent(pid) == parent]
-
-
-def _parent(pid: int) -> int:
-    """0 for a process that has just ended."""
-    try:
-        stat = (Path("/proc") / str(pid) / "stat").read_text()
-    except OSError:
-        return 0
-    return int(stat.rpartition(")")[2].split()[1])
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue  # it ended with one before it

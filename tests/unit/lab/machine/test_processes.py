@@ -1,4 +1,4 @@
-"""What a killed engine left running is ended, and nothing else is."""
+"""What a killed engine left running is killed, and nothing else is."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from lab.machine.paths import state_root
@@ -51,7 +52,7 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
             subprocess.run(["kill", "-9", str(pid)], stderr=subprocess.DEVNULL)
 
 
-def test_what_a_killed_engine_left_is_ended(engine: Engine) -> None:
+def test_what_a_killed_engine_left_running_is_killed(engine: Engine) -> None:
     killed, plugin = engine(str(state_root()))
     killed.kill()
     killed.wait()
@@ -71,8 +72,8 @@ def test_the_parts_of_an_engine_at_work_are_left_alone(engine: Engine) -> None:
     assert len(group(plugin)) == 2
 
 
-def test_another_labs_leftovers_are_left_alone(engine: Engine) -> None:
-    killed, plugin = engine("/home/somebody/.local/state/fleet-azure")
+def test_leftovers_of_another_lab_are_left_alone(engine: Engine) -> None:
+    killed, plugin = engine("/home/other/.local/state/fleet-azure")
     killed.send_signal(signal.SIGKILL)
     killed.wait()
 
@@ -83,12 +84,18 @@ def test_another_labs_leftovers_are_left_alone(engine: Engine) -> None:
 
 def group(leader: int) -> list[int]:
     """The living processes of a process group."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, _parent, of = stat.read_text().rpartition(")")[2].split()[:3]
-        except OSError:
-            continue
-        if int(of) == leader and state not in "ZX":
-            found.append(int(stat.parent.name))
-    return found
+    return [pid for pid in psutil.pids() if _is_alive(pid) and _group_of(pid) == leader]
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _group_of(pid: int) -> int | None:
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return None
