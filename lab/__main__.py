@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 
 from docker.errors import DockerException
 
@@ -22,49 +23,98 @@ FAULTS = (
 )
 
 
+Run = Callable[[argparse.Namespace], int | None]
+"""What a command does; returns its exit code, or None for 0."""
+
+
 def main(arguments: list[str]) -> int:
     """Run one command; return its exit code."""
     options = _parser().parse_args(arguments)
     try:
-        return _run(options)
+        code: int | None = options.run(options)
     except StepFailed as failure:
         print(f"\n✗ {failure}", file=sys.stderr)
         return 1
     except DockerException as failure:
-        print(f"\n✗ Docker refused: {failure}", file=sys.stderr)
+        print(f"\n✗ Docker failed: {failure}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\ninterrupted: run the same command again to go on", file=sys.stderr)
+        print("\nInterrupted. Run the same command again to continue.", file=sys.stderr)
         return 130
+    return code or 0
 
 
-def _run(options: argparse.Namespace) -> int:
-    match options.command:
-        case "up":
-            up(options.stack, skip_preview=options.skip_preview)
-        case "preview":
-            return preview(options.stack)
-        case "down":
-            if options.force:
-                remove_lab()
-            else:
-                down(options.stack)
-        case "status":
-            print(status(options.stack))
-        case "exec":
-            return shell.execute(options.run)
-        case "ssh":
-            return shell.ssh(options.stack, options.node, options.run)
-        case "logs":
-            return shell.logs(options.stack, options.service, options.follow)
-        case "registry":
-            _registry(options.stack)
-        case "fault":
-            _fault(options)
-    return 0
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m lab", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, run: Run, text: str) -> argparse.ArgumentParser:
+        declared = commands.add_parser(name, help=text, description=text)
+        declared.set_defaults(run=run)
+        return declared
+
+    def stack_command(name: str, run: Run, text: str) -> argparse.ArgumentParser:
+        declared = command(name, run, text)
+        declared.add_argument("stack", nargs="?", default="dev")
+        return declared
+
+    def cluster_command(name: str, run: Run, text: str) -> argparse.ArgumentParser:
+        declared = command(name, run, text)
+        declared.add_argument("--stack", default="dev")
+        return declared
+
+    up_ = stack_command(
+        "up",
+        lambda given: up(given.stack, skip_preview=given.skip_preview),
+        "bring the stack up",
+    )
+    up_.add_argument(
+        "--skip-preview", action="store_true", help="run the program once, which halves the time"
+    )
+    stack_command("preview", lambda given: preview(given.stack), "show what up would change")
+    stack_command("status", _status, "nodes, services and addresses")
+    stack_command("registry", _registry, "start the registry to push images to; print its address")
+    down_ = stack_command("down", _down, "destroy the stack; the last one removes the lab")
+    down_.add_argument(
+        "--force", action="store_true", help="remove the whole lab without asking Pulumi"
+    )
+    exec_ = command(
+        "exec", lambda given: shell.execute(given.words), "run a command with the lab as Azure"
+    )
+    exec_.add_argument("words", nargs="*", metavar="COMMAND")
+    ssh = cluster_command(
+        "ssh",
+        lambda given: shell.ssh(given.stack, given.node, given.words),
+        "open a shell on a node, or run a command there",
+    )
+    ssh.add_argument("node", nargs="?", help="core-0, …; without it, any node")
+    ssh.add_argument("words", nargs="*", metavar="COMMAND")
+    logs = cluster_command(
+        "logs",
+        lambda given: shell.logs(given.stack, given.service, given.follow),
+        "what a service prints, from all nodes",
+    )
+    logs.add_argument("--follow", "-f", action="store_true")
+    logs.add_argument("service")
+    fault = cluster_command("fault", _fault, "break something and watch the cluster heal")
+    fault.add_argument("kind", choices=FAULTS)
+    fault.add_argument("target", nargs="?", default="", help="a node, such as core-0")
+    return parser
 
 
-def _registry(stack_name: str) -> None:
+def _status(options: argparse.Namespace) -> None:
+    print(status(options.stack))
+
+
+def _down(options: argparse.Namespace) -> None:
+    if options.force:
+        remove_lab()
+    else:
+        down(options.stack)
+
+
+def _registry(options: argparse.Namespace) -> None:
+    stack_name = options.stack
     client = docker_daemon.find()
     account = Stack(stack_name, find(client)).outputs().get("dataAccount")
     if account is None:
@@ -74,52 +124,13 @@ def _registry(stack_name: str) -> None:
             advice=f"Run `make up STACK={stack_name}` first.",
         )
     address = registry.start(client, stack_name, account).address
-    print(f"The registry of the stack {stack_name}: docker push {address}/team/app:tag")
+    print(f"Push images to the stack {stack_name}: docker push {address}/team/app:tag")
 
 
 def _fault(options: argparse.Namespace) -> None:
     endpoints = find(docker_daemon.find())
     body = {"kind": options.kind, "stack": options.stack, "target": options.target}
     print(call(endpoints, "POST", "/lab/fault", body))
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m lab", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    for name, text in (
-        ("up", "bring the stack up"),
-        ("preview", "show what up would change"),
-        ("status", "machines, services, addresses"),
-        ("registry", "the stack's registry to push images to, and its address"),
-        ("down", "destroy the stack; the last one takes the lab with it"),
-    ):
-        command = commands.add_parser(name, help=text)
-        command.add_argument("stack", nargs="?", default="dev")
-        if name == "up":
-            command.add_argument(
-                "--skip-preview",
-                action="store_true",
-                help="run the program once, for the update only: half the time",
-            )
-        if name == "down":
-            command.add_argument(
-                "--force", action="store_true", help="remove the whole lab without asking Pulumi"
-            )
-    command = commands.add_parser("exec", help="run a command with the lab in Azure's place")
-    command.add_argument("run", nargs="*", metavar="COMMAND")
-    command = commands.add_parser("ssh", help="a shell on a node, or a command there")
-    command.add_argument("--stack", default="dev")
-    command.add_argument("node", nargs="?", help="core-0, …; without it, any node")
-    command.add_argument("run", nargs="*", metavar="COMMAND")
-    command = commands.add_parser("logs", help="what a service prints, from all nodes")
-    command.add_argument("--stack", default="dev")
-    command.add_argument("--follow", "-f", action="store_true")
-    command.add_argument("service")
-    command = commands.add_parser("fault", help="break something and watch the cluster heal")
-    command.add_argument("--stack", default="dev")
-    command.add_argument("kind", choices=FAULTS)
-    command.add_argument("target", nargs="?", default="", help="a node, such as core-0")
-    return parser
 
 
 if __name__ == "__main__":

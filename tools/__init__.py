@@ -1,5 +1,5 @@
-"""Builds what the project needs and no package manager brings: pinned programs and images.
+"""Builds what the project needs and no package manager has: pinned programs and images.
 
-Everything is kept in a cache keyed by content, so a second run does nothing. Only Python's
-standard library is used here: this runs before the virtual environment exists.
+Everything is kept in a cache by its content, so a second run does nothing. These modules need only
+Python's standard library.
 """
