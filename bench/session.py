@@ -13,7 +13,7 @@ from bench.baselines import References
 from bench.running import Run, run
 from lab.commands import shell
 from lab.machine.endpoints import were_started
-from lab.pulumi.engine import stacks_left
+from lab.pulumi.backend import stacks_left
 from lab.scratch_stack import ScratchStack
 from tools.progress import StepFailed, step
 

@@ -10,7 +10,8 @@ from lab.machine.endpoints import were_started
 from lab.machine.paths import cache_root, state_root
 from lab.machine.processes import end_leftovers
 from lab.pulumi import last_up, push_images, recovery, sample_secrets
-from lab.pulumi.engine import Stack, stacks_left
+from lab.pulumi.backend import stacks_left
+from lab.pulumi.engine import Stack
 from tools.progress import StepFailed, step
 
 

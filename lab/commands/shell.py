@@ -31,7 +31,7 @@ def execute(command: Sequence[str]) -> int:
         )
     variables = environment(find(docker_daemon.find()))
     if stack_name := _stack_to_run(command):
-        variables |= lent_secrets(stack_name)
+        variables |= lent_secrets(stack_name, variables)
     try:
         return subprocess.run(command, env=variables).returncode
     except FileNotFoundError as error:

@@ -1,7 +1,7 @@
 """The real Pulumi engine, with the lab in Azure's place.
 
-The program is not touched and told nothing: the engine has a home of its own, whose plugins are
-the lab's.
+The program does not change and does not know: the engine has its own home folder, with the lab's
+plugins.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lab.machine.endpoints import Endpoints
 from lab.machine.paths import PROJECT, state_root
 from lab.machine.processes import ENGINE, ENGINE_MARK, end_leftovers, runs
-from lab.pulumi import sample_secrets, stack_config
+from lab.machine.waiting import comes_true
+from lab.pulumi import backend, sample_secrets, stack_config
 from tools import build, cache
 from tools.content_key import key_of
 from tools.progress import StepFailed
@@ -29,17 +30,17 @@ PASSPHRASE = "lab"
 """Encrypts the secrets of the lab's stacks, whose keys protect nothing but containers."""
 
 ENDING = 5.0
-"""Seconds that an engine which was killed may take to be gone."""
+"""Seconds until a killed engine is gone."""
 
 PLUGINS = {
     "azure-native": ("3.29.0", "lab.providers.azure_native"),
     "command": ("1.2.1", "lab.providers.command"),
 }
-"""Package → the version that the program's SDK asks for, and the module that plays it."""
+"""Package → the version that the program's SDK asks for, and the module that takes its place."""
 
 
 def environment(endpoints: Endpoints) -> dict[str, str]:
-    """The variables under which any command (pulumi, curl, …) sees the lab as Azure."""
+    """The variables with which any command (pulumi, curl, …) finds the lab in Azure's place."""
     _install_plugins()
     inherited = {name: value for name, value in os.environ.items() if name != "SSH_AUTH_SOCK"}
     return {
@@ -48,7 +49,7 @@ def environment(endpoints: Endpoints) -> dict[str, str]:
         "PULUMI_IGNORE_AMBIENT_PLUGINS": "true",
         "PYTHONPATH": str(PROJECT),
         "PULUMI_HOME": str(_home()),
-        "PULUMI_BACKEND_URL": f"file://{_backend()}",
+        "PULUMI_BACKEND_URL": f"file://{backend.root()}",
         "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "PULUMI_SELF_MANAGED_STATE_GZIP": "false",  # the lab reads it
@@ -60,9 +61,13 @@ def environment(endpoints: Endpoints) -> dict[str, str]:
     }
 
 
-def lent_secrets(stack_name: str) -> dict[str, str]:
-    """The variable that lends a stack the secrets which its config lacks, if there are any."""
-    file = sample_secrets.config_file(stack_name, PASSPHRASE)
+def lent_secrets(stack_name: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """The variable that gives a stack the secrets that its config lacks, if there are any."""
+
+    def pulumi(*arguments: str) -> None:
+        _quietly(environment, *arguments, "--stack", stack_name)
+
+    file = sample_secrets.config_file(stack_name, pulumi)
     return {"PULUMI_OPTION_CONFIG_FILE": str(file)} if file else {}
 
 
@@ -84,18 +89,18 @@ class Stack:
             )
         if not self.exists():
             self._quietly("stack", "select", "--create", self.name)
-        self.environment |= lent_secrets(self.name)
+        self.environment |= lent_secrets(self.name, self.environment)
 
     def exists(self) -> bool:
         """Whether the backend knows the stack."""
-        return _checkpoint(self.name).exists()
+        return backend.has(self.name)
 
     def run(self, *arguments: str) -> int:
-        """Run pulumi with the user watching; return its exit code.
+        """Run pulumi in the user's terminal; return its exit code. Raises KeyboardInterrupt.
 
-        Ctrl-C reaches pulumi too, which then lets running operations end: we wait for it, since a
-        killed engine would leave its state behind the cloud's. Then it is raised here, whatever
-        the exit code: that of a destroy cut short is 0.
+        Ctrl-C reaches pulumi, too, which then finishes the operations that run. We wait for that: a
+        killed engine's state would not match the cloud. The exit code does not count then: an
+        interrupted destroy ends with 0.
         """
         command = [ENGINE, *arguments, "--stack", self.name]
         process = subprocess.Popen(command, cwd=PROJECT, env=self.environment)
@@ -110,8 +115,8 @@ class Stack:
         return code
 
     def outputs(self, *, show_secrets: bool = False) -> dict[str, Any]:
-        """The stack's outputs; empty before the first successful update. Secrets are encrypted
-        unless they are to be shown, for which Pulumi has to be asked."""
+        """The stack's outputs; empty before the first successful update. With `show_secrets` Pulumi
+        decrypts secrets, which takes a second."""
         if show_secrets and self.exists():
             shown = self._quietly(
                 "stack", "output", "--json", "--show-secrets", "--stack", self.name
@@ -124,82 +129,64 @@ class Stack:
         return {}
 
     def state(self) -> dict[str, Any]:
-        """The stack's state as `pulumi stack export` has it, secrets encrypted; empty without one.
-
-        Read from the backend's file: asking Pulumi takes half a second each time.
-        """
-        text = self.state_text()
-        found: dict[str, Any] = json.loads(text)["checkpoint"]["latest"] if text else {}
-        return found or {}
+        """The stack's state, secrets encrypted; empty without one."""
+        return backend.state(self.name)
 
     def state_text(self) -> bytes:
-        """The backend's file of the stack; empty if the backend does not know it."""
-        file = _checkpoint(self.name)
-        return file.read_bytes() if file.exists() else b""
+        """The file that holds the state; empty if the backend does not know the stack."""
+        return backend.state_text(self.name)
 
     def holds(self, name: str) -> bool:
-        """Whether the state has a resource of this logical name."""
+        """Whether the state has a resource with this logical name."""
         resources = self.state().get("resources", [])
         return any(resource["urn"].endswith(f"::{name}") for resource in resources)
 
     def unlock(self) -> None:
-        """Clear away after an engine that is no longer there (killed, or the machine died): its
-        lock, what it left running, and what keeps its state from being read.
+        """Clear up after an engine that was killed: its lock, its processes, its empty notes.
 
-        Raises StepFailed if one is at work.
+        Raises StepFailed if an engine works on the stack.
         """
-        for lock in (_backend() / ".pulumi" / "locks").glob(f"**/{self.name}/*.json"):
-            owner = int(json.loads(lock.read_text())["pid"])
+        for lock, owner in backend.locks(self.name):
             if not _ends(owner):
                 raise StepFailed(
                     f"Using the stack {self.name}",
-                    why=f"pulumi (process {owner}) is at work on it",
+                    why=f"pulumi (process {owner}) works on it",
                     advice="Wait until it has ended, or stop it with Ctrl-C where it was started.",
                 )
             lock.unlink()
         end_leftovers()
-        self._mend()
-
-    def _mend(self) -> None:
-        """An engine that dies while it writes may leave the backend's notes on a file empty.
-
-        The state itself is replaced in one step and stays whole; without notes it is read, too.
-        """
-        for notes in _checkpoint(self.name).parent.glob(f"{self.name}.json*.attrs"):
-            if notes.stat().st_size == 0:
-                notes.unlink()
+        backend.remove_empty_notes(self.name)
 
     def remove(self) -> None:
-        """Forget the destroyed stack, but keep its config file."""
+        """Remove the destroyed stack from the backend, but keep its config file."""
         self._quietly("stack", "rm", "--yes", "--preserve-config", self.name)
 
     def _quietly(self, *arguments: str) -> str:
-        done = subprocess.run(
-            [ENGINE, *arguments, "--non-interactive"],
-            cwd=PROJECT,
-            env=self.environment,
-            capture_output=True,
-            text=True,
+        return _quietly(self.environment, *arguments)
+
+
+def _quietly(environment: Mapping[str, str], *arguments: str) -> str:
+    """Run pulumi and return what it printed. Raises StepFailed."""
+    done = subprocess.run(
+        [ENGINE, *arguments, "--non-interactive"],
+        cwd=PROJECT,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode != 0:
+        raise StepFailed(
+            f"pulumi {arguments[0]}",
+            why=(done.stderr or done.stdout).strip(),
+            advice="Fix what the message names, then run the same command again.",
         )
-        if done.returncode != 0:
-            raise StepFailed(
-                f"pulumi {arguments[0]}",
-                why=(done.stderr or done.stdout).strip(),
-                advice="See the message.",
-            )
-        return done.stdout
-
-
-def stacks_left() -> list[str]:
-    """The names of the stacks that the lab's backend holds."""
-    folder = _backend() / ".pulumi" / "stacks" / "fleet"
-    return sorted(path.stem for path in folder.glob("*.json"))
+    return done.stdout
 
 
 def _commands() -> Path:
-    """A folder with the `pulumi` of this lab: the engine, which marks all that it starts."""
+    """A folder with this lab's `pulumi`: the engine with a mark that all its processes inherit."""
     folder = state_root() / "bin"
-    if shutil.which(ENGINE) != str(folder / ENGINE):  # else we are inside of `lab exec`
+    if shutil.which(ENGINE) != str(folder / ENGINE):  # else `lab exec` runs us
         mark = f"{ENGINE_MARK}={shlex.quote(str(state_root()))}"
         engine = shlex.quote(str(_engine() / ENGINE))
         _write_script(folder / ENGINE, f'export {mark}\nexec {engine} "$@"\n')
@@ -209,7 +196,7 @@ def _commands() -> Path:
 def _engine() -> Path:
     """A folder with the engine and the language host side by side.
 
-    The engine takes what lies beside it for its own. A host found on PATH draws a warning instead.
+    The engine trusts a host that lies beside it, and warns about one that it finds on PATH.
     """
     names = (ENGINE, "pulumi-language-python")
     sources = [build.ensure_program(name) for name in names]
@@ -231,29 +218,14 @@ def _engine() -> Path:
 
 
 def _ends(engine: int) -> bool:
-    """Whether this engine is gone, or goes now: one that was killed needs a moment."""
-    deadline = time.monotonic() + ENDING
-    while runs(engine, ENGINE):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.1)
-    return True
-
-
-def _checkpoint(stack: str) -> Path:
-    return _backend() / ".pulumi" / "stacks" / "fleet" / f"{stack}.json"
-
-
-def _backend() -> Path:
-    folder = state_root() / "stacks"
-    folder.mkdir(exist_ok=True)
-    return folder
+    """Tell whether this engine is gone; one that was killed gets a moment to end."""
+    return comes_true(lambda: not runs(engine, ENGINE), patience=ENDING)
 
 
 def _install_plugins() -> None:
-    """Put the plugins that the lab plays where the engine keeps downloaded ones.
+    """Put the lab's plugins where the engine keeps downloaded ones.
 
-    Where the real command plugin is installed, the lab uses that one.
+    The lab uses the real command plugin if it is installed.
     """
     for name, (version, module) in PLUGINS.items():
         executable = f"pulumi-resource-{name}"
@@ -264,7 +236,7 @@ def _install_plugins() -> None:
 
 
 def _write_script(path: Path, text: str) -> None:
-    """Put a shell script in place as a whole: whoever interrupts us leaves no half of it."""
+    """Put a shell script in place in one step: an interruption must not leave half of it."""
     whole = f"#!/bin/sh\n{text}"
     if path.exists() and path.read_text() == whole:
         return

@@ -1,37 +1,39 @@
-"""Throw-away secrets, for a stack whose config names some that it does not hold.
+"""Secrets made up for a stack whose config names some and holds none.
 
 The sample stacks come without secrets. On Azure the program refuses to start and lists those that
-have to be set. In the lab nothing is precious, so a copy of the config, in the lab's state folder,
-gets values made up here; Pulumi is pointed to the copy, and no file of the clone changes. What the
-config holds itself is left as it is.
+have to be set. In the lab, a copy of the config in the lab's state folder gets values made up here,
+and Pulumi reads that copy. No file of the clone changes, and no secret of the config is replaced.
 """
 
 from __future__ import annotations
 
-import base64
 import datetime
-import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from components.credentials import RENEWAL, new_certificate
 from lab.machine.paths import state_root
 from lab.pulumi import stack_config
 from lab.pulumi.stack_config import Config
 from settings.certificates import Contents, read
-from tools.progress import StepFailed
+from tools.content_key import key_of
 
-_KEY_ITERATIONS = 1_000_000
+NAME = re.compile("[0-9A-Za-z-]+")
+"""A secret's name. The program refuses others."""
 
 
-def config_file(stack_name: str, passphrase: str) -> Path | None:
-    """The stack's config with values for the secrets that it lacks; None when it lacks none."""
+def config_file(stack_name: str, pulumi: Callable[..., object]) -> Path | None:
+    """Return a copy of the stack's config with values for the secrets that it lacks; None when it
+    lacks none.
+
+    `pulumi` runs Pulumi with these arguments: it encrypts the values. It is called only if the
+    config or the values have changed since the last copy.
+    """
     text = stack_config.path(stack_name).read_text()
     document = stack_config.parse(text)
     given = stack_config.setting(document, "secrets") or {}
@@ -40,35 +42,50 @@ def config_file(stack_name: str, passphrase: str) -> Path | None:
     values = _values(stack_name, document, frozenset(given))
     if not values:
         return None
-    encrypt = _encryption(stack_name, document.get("encryptionsalt"), passphrase)
-    made = {name: encrypt(value) for name, value in values.items()}
-    path = _folder(stack_name) / f"Pulumi.{stack_name}.yaml"
-    _write_private(path, stack_config.with_secrets(text, made))
-    return path
+    copy = _folder(stack_name) / f"Pulumi.{stack_name}.yaml"
+    origin = _folder(stack_name) / "copied-from"
+    key = key_of(text, json.dumps(values, sort_keys=True))
+    if not (copy.exists() and origin.exists() and origin.read_text() == key):
+        unfinished = copy.with_name("unfinished.yaml")
+        _write_private(unfinished, text)
+        pulumi(*set_command(unfinished, values))
+        unfinished.chmod(0o600)
+        unfinished.replace(copy)
+        _write_private(origin, key)
+    return copy
+
+
+def set_command(file: Path, values: Mapping[str, str]) -> list[str]:
+    """Return the arguments by which Pulumi encrypts secrets into a config file."""
+    pairs = [f'fleet:secrets["{name}"]={value}' for name, value in values.items()]
+    options = [part for pair in pairs for part in ("--secret", pair)]
+    return ["config", "set-all", "--path", "--config-file", str(file), *options]
 
 
 def made_up(stack_name: str) -> dict[str, str]:
-    """The values that were made up for a stack, by secret."""
+    """Return the values that were made up for a stack, by the secret's name."""
     file = _values_file(stack_name)
     values: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
     return values
 
 
 def certificates_file(stack_name: str) -> Path | None:
-    """The certificates made up for a stack, to be trusted by those who try it, if there are any."""
+    """Return the file with the certificates made up for a stack, for clients to trust; None without
+    any."""
     file = _folder(stack_name) / "certificates.pem"
     return file if file.exists() else None
 
 
 def forget(stack_name: str) -> None:
-    """Remove what was made up for a stack that is gone."""
+    """Remove what was made up for a stack that was destroyed."""
     shutil.rmtree(_folder(stack_name), ignore_errors=True)
 
 
 def _values(stack_name: str, document: Config, given: frozenset[str]) -> dict[str, str]:
-    """The values for the secrets that the config lacks. Once made they stay the same."""
+    """The values for the secrets that the config lacks. A value stays the same once it is made."""
     hosts_of = _certificates(document)
-    lacking = sorted({*_service_secrets(document), *hosts_of} - given)
+    named = {*_service_secrets(document), *hosts_of} - given
+    lacking = sorted(name for name in named if NAME.fullmatch(name))
     before = made_up(stack_name)
     values = {}
     for name in lacking:
@@ -96,10 +113,10 @@ def _service_secrets(document: Config) -> Iterator[str]:
 
 
 def _certificates(document: Config) -> dict[str, list[str]]:
-    """The secrets that are certificates, each with the names that it has to be good for.
+    """The secrets that are certificates, each with the host names that it must cover.
 
-    A host belongs to the certificate whose name is a part of it, else to the first one. One that
-    no host needs is none to make up: the program says so.
+    A host belongs to the certificate whose name is a label of the host, else to the first one. A
+    certificate without hosts is not made up: the program refuses it.
     """
     certificates = stack_config.setting(document, "certificates")
     if not isinstance(certificates, dict):
@@ -118,7 +135,7 @@ def _certificates(document: Config) -> dict[str, list[str]]:
 
 
 def _hosts(document: Config) -> Iterator[str]:
-    """The hosts of services, where `http` has them, and of customers, who have them themselves."""
+    """The hosts of services (below `http`) and of customers (directly)."""
     for one in stack_config.services(document):
         http = one.get("http")
         for hosts in (one.get("hosts"), http.get("hosts") if isinstance(http, dict) else None):
@@ -127,13 +144,13 @@ def _hosts(document: Config) -> Iterator[str]:
 
 
 def _name_for(host: str) -> str:
-    """A wildcard where one is usual, so that another customer needs no other certificate."""
+    """A wildcard below a domain, so that a new customer needs no new certificate."""
     _, _, parent = host.partition(".")
     return f"*.{parent}" if "." in parent else host
 
 
 def _certificate(before: str | None, hosts: list[str]) -> str:
-    """The one from before while it is right, else a new one: certificate and key as PEM."""
+    """Certificate and key as PEM: those from before while they are right, else new ones."""
     now = datetime.datetime.now(datetime.UTC)
     if before and _is_right(read(before), hosts, now):
         return before
@@ -145,37 +162,8 @@ def _is_right(contents: Contents, hosts: list[str], now: datetime.datetime) -> b
     return set(hosts) == set(contents.hosts) and contents.not_after - now > RENEWAL
 
 
-class _Encryption:
-    """Encrypts values as Pulumi's passphrase provider does: AES-256-GCM with a PBKDF2 key.
-
-    https://github.com/pulumi/pulumi/blob/master/sdk/go/common/resource/config/crypt.go
-    """
-
-    def __init__(self, salt: bytes, passphrase: str) -> None:
-        key = hashlib.pbkdf2_hmac("sha256", passphrase.encode(), salt, _KEY_ITERATIONS)
-        self._cipher = AESGCM(key)
-
-    def __call__(self, text: str) -> str:
-        nonce = secrets.token_bytes(12)
-        sealed = self._cipher.encrypt(nonce, text.encode(), None)
-        return f"v1:{base64.b64encode(nonce).decode()}:{base64.b64encode(sealed).decode()}"
-
-
-def _encryption(stack_name: str, salt: object, passphrase: str) -> _Encryption:
-    """`salt` is the config's, such as v1:SALT:v1:NONCE:PROOF; making the stack wrote it."""
-    kind, _, rest = str(salt).partition(":")
-    if kind != "v1":
-        raise StepFailed(
-            f"Making up secrets for {stack_name}",
-            why=f"{stack_config.path(stack_name).name} has no encryptionsalt: its secrets are not "
-            "encrypted with a passphrase",
-            advice="Take a stack of the lab's own, or set the secrets that it lacks.",
-        )
-    return _Encryption(base64.b64decode(rest.partition(":")[0]), passphrase)
-
-
 def _write_private(path: Path, text: str) -> None:
-    """At once: somebody may just be reading it."""
+    """Replace the file in one step: another command may be reading it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     staged = path.with_suffix(".new")
     descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

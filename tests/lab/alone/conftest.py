@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from lab.pulumi.engine import stacks_left
+from lab.pulumi.backend import stacks_left
 from tests.lab.stack import LabStack
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from lab.machine import docker_daemon
 from lab.pulumi import push_images
-from lab.pulumi.engine import stacks_left
+from lab.pulumi.backend import stacks_left
 from tests.lab.alone import deaths
 from tests.lab.leftovers import Machine, docker_objects
 from tests.lab.stack import LabStack, eventually

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from lab.pulumi.engine import stacks_left
+from lab.pulumi.backend import stacks_left
 from lab.scratch_stack import hello
 from tests.lab.leftovers import docker_objects, engine_processes
 from tests.lab.stack import LabStack, eventually, succeeded

@@ -10,7 +10,7 @@ import yaml
 
 from lab.pulumi import sample_secrets, stack_config
 from tests.parts.lab.providers.attached import attached_plugins
-from tests.parts.lab.providers.pulumi_stack import PASSPHRASE, PulumiStack
+from tests.parts.lab.providers.pulumi_stack import PulumiStack
 from tests.program import pem
 from tests.program.recorded_stack import PROJECT
 from tests.unit.lab.providers.fake_cloud import FakeCloud, serving
@@ -89,7 +89,7 @@ def test_the_lab_lends_a_sample_stack_the_secrets_that_it_lacks(
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "lab"))
     monkeypatch.setattr(stack_config, "PROJECT", tmp_path / "project")
 
-    lent = sample_secrets.config_file("test", PASSPHRASE)
+    lent = sample_secrets.config_file("test", engine.run)
     engine.environment["PULUMI_OPTION_CONFIG_FILE"] = str(lent)
     outcome = engine.run("preview", "--non-interactive", "--diff")
 
@@ -127,9 +127,8 @@ def test_values_that_yaml_readers_take_differently_arrive_as_written_in_the_lab_
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "lab"))
     monkeypatch.setattr(stack_config, "PROJECT", tmp_path / "project")
 
-    engine.environment["PULUMI_OPTION_CONFIG_FILE"] = str(
-        sample_secrets.config_file("test", PASSPHRASE)
-    )
+    lent = sample_secrets.config_file("test", engine.run)
+    engine.environment["PULUMI_OPTION_CONFIG_FILE"] = str(lent)
     engine.program("import pulumi; print(pulumi.Config('fleet').require('services'))")
     outcome = engine.run("preview", "--non-interactive")
 
