@@ -1,7 +1,7 @@
 """The stack's configuration as typed, validated values.
 
-Nothing else in the program reads `pulumi.Config`. Whatever is wrong is reported at preview, all of
-it at once, and nothing is created.
+Nothing else in the program reads `pulumi.Config`. Preview reports all problems together, and
+creates nothing.
 """
 
 from settings.certificates import Certificate

@@ -1,4 +1,4 @@
-"""`python -m settings`: docs/configuration.md on standard output."""
+"""`python -m settings` prints docs/configuration.md."""
 
 from settings.documentation import page
 

@@ -1,6 +1,6 @@
-"""TLS certificates as users give them, and what one can tell of a PEM file before it is used.
+"""TLS certificates as users give them, and checks of a PEM file before it is used.
 
-A PEM file holds a private key: nothing of its text ever goes into a message.
+A PEM file holds a private key, so no message ever quotes its text.
 """
 
 import datetime
@@ -22,56 +22,56 @@ from pydantic import Field, model_validator
 from settings.fields import SecretName, Section, VaultSecretId, is_host
 
 WARNING = datetime.timedelta(days=30)
-"""A certificate with less than this left is warned about at every preview."""
+"""Preview warns of a certificate that expires within this time."""
 
 
 class Certificate(Section):
-    """A certificate with its private key, from one of two places."""
+    """A certificate with its private key, from one of two sources."""
 
     secret: SecretName | None = Field(
         default=None,
-        description="The name in `fleet:secrets` of a PEM text: the certificate, the rest of its "
-        "chain up to one that clients know, and the private key without passphrase. One that has "
-        "expired is warned about and served on.",
+        description="The name of a PEM text in `fleet:secrets`. The text has the certificate, the "
+        "rest of its chain up to a certificate that clients know, and the private key without a "
+        "passphrase. If the certificate has expired, preview warns, and routers still serve it.",
     )
     key_vault_secret_id: VaultSecretId | None = Field(
         default=None,
-        description="The identifier of a PEM secret in a vault of yours, as every Key Vault "
-        "certificate has one. Give the nodes' identity (output `nodesIdentity`) the role *Key "
-        "Vault Secrets User* on it. A renewed one is noticed within ten minutes. What is in it "
-        "can't be checked at preview.",
+        description="The identifier of a PEM secret in another vault, such as that of a Key Vault "
+        "certificate. Give the nodes' identity (output `nodesIdentity`) the role *Key Vault "
+        "Secrets User* on it. Routers notice a renewed certificate within ten minutes. Preview "
+        "can't check its content.",
     )
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if (self.secret is None) == (self.key_vault_secret_id is None):
-            raise ValueError("must say either secret or keyVaultSecretId")
+            raise ValueError("must set either secret or keyVaultSecretId")
         return self
 
 
 @dataclass(kw_only=True, frozen=True)
 class Contents:
-    """What a PEM file is good for."""
+    """The parts of a PEM file that decide for which hosts and how long it can be used."""
 
     hosts: tuple[str, ...]
-    """Its DNS names that routers can serve, with wildcards for one label."""
+    """The certificate's DNS names that routers can serve. A wildcard stands for one label."""
     not_before: datetime.datetime
     not_after: datetime.datetime
-    """When the first one ends of those that clients need."""
+    """When the first of the certificates that clients need expires."""
     unknown_issuer: str | None
-    """Who signed it, if the file does not hold that one's certificate and may have to."""
+    """The issuer, if the file lacks the issuer's certificate and clients may need it."""
     issuer_at: str
-    """Where it says that the issuer's certificate can be had, or nothing."""
+    """The address of the issuer's certificate, if the certificate names one; otherwise empty."""
     cross_signed: tuple[str, datetime.datetime] | None
-    """A root that clients may know by another certificate than this last one, and its end."""
+    """The name and end of the last certificate, if it is a root's and an older root signed it."""
 
     def covers(self, host: str) -> bool:
-        """Whether clients accept it for a host."""
+        """Whether clients accept the certificate for a host."""
         return any(matches(name, host) for name in self.hosts)
 
 
 def matches(name: str, host: str) -> bool:
-    """Whether a certificate's name is good for a host. A wildcard stands for one label."""
+    """Whether a certificate's name covers a host. A wildcard stands for one label."""
     if name.startswith("*."):
         first, dot, rest = host.partition(".")
         return bool(first and dot) and rest == name.removeprefix("*.")
@@ -79,13 +79,13 @@ def matches(name: str, host: str) -> bool:
 
 
 def read(pem: str) -> Contents:
-    """What the file holds. ValueError says why routers and clients would not take it."""
+    """The contents of a PEM file. ValueError says why routers or clients would refuse it."""
     try:
         chain = x509.load_pem_x509_certificates(pem.encode())
         key = serialization.load_pem_private_key(pem.encode(), None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise ValueError(
-            "must hold a certificate, the rest of its chain, and the private key without "
+            "must contain a certificate, the rest of its chain, and the private key without a "
             "passphrase, all in PEM"
         ) from None
     _check_key(key)
@@ -98,7 +98,7 @@ def read(pem: str) -> Contents:
         not_before=max(one.not_valid_before_utc for one in needed),
         not_after=min(one.not_valid_after_utc for one in needed),
         unknown_issuer=leaf.issuer.rfc4514_string() if alone else None,
-        issuer_at=_where_issuer_lies(leaf) if alone else "",
+        issuer_at=_issuer_address(leaf) if alone else "",
         cross_signed=(spare.subject.rfc4514_string(), spare.not_valid_after_utc) if spare else None,
     )
 
@@ -106,10 +106,10 @@ def read(pem: str) -> Contents:
 def _needed(
     chain: list[x509.Certificate],
 ) -> tuple[list[x509.Certificate], x509.Certificate | None]:
-    """Those that clients need, who know the root, and one above that only some of them do.
+    """The certificates that all clients need, and a last one that only some clients need.
 
-    The last one may be that of a root that clients know, signed by an older root that ends before
-    it: https://letsencrypt.org/certificates. The leaf and its issuer are never that.
+    The last certificate may be that of a root that clients know, signed by an older root that
+    expires first: https://letsencrypt.org/certificates. The leaf and its issuer are always needed.
     """
     own = [one for one in chain if one is chain[0] or one.issuer != one.subject]
     *lower, last = own
@@ -120,28 +120,30 @@ def _needed(
 
 
 def _check_chain(chain: list[x509.Certificate], key: bytes) -> None:
-    """Whether clients that know only the root can get from the first certificate to it."""
+    """Whether clients that know only the root can follow the chain from the leaf to the root."""
     keys = [_public(one.public_key()) for one in chain]
     if keys[0] != key:
-        place = f", but of number {keys.index(key) + 1}: it must stand first" if key in keys else ""
-        raise ValueError(f"has a private key that is not that of its first certificate{place}")
+        place = (
+            f", but to number {keys.index(key) + 1}, which must come first" if key in keys else ""
+        )
+        raise ValueError(f"has a private key that does not belong to its first certificate{place}")
     for number, (lower, upper) in enumerate(itertools.pairwise(chain), start=1):
         if lower.issuer != upper.subject:
             raise ValueError(
-                "must hold the chain in order, each certificate before its issuer's: number "
-                f"{number} is issued by {lower.issuer.rfc4514_string()}, and number {number + 1} "
+                "must contain the chain in order, each certificate before its issuer's: number "
+                f"{number} was issued by {lower.issuer.rfc4514_string()}, but number {number + 1} "
                 f"is that of {upper.subject.rfc4514_string()}"
             )
         try:
             lower.verify_directly_issued_by(upper)
         except (InvalidSignature, ValueError, TypeError):
             raise ValueError(
-                f"has a certificate, number {number}, that the next one did not sign, though it "
-                "has the issuer's name: an old or another version of it"
+                f"has a certificate, number {number}, that was not signed by the next one, "
+                "although that has the issuer's name: it may be an old version of the issuer's"
             ) from None
 
 
-def _where_issuer_lies(leaf: x509.Certificate) -> str:
+def _issuer_address(leaf: x509.Certificate) -> str:
     try:
         found = leaf.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
     except x509.ExtensionNotFound:
@@ -157,12 +159,12 @@ def _check_key(key: PrivateKeyTypes) -> None:
         "secp384r1",
     )
     if not strong_rsa and not known_curve:
-        raise ValueError("must have an RSA key from 2,048 bits, or one on P-256 or P-384")
+        raise ValueError("must have an RSA key of at least 2,048 bits, or a P-256 or P-384 key")
 
 
 def _hosts(leaf: x509.Certificate) -> tuple[str, ...]:
-    """Clients look at these names only, never at the subject. Names for something else than web
-    hosts (with _, or a * inside a label) are passed over."""
+    """The alternative names; clients ignore the subject. Names that are no web hosts (with _, or
+    with * inside a label) are left out."""
     try:
         extension = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     except x509.ExtensionNotFound:
@@ -171,8 +173,8 @@ def _hosts(leaf: x509.Certificate) -> tuple[str, ...]:
         names = {name.lower() for name in extension.value.get_values_for_type(x509.DNSName)}
     hosts = {name for name in names if is_host(name.removeprefix("*."))}
     if not hosts:
-        others = f"; {', '.join(sorted(names))} can't be routed" if names else ""
-        raise ValueError(f"must name hosts: subject alternative names of the type DNS{others}")
+        others = f"; routers can't serve {', '.join(sorted(names))}" if names else ""
+        raise ValueError(f"must name hosts, as subject alternative names of type DNS{others}")
     return tuple(sorted(hosts))
 
 

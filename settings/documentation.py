@@ -1,6 +1,6 @@
-"""The settings as a page for users, and as the schema in Pulumi.yaml: both from the models.
+"""Generates docs/configuration.md and the schema in Pulumi.yaml from the models.
 
-A key is described once, beside its definition.
+Each key is described once, at its definition.
 """
 
 import ipaddress
@@ -27,23 +27,27 @@ SECTIONS: tuple[tuple[str, type[BaseModel], str], ...] = (
     (
         "The stack: `fleet:…`",
         Settings,
-        "Set with `pulumi config set`, or in `Pulumi.<stack>.yaml`.",
+        "Set them with `pulumi config set`, or in `Pulumi.<stack>.yaml`.",
     ),
-    ("A certificate: `fleet:certificates.<name>`", Certificate, "One of the two keys."),
+    (
+        "A certificate: `fleet:certificates.<name>`",
+        Certificate,
+        "Set exactly one of these two keys.",
+    ),
     ("A service: `fleet:services.<name>`", Service, ""),
     (
         "`http`",
         Http,
-        "HTTP/1.0, HTTP/1.1, HTTP/2 and WebSockets of clients; HTTP/1.1 to the container. gRPC "
-        "needs a port of its own under `tcp`. Sizes, times and headers that pass: "
-        "[What a router passes on](architecture.md#what-a-router-passes-on).",
+        "Clients may use HTTP/1.0, HTTP/1.1, HTTP/2 and WebSockets; routers use HTTP/1.1 to the "
+        "container. gRPC needs a port under `tcp`. "
+        "[What a router passes on](architecture.md#what-a-router-passes-on) has the limits.",
     ),
     (
         "`health`",
         Health,
-        "At most one of `http`, `tcp` and `command`; the other keys work without any of them, too.",
+        "Set at most one of `http`, `tcp` and `command`. The other keys also work without them.",
     ),
-    ("`tcp` and `udp`: lists of", Port, ""),
+    ("A port in `tcp` or `udp`", Port, ""),
     ("`limits`", Limits, ""),
     ("A customer: `fleet:services.<name>.customers.<customer>`", Customer, ""),
     ("`limits` of a customer", CustomerLimits, ""),
@@ -59,12 +63,12 @@ def page() -> str:
             "",
             "Written by `make docs` from the package `settings/`; do not edit.",
             "",
-            "Everything is checked at preview, all of it at once. Whatever is wrong is named with",
-            "its path and its value, and nothing is created.",
+            "`pulumi preview` checks all values. It lists every problem with its path and value,",
+            "and creates nothing.",
             "",
-            "Put text in quotes where YAML could take it for something else: a number, a date, or",
-            'true, false and null, such as `"1.10"` and `"2024-11-05"`. What has lost its form is',
-            "refused.",
+            "Put text in quotes where YAML could read it as something else: a number, a date, or",
+            'true, false and null, such as `"1.10"` and `"2024-11-05"`. A value that YAML has',
+            "changed is refused.",
             "",
             "```yaml",
             EXAMPLE.read_text().rstrip(),
@@ -80,7 +84,7 @@ def page() -> str:
 
 
 def project_schema() -> dict[str, dict[str, Any]]:
-    """The keys that Pulumi.yaml declares: Pulumi wants a default for each that is not required."""
+    """The keys that Pulumi.yaml declares. Pulumi requires a default for each optional key."""
     return {
         name: _declaration(field)
         for name, field in _keys(Settings)
@@ -128,7 +132,7 @@ def _default(field: FieldInfo) -> str:
 
 
 def _plain(value: object) -> object:
-    """A default as it would be written in YAML."""
+    """A default as written in YAML."""
     if isinstance(value, ipaddress.IPv4Network):
         return str(value)
     return list(value) if isinstance(value, tuple) else value
@@ -144,8 +148,11 @@ _WORDS: Mapping[object, str] = {
 }
 
 
+_SECTION_NAMES: Mapping[object, str] = {CustomerLimits: "`limits` of a customer"}
+
+
 def _kind(annotation: object) -> str:
-    """A type in a reader's words."""
+    """A type in plain English."""
     annotation = bare(annotation)
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if annotation in _WORDS:
@@ -157,12 +164,12 @@ def _kind(annotation: object) -> str:
     if origin is Mapping:
         return f"map of names to {_kind(arguments[1])}"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return f"{annotation.__name__.lower()} (below)"
+        return f"{_SECTION_NAMES.get(annotation, annotation.__name__.lower())} (below)"
     raise TypeError(f"no words for {annotation}")
 
 
 def _impossible() -> dict[str, list[str]]:
-    """Keys that one could expect in a service, by the reason why there is none."""
+    """Keys that a user may expect but that are not supported, grouped by reason."""
     found: dict[str, list[str]] = {}
     for place, model in (("", Service), ("http.", Http)):
         for key, reason in model.impossible.items():
@@ -172,24 +179,29 @@ def _impossible() -> dict[str, list[str]]:
 
 def _limits() -> Iterator[str]:
     yield (
-        f"- One cluster carries about {FLEET_UNITS} units, that is two for each instance and two "
-        "for each machine. Past that, put services or customers into another stack (a cell)."
+        f"- One cluster carries about {FLEET_UNITS} units: two for each instance and two for each "
+        "node. If you need more, put some services or customers into another stack "
+        "([a cell](scaling.md#cells))."
     )
     yield f"- One cluster can publish {MOST_PORTS} TCP and UDP ports."
     for reason, keys in _impossible().items():
-        yield f"- {', '.join(keys)} {reason}."
+        verb = "is" if len(keys) == 1 else "are"
+        yield f"- {', '.join(keys)} {verb} {reason.removeprefix('is ')}."
     yield f"- Services can't be called {', '.join(f'`{name}`' for name in sorted(RESERVED_NAMES))}."
     instances = f"{INSTANCE_PORTS[0]} to {INSTANCE_PORTS[-1]}"
     for protocol, ports in RESERVED_PORTS.items():
         taken = ", ".join(f"{port} ({owner})" for port, owner in ports.items())
-        yield f"- Taken {protocol.upper()} ports: {taken}, and {instances} (instances)."
+        yield (
+            f"- A service can't publish these {protocol.upper()} ports of the nodes: {taken}; nor "
+            f"{instances}, which nodes give to instances."
+        )
     yield (
-        "- One service calls another through the router of its own machine, which every container "
-        f"reaches by `http://{DOCKER_BRIDGE[1]}/` (or https), with the other one's host name as "
-        "`Host`. The stack's public address leads nowhere from a container. While that router is "
-        "replaced or restarted, such a call fails: try again."
+        "- A service calls another one through the router of its node. Send the request to "
+        f"`http://{DOCKER_BRIDGE[1]}/` (or https), with the other service's host name as `Host`. A "
+        "container can't use the stack's public address. While the router is replaced or "
+        "restarted, such a call fails: try again."
     )
     yield (
-        "- In every container `SERVICE`, `INSTANCE`, `RELEASE` and `NODE_NAME` are set (and "
-        "`CUSTOMER` in a customer's), unless the service's `env` says otherwise."
+        "- Every container has the variables `SERVICE`, `INSTANCE`, `RELEASE` and `NODE_NAME`, and "
+        "a customer's container also has `CUSTOMER`. The service's `env` can override them."
     )

@@ -1,7 +1,7 @@
-"""The kinds of values that the configuration is made of, each with the rule that it must meet.
+"""The types of values in the configuration, each with its rule.
 
 A rule that comes from outside (Azure, docker, fleet, DNS) names its source. A refusal says what is
-allowed; the path and the value are added by `settings.problems`.
+allowed; `settings.problems` adds the path and the value.
 """
 
 import ipaddress
@@ -21,26 +21,26 @@ DOCKER_BRIDGE = ipaddress.IPv4Network("172.17.0.0/16")
 PRIVATE_NETWORKS = tuple(
     map(ipaddress.IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
 )
-"""Nobody on the Internet has such an address. https://www.rfc-editor.org/rfc/rfc1918"""
+"""No host on the Internet has such an address. https://www.rfc-editor.org/rfc/rfc1918"""
 
 MOST_MEGABYTES = 65_536
 MOST_SECRET_BYTES = 25_600
 MOST_LINE_BYTES = 900
 TAKEN_FOLDERS = ("/dev", "/proc", "/run/secrets", "/sys")
-"""Folders of a container that docker, or we, put something into."""
+"""Folders of a container that docker or the unit mounts something into."""
 
 
 class Section(BaseModel):
-    """A group of keys: camelCase in the configuration, no unknown keys, no guessed types."""
+    """A group of keys: camelCase in the configuration, no unknown keys, no conversion of types."""
 
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, strict=True)
 
     impossible: ClassVar[Mapping[str, str]] = {}
-    """Keys that somebody may expect, each with the reason why there is none."""
+    """Keys that a user may expect but that are not supported, each with the reason."""
 
 
 def _matches(pattern: str, allowed: str) -> AfterValidator:
-    """A validator for a whole string, with the sentence that says what is allowed."""
+    """A validator for a whole string. `allowed` is the message of a refusal."""
     compiled = re.compile(pattern)
 
     def check(value: str) -> str:
@@ -68,7 +68,7 @@ def _private_network(value: object) -> ipaddress.IPv4Network:
     network = _network(value)
     if not is_private(network) or not 16 <= network.prefixlen <= 24:
         raise ValueError(
-            "must be a private IPv4 range from /16 to /24, like 10.20.0.0/16: inside "
+            "must be a private IPv4 range from /16 to /24, like 10.20.0.0/16, inside one of "
             f"{', '.join(map(str, PRIVATE_NETWORKS))}"
         )
     if network.overlaps(DOCKER_BRIDGE):
@@ -79,26 +79,26 @@ def _private_network(value: object) -> ipaddress.IPv4Network:
 def _admin_network(value: object) -> ipaddress.IPv4Network:
     network = _network(value)
     if network.prefixlen < 8:
-        raise ValueError("must be /8 or narrower: SSH is never open to the whole Internet")
+        raise ValueError("must be /8 or smaller: SSH is never open to the whole Internet")
     if network.prefixlen == 31:
         # https://learn.microsoft.com/azure/storage/common/storage-network-security
-        raise ValueError("must not be a /31, which Azure storage refuses: give two addresses")
+        raise ValueError("must not be a /31, which Azure storage refuses: list two addresses")
     return network
 
 
 def _image(value: str) -> str:
-    """An image of the stack's own registry. Grammar: github.com/distribution/reference."""
+    """An image in the stack's registry. Grammar: github.com/distribution/reference."""
     component = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
     match = re.fullmatch(rf"({component}(?:/{component})*)(?::([\w][\w.-]{{0,127}}))?", value)
     first = value.split("/")[0]
     if "/" in value and ("." in first or ":" in first or first == "localhost"):
         raise ValueError(
-            "must not name a registry: images come from the stack's own, push it there and write "
-            "only repository:tag"
+            "must not name a registry: images come from the stack's registry. Push it there, and "
+            "write only repository:tag"
         )
     if match is None:
         hint = (
-            ", without a digest: the one of the tag is looked up at the rollout"
+            ", without a digest: the rollout asks the registry for the tag's digest"
             if "@" in value
             else ""
         )
@@ -106,25 +106,25 @@ def _image(value: str) -> str:
     if match[2] is None:
         raise ValueError("must have a tag, like toktv/api:1.4.2")
     if match[2] == "latest":
-        raise ValueError("must name a version: a tag that moves would never roll out")
+        raise ValueError("must name a version: Pulumi would never notice a new `latest`")
     return value
 
 
 def megabytes(size: str) -> int:
-    """A size in docker's units, like 512m or 1g; 0 if it is none."""
+    """A size in docker's units, like 512m or 1g, in megabytes; 0 if it is not one."""
     match = re.fullmatch(r"([1-9][0-9]{0,6})([mg])", size)
     return int(match[1]) * {"m": 1, "g": 1024}[match[2]] if match else 0
 
 
 def _memory(value: str) -> str:
-    """A memory limit in docker's units. docker refuses less than 6m; we keep some room to start."""
+    """A memory limit in docker's units. docker refuses less than 6m; a program needs some more."""
     if not 16 <= megabytes(value) <= MOST_MEGABYTES:
         raise ValueError("must be a whole number followed by m or g, from 16m to 64g")
     return value
 
 
 def _tmpfs(value: str) -> str:
-    """A folder in the container with the size of its file system, as /path:64m."""
+    """A folder in the container and the size of its file system, like /tmp:64m."""
     path, _, size = value.partition(":")
     if not re.fullmatch(r"(/[A-Za-z0-9_.-]+)+", path) or not 1 <= megabytes(size) <= MOST_MEGABYTES:
         raise ValueError("must be an absolute path and a size in m or g, like /tmp:64m")
@@ -132,17 +132,19 @@ def _tmpfs(value: str) -> str:
         raise ValueError("must not have . or .. in its path")
     if path == "/dev/shm":
         raise ValueError(
-            "must not lie in /dev. /dev/shm has docker's 64 MB, and no other size is possible: let "
+            "must not be in /dev. /dev/shm has docker's 64 MB, and no other size is possible: make "
             "the program use another folder (Chromium: --disable-dev-shm-usage)"
         )
     if any(f"{path}/".startswith(f"{taken}/") for taken in TAKEN_FOLDERS):
-        raise ValueError(f"must not lie in {', '.join(TAKEN_FOLDERS)}: others put files there")
+        raise ValueError(
+            f"must not be in {', '.join(TAKEN_FOLDERS)}: other files are mounted there"
+        )
     return value
 
 
 def fits_a_unit(text: str) -> bool:
-    """Whether systemd takes a line with this text. It ignores the whole line for a noncharacter,
-    such as U+FFFE: https://www.unicode.org/versions/latest/core-spec/chapter-23/#G19635"""
+    """Whether systemd accepts a line with this text. It ignores a line with a noncharacter, such as
+    U+FFFE: https://www.unicode.org/versions/latest/core-spec/chapter-23/#G19635"""
     return not any(
         unicodedata.category(character) in ("Cc", "Zl", "Zp")
         or ord(character) & 0xFFFE == 0xFFFE
@@ -157,7 +159,7 @@ def _one_line(instead: str) -> AfterValidator:
     def check(value: str) -> str:
         if not fits_a_unit(value):
             raise ValueError(
-                "must be one line without control characters: units cannot hold them"
+                "must be one line without control characters: units can't contain them"
                 + (", not even a newline at the end" if value[:-1].isprintable() else "")
                 + f". {instead}"
             )
@@ -169,8 +171,8 @@ def _one_line(instead: str) -> AfterValidator:
 
 
 def _ssh_private_key(value: SecretStr) -> SecretStr:
-    """A key that Azure and the SSH client take. The text of the key is never part of a message."""
-    allowed = "must be an OpenSSH private key without passphrase: ed25519, or RSA from 2,048 bits"
+    """A key that Azure and the SSH client accept. No message ever quotes the key."""
+    allowed = "must be an OpenSSH private key without passphrase: ed25519, or RSA of 2,048+ bits"
     try:
         key = serialization.load_ssh_private_key(value.get_secret_value().encode(), None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -184,11 +186,11 @@ def _ssh_private_key(value: SecretStr) -> SecretStr:
 def _secret_value(value: SecretStr) -> SecretStr:
     """https://learn.microsoft.com/azure/key-vault/secrets/about-secrets: 25 KB at most."""
     if not 1 <= len(value.get_secret_value().encode()) <= MOST_SECRET_BYTES:
-        raise ValueError("must not be empty, and at most 25,600 bytes: a vault takes no more")
+        raise ValueError("must have 1 to 25,600 bytes: a vault accepts no more")
     if "\ufffd" in value.get_secret_value():
         raise ValueError(
             "must be text: bytes that are not UTF-8 were lost when it was set. Set the output of "
-            "base64, and decode that in the container"
+            "base64 instead, and decode it in the container"
         )
     return value
 
@@ -207,20 +209,20 @@ def _host(value: str) -> str:
     hint = ""
     if "*" in value:
         hint = (
-            ". Wildcards can't be routed: name each host, or leave out hosts, and the service "
-            "answers for all that no other service names"
+            ". Routers can't match wildcards: name each host, or omit `hosts`, and the service "
+            "answers for every host that no other service names"
         )
     elif is_host(value.lower()):
         hint = f": write {value.lower()}"
     elif not value.isascii():
         hint = f": write {_punycode(value) or 'its form in ASCII, which starts with xn--'}"
     elif "_" in value:
-        hint = ": host names have no _"
+        hint = ": host names can't contain _"
     raise ValueError(f"must be a DNS name in lower case, like api.tok.tv{hint}")
 
 
 def _punycode(name: str) -> str:
-    """The form of a name that clients ask for; nothing where Python's IDNA 2003 might be wrong."""
+    """The ASCII form of a name, or empty where Python's IDNA 2003 might be wrong."""
     if any(character in name for character in "ßς\u200c\u200d"):
         return ""
     try:
@@ -237,7 +239,7 @@ Name = Annotated[
         "must be 1 to 30 lower-case letters, digits and hyphens, starting with a letter",
     ),
 ]
-"""Of a service or customer: becomes part of unit, container and etcd key names."""
+"""The name of a service or customer. It becomes part of unit, container and etcd key names."""
 Image = Annotated[str, AfterValidator(_image)]
 Memory = Annotated[str, AfterValidator(_memory)]
 Host = Annotated[str, AfterValidator(_host)]
@@ -255,15 +257,15 @@ EnvName = Annotated[
     Field(max_length=64),
     _matches("[A-Za-z_][A-Za-z0-9_]*", "must be letters, digits and _, not starting with a digit"),
 ]
-EnvValue = Annotated[str, _one_line("Longer text goes into fleet:secrets, of which files are made")]
+EnvValue = Annotated[str, _one_line("Put longer text into fleet:secrets, which become files")]
 Command = Annotated[
-    str, Field(min_length=1), _one_line("Longer commands go into a script in the image")
+    str, Field(min_length=1), _one_line("Put a longer command into a script in the image")
 ]
 Tmpfs = Annotated[str, AfterValidator(_tmpfs)]
 SecretName = Annotated[
     str, _matches("[a-z0-9-]{1,60}", "must be 1 to 60 lower-case letters, digits and hyphens")
 ]
-"""Becomes part of a name in the vault: those are letters, digits and hyphens.
+"""It becomes part of a name in the vault, which may have letters, digits and hyphens only.
 https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates"""
 SecretValue = Annotated[SecretStr, AfterValidator(_secret_value)]
 VaultSecretId = Annotated[

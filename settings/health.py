@@ -20,7 +20,7 @@ class Health(Section):
     http: HealthPath | None = Field(
         default=None,
         description="A path on `http.port` that answers 200 to 399 while the instance can serve. "
-        "Instead of `http.health`.",
+        "It replaces `http.health`.",
     )
     tcp: PortNumber | None = Field(
         default=None,
@@ -29,8 +29,8 @@ class Health(Section):
     )
     command: Command | None = Field(
         default=None,
-        description="A command line for the container's own shell, which must be in the image; "
-        "exit status 0 means healthy.",
+        description="A command line for the container's shell, which the image must contain. Exit "
+        "status 0 means healthy.",
     )
     start_period: Annotated[int, Field(ge=0, le=600)] = Field(
         default=3,

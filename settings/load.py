@@ -1,4 +1,4 @@
-"""Reads the stack's configuration: the only place that touches `pulumi.Config`."""
+"""Reads the stack's configuration. No other module uses `pulumi.Config`."""
 
 import datetime
 import functools
@@ -21,13 +21,13 @@ from settings.stack import Settings
 
 NAMESPACE = "fleet"
 CLUSTER_NAME = re.compile(r"[a-z][a-z0-9-]{1,38}[a-z0-9]")
-"""project-stack: it becomes a resource group, a DNS label and part of other Azure names."""
+"""project-stack. It becomes the resource group, a DNS label and part of other Azure names."""
 
 
 def load() -> Settings:
-    """The settings of the current stack. SettingsError tells everything that is wrong."""
+    """The settings of the current stack. SettingsError lists all problems."""
     if misplaced := list(_misplaced_secrets()):
-        raise SettingsError(misplaced)  # alone: other problems would show their values
+        raise SettingsError(misplaced)  # without other problems: those would print the values
     raw = _raw()
     written = unquoted.written(_file())
     settings, problems = parse(raw, written)
@@ -43,14 +43,14 @@ def load() -> Settings:
 def parse(
     raw: Mapping[str, Any], written: yaml.Node | None = None
 ) -> tuple[Settings | None, list[Problem]]:
-    """Settings from plain values, and what is wrong with them. `written`: as the file has them.
+    """Settings from plain values, and their problems. `written` is what the stack's file contains.
 
-    Rules that compare values are only asked once every value by itself is right.
+    Rules that compare values are checked only once each single value is valid.
     """
     changed = list(unquoted.dates(raw, written))
     places = {problem.path for problem in changed}
     try:
-        # by way of JSON, where lists become tuples and texts become networks, yet "3" no number
+        # In JSON mode pydantic makes tuples of lists and networks of texts, but no number of "3".
         settings = Settings.model_validate_json(json.dumps(raw))
     except ValidationError as error:
         others = from_pydantic(error, Settings)
@@ -59,12 +59,12 @@ def parse(
 
 
 def _file() -> Path:
-    """Where the stack's configuration usually lies. Pulumi runs the program in its folder."""
+    """The usual path of the stack's configuration. Pulumi runs the program in that folder."""
     return Path(os.environ.get("PULUMI_OPTION_CONFIG_FILE") or f"Pulumi.{pulumi.get_stack()}.yaml")
 
 
 def _raw() -> dict[str, Any]:
-    """All keys of our namespace, decoded. Pulumi hands every value over as text."""
+    """All keys of our namespace, decoded. Pulumi passes every value as text."""
     config = pulumi.Config(NAMESPACE)
     return {name: _decoded(name, config.require(name)) for name in _names()}
 
@@ -76,13 +76,13 @@ def _names() -> list[str]:
 
 
 def _decoded(name: str, text: str) -> object:
-    """The value behind the text. Where a text is wanted, 0755 and true are texts, too."""
+    """The value of a text that may be JSON. Where the key is a text, 0755 and true stay texts."""
     if _wants_text(name):
         return text
     try:
         return json.loads(text)
     except json.JSONDecodeError:
-        return text  # validation says what was wanted instead
+        return text  # validation refuses it
 
 
 def _wants_text(name: str) -> bool:
@@ -104,27 +104,26 @@ def _cluster_name() -> Iterator[Problem]:
         yield Problem(
             path="the stack's name",
             value=pulumi.get_stack(),
-            message=f"must be lower-case letters, digits and hyphens, and {name} at most 40 "
-            "characters: Azure names follow from it",
+            message=f"must have only lower-case letters, digits and hyphens, and {name} at most 40 "
+            "characters: Azure names are derived from it",
         )
 
 
 def _misplaced_secrets() -> Iterator[Problem]:
-    """What the other keys say stands in units, in etcd, in the state or in an error, for everybody
-    to read."""
+    """Encrypted values under other keys: those appear in units, etcd, the state and errors."""
     for name in _names():
         key = f"{NAMESPACE}:{name}"
         if name not in ("secrets", "sshPrivateKey") and runtime_config.is_config_secret(key):
             yield Problem(
                 path=key,
                 value=NO_VALUE,
-                message="must hold no encrypted value: set it as fleet:secrets.NAME, and write "
-                "NAME where a service or certificate wants a secret",
+                message="must not contain an encrypted value: set it as fleet:secrets.NAME, and "
+                "write NAME where a service or certificate needs the secret",
             )
 
 
 def _plain_secrets() -> Iterator[Problem]:
-    """A secret that lies in the stack's file in plain text has been given away already."""
+    """Secrets in plain text. Once in the stack's file, they are no longer secret."""
     for name, command in (("sshPrivateKey", ""), ("secrets", "--path ")):
         key = f"{NAMESPACE}:{name}"
         given = pulumi.Config(NAMESPACE).get(name) not in (None, "{}")
@@ -133,6 +132,6 @@ def _plain_secrets() -> Iterator[Problem]:
             yield Problem(
                 path=key,
                 value=NO_VALUE,
-                message="must be secret: make a new one, since this one has been in a file, and "
-                f"set it with `pulumi config set --secret {command}{example}`",
+                message="must be secret. This one was in a file in plain text, so make a new one, "
+                f"and set it with `pulumi config set --secret {command}{example}`",
             )

@@ -1,4 +1,4 @@
-"""How a refused configuration is told: every problem with its path, its value, what is allowed."""
+"""The messages of a refused configuration: each problem with path, value and what is allowed."""
 
 import json
 import types
@@ -13,10 +13,10 @@ from pydantic_core import ErrorDetails
 from settings.fields import Section
 
 NO_VALUE = object()
-# pydantic's words are those of Python
+# pydantic's messages speak of Python's types; these speak of YAML's.
 WORDS = {
-    "string_type": "must be text (in quotes, where it looks like something else; with "
-    "`pulumi config set`, --type string)",
+    "string_type": "must be text. Use quotes if it looks like a number, a date or a truth value; "
+    "with `pulumi config set`, use --type string",
     "int_type": "must be a whole number",
     "int_from_float": "must be a whole number",
     "float_type": "must be a number",
@@ -33,7 +33,7 @@ WORDS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """One thing that is wrong. `value` is left out where it is missing, or secret."""
+    """One problem. `value` is NO_VALUE if the key is missing or the value is secret."""
 
     path: str
     value: object = NO_VALUE
@@ -59,13 +59,13 @@ class SettingsError(pulumi.RunError):
 
 
 def from_pydantic(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
-    """The problems that validating `model` found, in the words of the configuration."""
+    """The problems that pydantic found in `model`, in the words of the configuration."""
     found = error.errors()
     wrong_items = {details["loc"][:-1] for details in found}
     return [
         _problem(details, model)
         for details in found
-        # pydantic counts only the items that are right
+        # pydantic counts only the valid items
         if not (details["type"] == "too_short" and details["loc"] in wrong_items)
     ]
 
@@ -101,15 +101,15 @@ def path(location: tuple[int | str, ...]) -> str:
 
 
 def _keys_of(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    """The keys that are known at a place of the configuration."""
+    """The keys that are allowed at a place of the configuration."""
     found = _type_at(model, location)
     if not (isinstance(found, type) and issubclass(found, BaseModel)):
-        raise TypeError(f"there are no keys at {location}, but {found}")
+        raise TypeError(f"{location} is not a group of keys, but {found}")
     return sorted(field.alias or name for name, field in found.model_fields.items())
 
 
 def _impossible(model: type[BaseModel], location: tuple[int | str, ...]) -> str | None:
-    """Why a key that one could expect does not exist."""
+    """Why a key that a user may expect is not supported; None if the key is just unknown."""
     place = _type_at(model, location[:-1])
     if isinstance(place, type) and issubclass(place, Section):
         return place.impossible.get(str(location[-1]))
@@ -117,7 +117,7 @@ def _impossible(model: type[BaseModel], location: tuple[int | str, ...]) -> str 
 
 
 def _is_secret(model: type[BaseModel], location: tuple[int | str, ...]) -> bool:
-    """Whether what is written at this place is, or should hold, secrets."""
+    """Whether the value at this place is a secret, or contains secrets."""
     return _holds_secrets(_type_at(model, location))
 
 

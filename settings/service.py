@@ -1,7 +1,7 @@
 """What a user writes about a service, and the instance sets that follow from it.
 
-A service without customers is one instance set; a service with customers is one for each, with the
-customer's own values laid over the service's. Everything after this module knows only sets.
+A service without customers is one instance set. A service with customers is one set for each
+customer, whose values override the service's. All later code knows only instance sets.
 """
 
 from collections.abc import Iterator, Mapping
@@ -29,28 +29,28 @@ from settings.health import Health
 
 Instances = Annotated[int, Field(ge=1, le=240)]
 NO_VOLUMES = {
-    "volumes": "must be left out: a unit may move to another machine, and its volume would not; "
-    "use tmpfs for scratch files, and keep what must last outside the cluster"
+    "volumes": "is not supported: an instance may move to another node, and its volume would not. "
+    "Use tmpfs for scratch files, and store lasting data outside the cluster"
 }
 NO_COMMAND = (
-    "must be left out: a container runs what its image says. For a worker beside a web application "
-    "build a second image, with FROM the first and another CMD"
+    "is not supported: a container runs the command of its image. For a worker beside a web "
+    "application, build a second image FROM the first, with another CMD"
 )
 NO_STOP_TIME = (
-    "must be left out: a container has 10 seconds between SIGTERM and SIGKILL. fleet:drainSeconds "
-    "is the time before SIGTERM, for open requests"
+    "is not supported: a container has 10 seconds between SIGTERM and SIGKILL. fleet:drainSeconds "
+    "sets the time for open requests before SIGTERM"
 )
 NO_PATHS = (
-    "must be left out: a host leads to one service as a whole. Give the other one a host of its "
-    "own, or let this one pass requests on"
+    "is not supported: all paths of a host lead to one service. Give the other service a separate "
+    "host, or let this service forward the requests"
 )
 NOT_IN_A_SERVICE = {
     **NO_VOLUMES,
     **dict.fromkeys(("command", "entrypoint", "args"), NO_COMMAND),
     **dict.fromkeys(("stopTimeout", "stopGracePeriod", "stopSeconds"), NO_STOP_TIME),
-    "shmSize": "must be left out: /dev/shm has docker's 64 MB; let the program use another folder "
-    "(Chromium: --disable-dev-shm-usage)",
-    "user": "must be left out: a container runs as its image's USER says",
+    "shmSize": "is not supported: /dev/shm has docker's default size, 64 MB. Make the program use "
+    "another folder (Chromium: --disable-dev-shm-usage)",
+    "user": "is not supported: a container runs as the USER of its image",
 }
 Cpus = Annotated[float, Field(ge=0.05, le=64)]
 
@@ -63,29 +63,31 @@ class Http(Section):
     port: PortNumber = Field(default=80, description="The port that the container listens on.")
     hosts: tuple[Host, ...] = Field(
         default=(),
-        description="The host names that lead here. Without any, the service is the default site, "
-        "which answers for every host that no other service names; there is at most one.",
+        description="The host names of the service. If empty, the service is the default site, "
+        "which answers for every host that no other service names. Only one service can be that.",
     )
     health: HealthPath = Field(
         default="/health",
-        description="The path that answers 200 while the instance can serve. Only such an instance "
-        "gets requests. `Host` is the first of `hosts` then, or localhost without any.",
+        description="The path of the health check. It must answer 200 while the instance can "
+        "serve; otherwise the instance gets no requests. The check sends the first of `hosts` as "
+        "`Host`, or localhost if there is none.",
     )
     sticky: bool = Field(
         default=False,
-        description="Send a client back to the instance that answered it first, by a cookie, for "
-        "as long as that instance lives. Over HTTPS also in a frame of another site.",
+        description="Send all requests of a client to the instance that answered the first one, "
+        "for as long as that instance lives. A cookie names the instance. Over HTTPS this also "
+        "works in a frame of another site.",
     )
     https_redirect: bool = Field(
         default=False,
-        description="Answer plain HTTP with a redirect to HTTPS. Not where a CDN in front of the "
-        "cluster ends TLS and asks it over HTTP: what it says about the client isn't believed.",
+        description="Answer plain HTTP with a redirect to HTTPS. Do not set it behind a CDN that "
+        "uses HTTP to reach the cluster: the routers do not trust its `X-Forwarded-Proto`.",
     )
     underscore_headers: bool = Field(
         default=False,
         description="Pass request headers with an underscore in their name, like `api_key`. By "
-        "default they are dropped: many applications can't tell `X_Forwarded_For` from the "
-        "router's own header. Names that imitate one of the router's never pass.",
+        "default they are dropped, because many applications can't distinguish `X_Forwarded_For` "
+        "from the router's `X-Forwarded-For`. Such imitations of a router's header never pass.",
     )
 
 
@@ -93,25 +95,25 @@ class Port(Section):
     """A port that is published on the public address."""
 
     port: PublicPort = Field(
-        description="The public port, on which the container listens, too. Not one of those that "
-        f"the nodes use themselves, nor {INSTANCE_PORTS[0]} to {INSTANCE_PORTS[-1]}, which nodes "
-        "give to instances.",
+        description="The public port; the container must listen on the same port. The nodes' "
+        f"ports (see the end of this page) and {INSTANCE_PORTS[0]} to {INSTANCE_PORTS[-1]} are not "
+        "allowed.",
     )
 
 
 class Limits(Section):
-    """What one instance may use of its machine."""
+    """How much of its node one instance may use."""
 
     memory: Memory = Field(
         default="256m",
-        description="Memory: a whole number followed by m or g. Past it, the kernel ends "
-        "the instance and systemd starts it again.",
+        description="Memory: a whole number followed by m or g. If an instance needs more, the "
+        "kernel kills it and systemd starts it again.",
     )
-    cpus: Cpus = Field(default=1.0, description="Processor cores, at most those of a machine.")
+    cpus: Cpus = Field(default=1.0, description="Processor cores, at most those of a node.")
 
 
 class CustomerLimits(Section):
-    """What differs from the service's limits."""
+    """A customer's changes to the service's limits."""
 
     memory: Memory | None = Field(
         default=None, description="Memory of each of the customer's instances."
@@ -122,55 +124,54 @@ class CustomerLimits(Section):
 
 
 class Customer(Section):
-    """One customer organisation's own instances of a service."""
+    """The instances of a service for one customer organisation."""
 
     impossible: ClassVar[Mapping[str, str]] = NOT_IN_A_SERVICE
 
-    hosts: tuple[Host, ...] = Field(
-        min_length=1, description="The host names that lead to this customer's instances."
-    )
+    hosts: tuple[Host, ...] = Field(min_length=1, description="The host names of this customer.")
     instances: Instances | None = Field(
         default=None, description="Instead of the service's `instances`."
     )
     image: Image | None = Field(default=None, description="Instead of the service's `image`.")
     env: Mapping[EnvName, EnvValue] = Field(
-        default={}, description="Laid over the service's `env`, variable by variable."
+        default={}, description="Added to the service's `env`; replaces variables of the same name."
     )
     secrets: Mapping[EnvName, SecretName] = Field(
-        default={}, description="Laid over the service's `secrets`, name by name."
+        default={},
+        description="Added to the service's `secrets`; replaces secrets of the same name.",
     )
     limits: CustomerLimits = Field(
-        default=CustomerLimits(), description="Laid over the service's `limits`, key by key."
+        default=CustomerLimits(), description="Replaces single keys of the service's `limits`."
     )
 
 
 class Service(Section):
-    """A service, as the user writes it."""
+    """A service as the user writes it."""
 
     impossible: ClassVar[Mapping[str, str]] = NOT_IN_A_SERVICE
 
     image: Image = Field(
-        description="The image in the stack's own registry, as repository:tag. Deploying a new "
-        "version is changing the tag: another image under the same tag rolls nothing out, and "
+        description="The image in the stack's registry, as repository:tag. To deploy a new "
+        "version, change the tag: Pulumi does not notice another image under the same tag. "
         "`latest` is refused."
     )
     instances: Instances = Field(default=1, description="How many containers run.")
     spread: bool = Field(
         default=True,
-        description="Run at most one instance of a release on a machine, so that losing one "
-        "machine loses one instance. Then there can be no more instances than machines.",
+        description="Run at most one instance of a release on each node, so that the loss of a "
+        "node costs only one instance. There can then be no more instances than nodes.",
     )
     http: Http | None = Field(
-        default=None, description="Makes it a web service on ports 80 and 443."
+        default=None, description="Makes the service a web service on ports 80 and 443."
     )
     tcp: tuple[Port, ...] = Field(
-        default=(), description="TCP ports that are published as they are."
+        default=(), description="TCP ports to publish under the same number."
     )
     udp: tuple[Port, ...] = Field(
         default=(),
-        description="UDP ports that are published as they are. All TCP and UDP traffic of one "
-        "client reaches the same instance, for as long as that lives. Instances see the address of "
-        "a router instead of the client's, over TCP as over UDP: switch off limits and bans by "
+        description="UDP ports to publish under the same number. All TCP and UDP traffic of a "
+        "client reaches the same instance, for as long as that instance lives. Instances see a "
+        "router's address instead of the client's, over TCP and UDP: switch off limits and bans by "
         "address (Mumble: `autobanAttempts=0`).",
     )
     health: Health = Field(
@@ -182,33 +183,33 @@ class Service(Section):
     )
     env: Mapping[EnvName, EnvValue] = Field(
         default={},
-        description="Environment variables, one line and at most 900 bytes each. Everybody on the "
-        "cluster can read them: no secrets.",
+        description="Environment variables. A value is one line of at most 900 bytes. "
+        "Everyone with access to a node can read them, so put no secrets here.",
     )
     secrets: Mapping[EnvName, SecretName] = Field(
         default={},
-        description="Secrets for the container: `NAME: secret` puts `fleet:secrets.secret` into "
-        "the file `/run/secrets/NAME`, which every user in the container can read, and that path "
-        "into the variable `NAME_FILE`. An image that wants the value itself in a variable needs a "
-        "start script that reads the file. A changed secret rolls out the services that use it.",
+        description="Secrets for the container. `NAME: secret` writes `fleet:secrets.secret` into "
+        "the file `/run/secrets/NAME`, which every user in the container can read. The variable "
+        "`NAME_FILE` holds that path. If an image needs the value in a variable, let its start "
+        "script read the file. A changed secret rolls out the services that use it.",
     )
     tmpfs: tuple[Tmpfs, ...] = Field(
         default=(),
-        description="Folders in memory, as path:size, like /tmp:64m. What is in them counts as "
-        "the instance's memory and is gone with it. Every user of the container may write there, "
-        "and no program can be started from there. /dev/shm stays at docker's 64 MB.",
+        description="Folders in memory, as path:size, like `/tmp:64m`. Their content counts as the "
+        "instance's memory and disappears with the instance. Every user in the container may write "
+        "there; programs can't be started from there. `/dev/shm` keeps docker's 64 MB.",
     )
     limits: Limits = Field(
-        default=Limits(), description="What one instance may use of its machine."
+        default=Limits(), description="How much of its node one instance may use."
     )
     customers: Mapping[Name, Customer] | None = Field(
         default=None,
-        description="One instance set for each customer organisation, instead of one for all. "
-        "Possible for web services.",
+        description="Customer organisations. Each gets separate instances of this service. Only "
+        "for web services.",
     )
 
     def instance_sets(self, name: str, path: str) -> Iterator["InstanceSet"]:
-        """The sets that this service is, called `name` and found at `path` in the config."""
+        """The instance sets of this service, which is called `name` and is at `path`."""
         if self.customers is None:
             yield InstanceSet(
                 name=name,
@@ -253,13 +254,13 @@ class Service(Section):
 
 @dataclass(frozen=True, kw_only=True)
 class InstanceSet:
-    """Containers of one image with one configuration: what is rolled out and routed as one."""
+    """Containers with the same image and configuration, rolled out and routed together."""
 
     name: str
     path: str
-    """Where the configuration describes it."""
+    """Its place in the configuration, like `fleet:services.api`."""
     customer: str | None = None
-    """Whose it is, if the service has customers."""
+    """The customer it belongs to, if the service has customers."""
     image: str
     instances: int
     spread: bool
@@ -269,10 +270,10 @@ class InstanceSet:
     health: Health = field(default_factory=Health)
     env: Mapping[str, str]
     secrets: Mapping[str, str] = field(default_factory=dict)
-    """Names in `fleet:secrets`, by the names that the container knows them by."""
+    """The container's names of secrets, with their names in `fleet:secrets`."""
     tmpfs: tuple[str, ...] = ()
     limits: Limits
 
     def where(self, key: str) -> str:
-        """The path of one of its keys in the configuration."""
+        """The place of one of its keys in the configuration."""
         return f"{self.path}.{key}"

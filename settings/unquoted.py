@@ -1,9 +1,9 @@
-"""Text that was written without quotes, of which Pulumi hands over another one.
+"""Finds unquoted text that Pulumi's YAML reader has changed.
 
-Its YAML reader takes 2024-11-05 for a time and prints that as Go does: 2024-11-05 00:00:00 +0000
-UTC. `pulumi config set` writes the same text back into the file. What stood there is lost.
-It never writes that text in double quotes, so in those, the user means it.
-Numbers inside of maps and lists arrive as numbers, and are refused as such.
+The reader converts 2024-11-05 to a time, and prints it in Go's format: 2024-11-05 00:00:00 +0000
+UTC. `pulumi config set` writes that text into the file, and the original is lost. Pulumi never
+writes it in double quotes, so with double quotes the user wrote it. Numbers in maps and lists
+arrive as numbers, and other rules refuse them.
 """
 
 import re
@@ -21,24 +21,24 @@ _GO_TIME = re.compile(
 )
 _NUMBER = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?|true|false")
 _MEANT = ('"', "|", ">")
-"""Styles of scalars that Pulumi gives no date: inside of {…} and […] it uses single quotes."""
+"""Styles of scalars that Pulumi never uses for a date. Inside {…} and […] it uses single quotes."""
 SECRET = ("secrets", "sshPrivateKey")
-"""Encrypted, hence never read as YAML, and never shown."""
+"""Encrypted values: never read as YAML, and never shown."""
 
 
 def written(file: Path) -> yaml.Node | None:
-    """The configuration as the stack's file has it, if that lies where Pulumi looks first."""
+    """The configuration in the stack's file, if that is at Pulumi's usual path."""
     try:
         root = yaml.compose(file.read_text(), Loader=yaml.SafeLoader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        return None  # there is none, or one that only Pulumi can read
+        return None  # the file is missing, or only Pulumi can read it
     return _item(root, "config")[1]
 
 
 def numbers(raw: Mapping[str, object], config: yaml.Node | None) -> Iterator[Problem]:
-    """A problem for every text at the top, where all is text, that was written as another number.
+    """A problem for every top-level text that was written as a number and changed by YAML.
 
-    Only the stack's file knows: 007 arrives as 7. What arrives as a number here is no text.
+    For example, 007 arrives as "7". Only the stack's file still has the original.
     """
     for name, arrived in raw.items():
         _, node = _setting(config, name)
@@ -53,13 +53,13 @@ def numbers(raw: Mapping[str, object], config: yaml.Node | None) -> Iterator[Pro
             yield Problem(
                 path=path((name,)),
                 value=arrived,
-                message=f"was written as {node.value}, which YAML reads as a number or truth "
-                f'value: put it in quotes, like "{node.value}"',
+                message=f"was written as {node.value}, which YAML reads as a number or a truth "
+                f'value. Put it in quotes: "{node.value}"',
             )
 
 
 def dates(raw: Mapping[str, object], config: yaml.Node | None) -> Iterator[Problem]:
-    """A problem for every date in the configuration, names of things included."""
+    """A problem for every date in the configuration, in keys and in values."""
     for name, value in raw.items():
         if name not in SECRET:
             yield from _within((name,), value, *_setting(config, name))
@@ -81,7 +81,7 @@ def _item(node: yaml.Node | None, name: int | str) -> _Entry:
         case yaml.SequenceNode() if isinstance(name, int) and name < len(node.value):
             return None, node.value[name]
         case yaml.ScalarNode():
-            return node, node  # a text that is JSON has all of it
+            return node, node  # a text with JSON contains the whole value
     return _NOWHERE
 
 
@@ -109,17 +109,17 @@ def _told(
         return
     shown = node if isinstance(node, yaml.ScalarNode) and value in node.value else None
     if shown and (shown.value != value or shown.style in _MEANT):
-        return  # inside of JSON, or in quotes
+        return  # inside JSON, or in double quotes
     zone = "Z" if match["offset"] == "+0000" else f"{match['offset'][:3]}:{match['offset'][3:]}"
     is_day = (match["time"], zone) == ("00:00:00", "Z")
     day = match["date"] if is_day else f"{match['date']}T{match['time']}{zone}"
     message = (
-        "is a date that YAML has turned into another text: put it in double quotes, as it shall "
-        f'arrive, like "{day}"'
+        "is a date, which YAML has changed into this text. Put the text that you want in double "
+        f'quotes, like "{day}"'
     )
     if not shown:
         message += (
-            ". Where the stack's file does not show the text in this place, or can't be read, "
-            "this form of it is refused even in quotes"
+            ". (The stack's file does not have the text in this place, or can't be read; then text "
+            "of this form is refused even in quotes)"
         )
     yield Problem(path=path(location), value=value, message=message)

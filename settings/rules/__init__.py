@@ -1,1 +1,1 @@
-"""What a stack may not say: refusals, at preview."""
+"""The rules by which preview refuses a configuration."""

@@ -18,11 +18,11 @@ from settings.rules.unique import claimed_twice
 from settings.stack import Settings
 
 MOST_PORTS = 250
-"""Azure: a machine takes part in at most 300 rules of a load balancer, and some are ours.
+"""Azure: at most 300 load balancer rules per machine; the platform uses some of them.
 https://learn.microsoft.com/azure/azure-resource-manager/management/azure-subscription-service-limits
 """
 
-# What listens on a node already, and 443/udp, which is kept for HTTP/3.
+# The ports that a node listens on, and 443/udp, which is reserved for HTTP/3.
 RESERVED_PORTS = {
     "tcp": {
         SSH: "SSH",
@@ -40,7 +40,7 @@ RESERVED_PORTS = {
 
 
 def problems(settings: Settings) -> Iterator[Problem]:
-    """Everything that is wrong with published ports."""
+    """The problems of published ports."""
     for protocol in ("tcp", "udp"):
         claims = [
             (port, f"{one.path}.{protocol}")
@@ -50,7 +50,7 @@ def problems(settings: Settings) -> Iterator[Problem]:
         for port, path in claims:
             if (owner := RESERVED_PORTS[protocol].get(port)) is not None:
                 yield Problem(
-                    path=path, value=port, message=f"is the port of {owner} on every machine"
+                    path=path, value=port, message=f"is the port of {owner} on every node"
                 )
             elif port in INSTANCE_PORTS:
                 yield Problem(
@@ -60,12 +60,12 @@ def problems(settings: Settings) -> Iterator[Problem]:
                     "nodes give these to instances",
                 )
         yield from claimed_twice(
-            claims, f"is claimed by {{1}} already; a {protocol} port leads to one service"
+            claims, f"is already used by {{1}}; a {protocol} port leads to one service"
         )
     published = len(settings.tcp_ports) + len(settings.udp_ports)
     if published > MOST_PORTS:
         yield Problem(
             path="fleet:services",
-            message=f"publish {published} ports, and one cluster can have {MOST_PORTS}; put some "
-            "services into another stack (a cell)",
+            message=f"publish {published} ports, but one cluster can publish {MOST_PORTS}. Put "
+            "some services into another stack (a cell)",
         )

@@ -1,4 +1,4 @@
-"""Rules about secrets and certificates. No value of a secret is ever part of a problem."""
+"""Rules about secrets and certificates. No message ever quotes a secret."""
 
 import datetime
 import re
@@ -12,7 +12,7 @@ from settings.stack import Settings
 
 
 def problems(settings: Settings, now: datetime.datetime) -> Iterator[Problem]:
-    """Everything that is wrong with secrets and certificates."""
+    """The problems of secrets and certificates."""
     yield from _missing(settings)
     readable = {}
     for name, certificate in settings.certificates.items():
@@ -30,7 +30,7 @@ def problems(settings: Settings, now: datetime.datetime) -> Iterator[Problem]:
 
 
 def warnings(settings: Settings, now: datetime.datetime) -> Iterator[str]:
-    """What is still right, yet not for long, or not what browsers like."""
+    """Warnings: a certificate expires soon, or some clients do not trust it."""
     for name, contents in settings.certificate_contents.items():
         if now >= contents.not_after:
             yield (
@@ -46,42 +46,42 @@ def warnings(settings: Settings, now: datetime.datetime) -> Iterator[str]:
             root, ended = contents.cross_signed
             yield (
                 f"fleet:certificates.{name} ends with a certificate of {root} that expired on "
-                f"{ended:%Y-%m-%d}: clients that know {root} themselves do not mind, others refuse "
-                "it"
+                f"{ended:%Y-%m-%d}: clients that do not know {root} as a root refuse the chain"
             )
         if contents.unknown_issuer:
             place = f" ({contents.issuer_at} has it)" if contents.issuer_at else ""
             yield (
-                f"fleet:certificates.{name} holds no certificate of its issuer, "
-                f"{contents.unknown_issuer}: clients that do not know that one themselves, as "
-                "browsers know roots only, refuse it. Add the issuer's after the first one"
-                f"{place}, unless all clients know it"
+                f"fleet:certificates.{name} does not include the certificate of its issuer, "
+                f"{contents.unknown_issuer}. Clients that do not know this issuer refuse it; "
+                "browsers know only roots. Unless all clients know the issuer, add its certificate "
+                f"after the first one{place}"
             )
     yield from _cut_keys(settings)
     if any(certificate.secret is None for certificate in settings.certificates.values()):
-        return  # it may be for any host
+        return  # a certificate in another vault may cover any host
     for one in settings.instance_sets:
         for host in one.http.hosts if one.http and one.http.https_redirect else ():
             if not any(each.covers(host) for each in settings.certificate_contents.values()):
                 yield (
-                    f"{one.path}: {host} redirects to HTTPS, and no certificate in "
-                    "fleet:certificates is for it; browsers do not trust the stack's own"
+                    f"{one.path}: {host} redirects to HTTPS, but no certificate in "
+                    "fleet:certificates covers it. Browsers do not trust the stack's self-signed "
+                    "certificate"
                 )
 
 
 def _cut_keys(settings: Settings) -> Iterator[str]:
-    """`pulumi config set` takes the last line's end away, without which OpenSSH reads no key."""
+    """`pulumi config set` removes the last newline, without which OpenSSH reads no key."""
     for secret in settings.service_secrets:
         if re.search(r"-----END [A-Z0-9 ]+-----\Z", settings.secrets[secret].get_secret_value()):
             yield (
-                f"fleet:secrets.{secret} ends without a newline, as some programs (ssh) take no "
-                "key or certificate; keep it with `pulumi config set --secret --raw --path "
-                f"fleet:secrets.{secret} < FILE`"
+                f"fleet:secrets.{secret} ends without a newline; some programs (ssh) then refuse "
+                "the key or certificate. To keep the newline, set it with `pulumi config set "
+                f"--secret --raw --path fleet:secrets.{secret} < FILE`"
             )
 
 
 def wanted(settings: Settings) -> Mapping[str, tuple[str, ...]]:
-    """The secrets that are used, defined or not, each with the paths that use it."""
+    """The secrets that are used, defined or not, each with the places that use it."""
     users: dict[str, list[str]] = defaultdict(list)
     for one in settings.instance_sets:
         for name, secret in one.secrets.items():
@@ -96,12 +96,12 @@ def _missing(settings: Settings) -> Iterator[Problem]:
     of_certificates = {one.secret for one in settings.certificates.values()}
     for secret, paths in wanted(settings).items():
         if secret not in settings.secrets:
-            others = f" and {len(paths) - 1} more need" if len(paths) > 1 else " needs"
+            others = f" and {len(paths) - 1} more places need" if len(paths) > 1 else " needs"
             command = f"pulumi config set --secret --path fleet:secrets.{secret}"
             what = " < FILE.pem" if secret in of_certificates else " VALUE"
             yield Problem(
                 path=f"fleet:secrets.{secret}",
-                message=f"is missing, and {paths[0]}{others} it; set it with `{command}{what}`",
+                message=f"is missing, but {paths[0]}{others} it. Set it with `{command}{what}`",
             )
 
 
@@ -109,7 +109,7 @@ def _validity(
     name: str, secret: str, contents: Contents, now: datetime.datetime
 ) -> Iterator[Problem]:
     if now < contents.not_before:
-        message = f"is not valid before {contents.not_before:%Y-%m-%d}; set one that is"
+        message = f"is not valid before {contents.not_before:%Y-%m-%d}. Set one that is valid now"
         yield Problem(path=_secret(name), value=secret, message=message)
 
 
@@ -120,19 +120,19 @@ def _hosts(settings: Settings, name: str, secret: str, contents: Contents) -> It
         yield Problem(
             path=_secret(name),
             value=secret,
-            message=f"is for {', '.join(contents.hosts)}, and no service has such a host",
+            message=f"covers {', '.join(contents.hosts)}, but no service has such a host",
         )
 
 
 def _claims(settings: Settings, readable: Mapping[str, Contents]) -> Iterator[Problem]:
-    """One certificate a name. A name goes before a wildcard that is good for the same host."""
+    """One certificate for each name. An exact name takes precedence over a wildcard."""
     yield from claimed_twice(
         (
             (host, f"fleet:certificates.{name}")
             for name, one in readable.items()
             for host in one.hosts
         ),
-        "is named by the certificate of {1}, too; a host has one certificate",
+        "is also named by the certificate of {1}; a host can have only one",
     )
     yield from claimed_twice(
         (
@@ -140,7 +140,7 @@ def _claims(settings: Settings, readable: Mapping[str, Contents]) -> Iterator[Pr
             for name, one in settings.certificates.items()
             if one.key_vault_secret_id is not None
         ),
-        "is given by {1}, too",
+        "is also given by {1}",
     )
 
 

@@ -1,4 +1,4 @@
-"""Rules that concern more than one value. Each is a generator of the problems it finds."""
+"""Rules that compare several values. Each is a generator of the problems that it finds."""
 
 import datetime
 import itertools
@@ -11,15 +11,15 @@ from settings.rules.unique import claimed_twice, repeated
 from settings.stack import Settings
 
 FLEET_UNITS = 500
-"""fleet grows slow past about 500 units in a cluster (its own README and users' reports)."""
+"""fleet becomes slow above about 500 units in a cluster (fleet's README and users' reports)."""
 RESERVED_NAMES = frozenset(
     {"certificates", "cluster", "etcd", "fleet", "platform", "registry", "router"}
 )
-"""What runs on nodes already, and whose locks the cluster program takes."""
+"""Names of platform units, and of locks that `fleet-cluster` uses."""
 
 
 def problems(settings: Settings) -> Iterator[Problem]:
-    """Everything that is wrong with values which, each for itself, are right."""
+    """The problems of values that are valid one by one but not together."""
     yield from _machine_size(settings)
     yield from repeated("fleet:zones", settings.zones)
     yield from repeated("fleet:deployers", settings.deployers)
@@ -45,8 +45,8 @@ def _admin_cidrs(settings: Settings) -> Iterator[Problem]:
         yield Problem(
             path="fleet:adminCidrs",
             value=", ".join(map(str, settings.admin_cidrs)),
-            message="must hold a public range: `pulumi up` reaches storage and vault over the "
-            "Internet, from the address that your machine has there",
+            message="must include a public range: `pulumi up` reaches storage and vault over the "
+            "Internet, from your machine's public address",
         )
 
 
@@ -59,9 +59,9 @@ def _machine_size(settings: Settings) -> Iterator[Problem]:
     refused = Problem(
         path="fleet:vmSize",
         value=settings.vm_size,
-        message="must be a size that takes premium disks over SCSI, like Standard_D2s_v5: "
-        "an s after the number of cores, no p (ARM processors), and at most _v5 (later ones attach "
-        "disks by NVMe only)",
+        message="must be a size that supports premium disks over SCSI, like Standard_D2s_v5: "
+        "with an s after the number of cores, without a p (ARM processors), and at most _v5 (later "
+        "sizes attach disks only by NVMe)",
     )
     letters = match["letters"] if match else ""
     if match is None or "s" not in letters or "p" in letters or int(match["version"] or 1) > 5:
@@ -82,11 +82,11 @@ def _names(settings: Settings) -> Iterator[Problem]:
         if name in RESERVED_NAMES:
             yield Problem(
                 path=f"fleet:services.{name}",
-                message=f"must not be called one of {', '.join(sorted(RESERVED_NAMES))}",
+                message=f"must not have one of these names: {', '.join(sorted(RESERVED_NAMES))}",
             )
     yield from claimed_twice(
         ((one.name, one.path) for one in settings.instance_sets),
-        "would be called {0}, as {1} is",
+        "would be called {0}, like {1}",
         show=False,
     )
 
@@ -97,8 +97,8 @@ def _instances(settings: Settings) -> Iterator[Problem]:
             yield Problem(
                 path=f"{one.path}.instances",
                 value=one.instances,
-                message=f"must be at most {settings.nodes}, the number of machines, while spread "
-                "is true (one instance of a release on a machine)",
+                message=f"must be at most {settings.nodes}, the number of nodes, because spread is "
+                "true (at most one instance of a release on each node)",
             )
     instances = sum(one.instances for one in settings.instance_sets)
     units = 2 * instances + 2 * settings.nodes
@@ -106,6 +106,6 @@ def _instances(settings: Settings) -> Iterator[Problem]:
         yield Problem(
             path="fleet:services",
             message=f"needs {units} units ({instances} instances with a sidekick each, and the "
-            f"platform's), and fleet carries about {FLEET_UNITS} in one cluster; put some services "
+            f"platform's), but fleet carries about {FLEET_UNITS} in one cluster. Put some services "
             "or customers into another stack (a cell)",
         )

@@ -1,4 +1,4 @@
-"""What only one place of the configuration may claim: a host, a public port, a name."""
+"""Values that only one place of the configuration may use: a host, a public port, a name."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -11,9 +11,9 @@ TWICE = "must not be given twice"
 def claimed_twice(
     claims: Iterable[tuple[object, str]], message: str, *, show: bool = True
 ) -> Iterator[Problem]:
-    """A problem for each path that claims what another one claims already.
+    """A problem for each place that uses a value which another place uses already.
 
-    In `message`, {0} is what is claimed and {1} the path that has it.
+    In `message`, {0} is the value and {1} the place that has it.
     """
     paths: dict[object, list[str]] = defaultdict(list)
     for claimed, path in claims:
@@ -28,7 +28,7 @@ def claimed_twice(
 
 
 def repeated(path: str, values: Iterable[str]) -> Iterator[Problem]:
-    """A problem for each value that a list holds more than once."""
+    """A problem for each value that a list contains more than once."""
     values = list(values)
     for value in sorted({value for value in values if values.count(value) > 1}):
         yield Problem(path=path, value=value, message=TWICE)

@@ -198,7 +198,7 @@ def test_bad_input_is_told_all_at_once_with_path_and_value(
     for expected in (
         "fleet:services.voice.tcp[0].port = -1: must be greater than or equal to 1",
         'fleet:services.Bad = "Bad": must be 1 to 30 lower-case letters',
-        'fleet:services.Bad.volumes = ["/data"]: must be left out: a unit may move',
+        'fleet:services.Bad.volumes = ["/data"]: is not supported: an instance may move',
     ):
         assert expected in refused.text
 

@@ -1,4 +1,4 @@
-"""The fixtures of the whole program (tests/program)."""
+"""The fixtures of the Pulumi program (tests/program)."""
 
 from tests.program.fixtures import built, config, node, run, stack, voice
 

@@ -1,4 +1,4 @@
-"""The configuration as Pulumi hands it over, its secret, and the pages made from its definition."""
+"""Loading the configuration from Pulumi, its SSH key, and the generated documentation."""
 
 import itertools
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ LEAST: Mapping[str, str] = {
 
 
 class TestSshKey:
-    def test_ed25519_and_strong_rsa_are_taken(self, config: Config) -> None:
+    def test_ed25519_and_strong_rsa_are_accepted(self, config: Config) -> None:
         accepted(config | {"sshPrivateKey": new_ssh_key("x")[0]})
         accepted(config | {"sshPrivateKey": _openssh(rsa.generate_private_key(65537, 2048))})
 
@@ -47,7 +47,7 @@ class TestSshKey:
 
         assert problem == (
             "fleet:sshPrivateKey: must be an OpenSSH private key without passphrase: ed25519, or "
-            "RSA from 2,048 bits"
+            "RSA of 2,048+ bits"
         )
 
     def test_key_types_that_azure_refuses_are_refused(self, config: Config) -> None:
@@ -57,28 +57,28 @@ class TestSshKey:
 
         assert "BEGIN" not in problem
 
-    def test_it_is_not_shown_by_accident(self, config: Config) -> None:
+    def test_repr_does_not_show_the_key(self, config: Config) -> None:
         key = new_ssh_key("x")[0]
 
         assert key.splitlines()[1] not in repr(accepted(config | {"sshPrivateKey": key}))
 
 
 class TestLoad:
-    """Reading from Pulumi, where every value is text."""
+    """Loading from Pulumi, where every value is text."""
 
     @pytest.fixture(autouse=True)
     def _stack(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(pulumi, "get_project", lambda: "fleet")
         monkeypatch.setattr(pulumi, "get_stack", lambda: "dev")
 
-    def test_values_come_back_with_their_types(self) -> None:
+    def test_values_are_converted_to_their_types(self) -> None:
         set_all_config({**LEAST, "fleet:nodes": "5", "fleet:protect": "true"})
 
         settings = load()
 
         assert (settings.nodes, settings.protect, settings.owner_tag) == (5, True, "12")
 
-    def test_what_is_no_value_of_the_wanted_type_is_told_as_it_was_written(self) -> None:
+    def test_a_value_of_the_wrong_type_is_quoted_as_written(self) -> None:
         set_all_config({**LEAST, "fleet:nodes": "three"})
 
         with pytest.raises(SettingsError, match='fleet:nodes = "three": must be 1, 3 or 5'):
@@ -87,7 +87,7 @@ class TestLoad:
     @pytest.mark.parametrize(
         ("written", "arrived"), [("007", "7"), ("0o17", "15"), ("1e3", "1000"), ("True", "true")]
     )
-    def test_a_number_that_was_written_in_another_way_is_refused(
+    def test_an_unquoted_number_that_yaml_changes_is_refused(
         self, written: str, arrived: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.chdir(tmp_path)
@@ -98,18 +98,18 @@ class TestLoad:
             load()
         file.write_text(f"config:\n  fleet:ownerTag: {written}\n")
 
-        with pytest.raises(SettingsError, match=f'written as {written}.* like "{written}"'):
+        with pytest.raises(SettingsError, match=f'written as {written}.* quotes: "{written}"'):
             load()
 
         file.unlink()
         load()
 
-    def test_keys_of_others_are_none_of_our_business(self) -> None:
+    def test_keys_of_other_namespaces_are_ignored(self) -> None:
         set_all_config({**LEAST, "azure-native:location": "x"})
 
         load()
 
-    def test_the_error_lists_everything_and_says_that_nothing_happened(self) -> None:
+    def test_the_error_counts_all_problems_and_says_that_nothing_was_changed(self) -> None:
         set_all_config({"fleet:location": "x y", "fleet:adminCidrs": "[]"})
 
         with pytest.raises(SettingsError) as refusal:
@@ -148,28 +148,28 @@ class TestLoad:
         set_all_config({**LEAST, "fleet:secrets": secrets}, ["fleet:secrets"])
         assert load().secrets["db"].get_secret_value() == "correct-horse"
 
-    def test_no_secrets_at_all_are_no_plain_ones(self) -> None:
+    def test_an_empty_map_of_secrets_is_accepted(self) -> None:
         set_all_config({**LEAST, "fleet:secrets": "{}"}, [])
 
         load()
 
 
 SAMPLES = [PROJECT / f"Pulumi.{name}.yaml" for name in ("dev", "toktv", "docebo")]
-"""Whoever works here has stacks of their own beside them."""
+"""The sample stacks only: a developer may have other stacks beside them."""
 
 
 class TestDocumentation:
-    def test_the_page_is_the_one_in_docs(self) -> None:
+    def test_docs_configuration_is_up_to_date(self) -> None:
         assert (PROJECT / "docs/configuration.md").read_text() == page(), "run `make docs`"
 
-    def test_the_project_file_declares_what_the_settings_know(self) -> None:
+    def test_the_schema_in_pulumi_yaml_is_up_to_date(self) -> None:
         project = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())
 
         declared = {key: value for key, value in project["config"].items() if ":" not in key}
 
         assert declared == project_schema()
 
-    def test_the_example_is_a_good_one(self) -> None:
+    def test_the_example_is_accepted(self) -> None:
         with_throw_away_secrets(EXAMPLE)
 
     @pytest.mark.parametrize("file", SAMPLES, ids=lambda p: p.name)
@@ -177,17 +177,17 @@ class TestDocumentation:
         with_throw_away_secrets(file)
 
     @pytest.mark.parametrize("file", SAMPLES, ids=lambda p: p.name)
-    def test_no_sample_stack_holds_a_secret_not_even_an_encrypted_one(self, file: Any) -> None:
+    def test_no_sample_stack_contains_a_secret(self, file: Any) -> None:
         assert "secure" not in file.read_text()
         assert "fleet:secrets" not in yaml.safe_load(file.read_text())["config"]
 
-    def test_sample_stacks_run_side_by_side(self) -> None:
+    def test_networks_of_sample_stacks_do_not_overlap(self) -> None:
         networks = [with_throw_away_secrets(file).vnet_cidr for file in SAMPLES]
 
         for one, other in itertools.combinations(networks, 2):
             assert not one.overlaps(other)
 
-    def test_what_a_sample_stack_lacks_are_secrets_and_nothing_else(self) -> None:
+    def test_sample_stacks_lack_only_secrets(self) -> None:
         for name, expected in (("toktv", ["ticket-key", "toktv-certificate"]), ("dev", [])):
             problems = refused(configuration(PROJECT / f"Pulumi.{name}.yaml"))
 
@@ -195,18 +195,18 @@ class TestDocumentation:
                 f"secrets.{secret}" for secret in expected
             ]
 
-    def test_every_key_says_what_it_is(self) -> None:
+    def test_every_key_has_a_description(self) -> None:
         assert "None |" not in page()
 
 
 def configuration(file: Path) -> Config:
-    """The keys of a stack's file, as the settings get them."""
+    """The keys of a stack's file, in the form that the settings expect."""
     config = yaml.safe_load(file.read_text())["config"]
     return {key.removeprefix("fleet:"): value for key, value in config.items()}
 
 
 def with_throw_away_secrets(file: Path) -> Settings:
-    """A stack's settings, with the secrets that it lacks, which must be all that it lacks."""
+    """A stack's settings, with generated secrets. The stack must lack nothing else."""
     config = configuration(file)
     known, _ = parse(config | {"secrets": {}})
     assert known is not None

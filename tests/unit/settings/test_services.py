@@ -1,4 +1,4 @@
-"""Services and customers: what follows from them, and what may not be said together."""
+"""Services and customers: their instance sets, and combinations that are refused."""
 
 from typing import Any
 
@@ -39,25 +39,25 @@ def test_a_service_name_that_breaks_unit_names_is_refused(config: Config, name: 
     assert "must be 1 to 30 lower-case letters, digits and hyphens" in problem
 
 
-def test_the_platforms_own_names_are_taken(config: Config) -> None:
+def test_names_of_platform_units_are_refused(config: Config) -> None:
     config["services"] = {"router": config["services"]["hello"]}
 
     (problem,) = refused(config)
 
-    assert problem.startswith("fleet:services.router: must not be called one of")
+    assert problem.startswith("fleet:services.router: must not have one of these names")
 
 
-def test_a_service_that_nobody_could_reach_is_refused(config: Config) -> None:
+def test_a_service_without_ports_is_refused(config: Config) -> None:
     del config["services"]["hello"]["http"]
 
     (problem,) = refused(config)
 
     assert problem.startswith(
-        "fleet:services.hello: must have http, tcp or udp: it could not be reached. For a worker"
+        "fleet:services.hello: must have http, tcp or udp; otherwise no client can reach it. For a"
     )
 
 
-def test_the_way_round_for_a_worker_without_a_port_is_accepted(config: Config) -> None:
+def test_the_advice_for_a_worker_without_a_port_is_accepted(config: Config) -> None:
     config["services"]["jobs"] = {
         "image": "jobs:1",
         "http": {"hosts": ["jobs.invalid"]},
@@ -67,7 +67,7 @@ def test_the_way_round_for_a_worker_without_a_port_is_accepted(config: Config) -
     accepted(config)
 
 
-def test_a_host_is_claimed_once(config: Config) -> None:
+def test_two_services_with_the_same_host_are_refused(config: Config) -> None:
     config["services"] |= {
         "one": {"image": "a:1", "http": {"hosts": ["a.example", "b.example"]}},
         "two": {"image": "a:1", "http": {"hosts": ["b.example"]}},
@@ -75,11 +75,11 @@ def test_a_host_is_claimed_once(config: Config) -> None:
 
     assert refused(config) == [
         'fleet:services.two.http.hosts = "b.example": '
-        "is claimed by fleet:services.one.http.hosts already; a host leads to one service"
+        "is already used by fleet:services.one.http.hosts; a host leads to one service"
     ]
 
 
-def test_a_host_is_claimed_once_among_customers_and_services(config: Config) -> None:
+def test_two_customers_with_the_same_host_are_refused(config: Config) -> None:
     config["services"] |= {
         "lms": {
             "image": "a:1",
@@ -89,42 +89,42 @@ def test_a_host_is_claimed_once_among_customers_and_services(config: Config) -> 
     }
 
     assert refused(config) == [
-        'fleet:services.lms.customers.globex.hosts = "a.example": is claimed by '
-        "fleet:services.lms.customers.acme.hosts already; a host leads to one service"
+        'fleet:services.lms.customers.globex.hosts = "a.example": is already used by '
+        "fleet:services.lms.customers.acme.hosts; a host leads to one service"
     ]
 
 
-def test_there_is_one_default_site(config: Config) -> None:
+def test_a_second_default_site_is_refused(config: Config) -> None:
     config["services"]["other"] = {"image": "a:1", "http": {}}
 
     (problem,) = refused(config)
 
-    assert problem.startswith("fleet:services.other.http.hosts: is missing; only one service")
+    assert problem.startswith("fleet:services.other.http.hosts: is missing. Only one service")
 
 
-def test_a_public_port_is_claimed_once_per_protocol(config: Config, voice: Config) -> None:
+def test_two_services_with_the_same_port_are_refused(config: Config, voice: Config) -> None:
     config["services"] |= {"voice": voice, "other": {"image": "a:1", "tcp": [{"port": 64738}]}}
 
     (problem,) = refused(config)
 
     assert problem == (
         "fleet:services.voice.tcp = 64738: "
-        "is claimed by fleet:services.other.tcp already; a tcp port leads to one service"
+        "is already used by fleet:services.other.tcp; a tcp port leads to one service"
     )
 
 
-def test_more_ports_than_azure_balances_are_refused(config: Config) -> None:
+def test_more_ports_than_azure_allows_rules_are_refused(config: Config) -> None:
     config["services"]["hello"]["tcp"] = [{"port": port} for port in range(10_000, 10_250)]
     assert accepted(config)
 
     config["services"]["hello"]["udp"] = [{"port": 10_000}]
 
     (problem,) = refused(config)
-    assert "publish 251 ports, and one cluster can have 250" in problem
+    assert "publish 251 ports, but one cluster can publish 250" in problem
     assert "(a cell)" in problem
 
 
-def test_the_same_port_is_free_for_the_other_protocol(config: Config, voice: Config) -> None:
+def test_the_same_port_may_be_published_for_tcp_and_udp(config: Config, voice: Config) -> None:
     config["services"]["voice"] = voice
 
     settings = accepted(config)
@@ -133,13 +133,13 @@ def test_the_same_port_is_free_for_the_other_protocol(config: Config, voice: Con
     assert settings.udp_ports == (64738, 64739)
 
 
-def test_more_instances_than_machines_are_fine_without_spread(config: Config) -> None:
+def test_more_instances_than_nodes_are_accepted_without_spread(config: Config) -> None:
     config["services"]["hello"] |= {"instances": 9, "spread": False}
 
     assert accepted(config).instance_sets[0].instances == 9
 
 
-def test_past_what_fleet_carries_another_stack_is_advised(config: Config) -> None:
+def test_more_units_than_fleet_carries_are_refused_with_advice(config: Config) -> None:
     config["services"]["hello"] |= {"instances": 240, "spread": False}
     config["services"]["more"] = {
         "image": "a:1",
@@ -156,7 +156,7 @@ def test_past_what_fleet_carries_another_stack_is_advised(config: Config) -> Non
     assert "into another stack (a cell)" in problem
 
 
-def test_customers_lay_their_own_values_over_the_services(config: Config) -> None:
+def test_a_customers_values_override_those_of_the_service(config: Config) -> None:
     config["services"] = {
         "lms": {
             "image": "docebo/lms:7.1",
@@ -211,12 +211,12 @@ def test_a_customers_name_that_breaks_unit_names_is_refused(config: Config, name
     assert "must be 1 to 30 lower-case letters, digits and hyphens" in problem
 
 
-def test_a_path_to_check_needs_a_port_to_ask(config: Config, voice: Config) -> None:
+def test_a_health_path_without_http_is_refused(config: Config, voice: Config) -> None:
     config["services"]["voice"] = voice | {"health": {"http": "/up"}}
 
     assert refused(config) == [
         'fleet:services.voice.health.http = "/up": '
-        "needs http, which says the port to ask; without it, say tcp or command"
+        "needs http, which sets the port to check. Without http, use tcp or command"
     ]
 
 
@@ -229,7 +229,7 @@ def test_a_hundred_customers_with_two_instances_fit_into_one_cluster(config: Con
     assert len(accepted(config).instance_sets) == 100
 
 
-def test_customers_and_published_ports_do_not_go_together(config: Config) -> None:
+def test_customers_with_published_ports_are_refused(config: Config) -> None:
     config["services"]["hello"] |= {
         "tcp": [{"port": 7000}],
         "customers": {"acme": {"hosts": ["a.example"]}},
@@ -240,13 +240,13 @@ def test_customers_and_published_ports_do_not_go_together(config: Config) -> Non
     assert "must have either customers or tcp and udp" in problem
 
 
-def test_a_customer_needs_hosts_of_its_own(config: Config) -> None:
+def test_a_customer_without_hosts_is_refused(config: Config) -> None:
     config["services"]["hello"]["customers"] = {"acme": {"hosts": []}}
 
     assert refused(config) == ["fleet:services.hello.customers.acme.hosts = []: must not be empty"]
 
 
-def test_two_ways_to_the_same_unit_names_are_refused(config: Config) -> None:
+def test_a_service_and_a_customer_with_the_same_unit_names_are_refused(config: Config) -> None:
     customers = {"b-c": {"hosts": ["one.example"]}}
     config["services"] = {
         "a": {"image": "x:1", "http": {}, "customers": customers},
@@ -255,11 +255,11 @@ def test_two_ways_to_the_same_unit_names_are_refused(config: Config) -> None:
 
     (problem,) = refused(config)
 
-    assert "would be called a-b-c, as fleet:services.a.customers.b-c is" in problem
+    assert "would be called a-b-c, like fleet:services.a.customers.b-c" in problem
 
 
 @given(st.dictionaries(st.sampled_from(KEYS), ANYTHING))
-def test_whatever_is_written_is_either_understood_or_refused_in_words(raw: Config) -> None:
+def test_any_configuration_is_either_accepted_or_refused_with_problems(raw: Config) -> None:
     settings, problems = parse(raw)
 
     assert settings is not None or problems
@@ -267,7 +267,7 @@ def test_whatever_is_written_is_either_understood_or_refused_in_words(raw: Confi
 
 
 @given(ANYTHING)
-def test_so_is_whatever_is_written_about_a_service(raw: Any) -> None:
+def test_any_service_is_either_accepted_or_refused_with_problems(raw: Any) -> None:
     config = {"location": "x", "ownerTag": "x", "adminCidrs": [], "services": {"a": raw}}
 
     _, problems = parse(config)

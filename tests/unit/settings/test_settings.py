@@ -1,4 +1,4 @@
-"""What each value of the configuration may be, and how a refusal reads."""
+"""The allowed values of each key, and the messages of refusals."""
 
 import copy
 import ipaddress
@@ -13,7 +13,7 @@ MISSING = object()
 
 
 def with_value(config: Config, path: str, value: object) -> Config:
-    """A copy in which the dotted path has another value; `MISSING` takes the key away."""
+    """A copy with another value at the dotted path; `MISSING` removes the key."""
     changed = copy.deepcopy(config)
     *parents, last = path.split(".")
     place: Any = changed
@@ -26,7 +26,7 @@ def with_value(config: Config, path: str, value: object) -> Config:
     return changed
 
 
-# path, value, what the refusal must say after "fleet:<path> = <value>: "
+# path, value, a part of the refusal after "fleet:<path> = <value>: "
 REFUSALS = [
     ("location", "West Europe", "must be an Azure region, like westeurope"),
     ("ownerTag", "", "must not be empty"),
@@ -36,10 +36,10 @@ REFUSALS = [
     ("nodes", 4, "must be 1, 3 or 5"),
     ("nodes", 7, "must be 1, 3 or 5"),
     ("nodes", "3", "must be 1, 3 or 5"),
-    ("vmSize", "Standard_D2_v5", "must be a size that takes premium disks over SCSI"),
-    ("vmSize", "Standard_D2s_v6", "must be a size that takes premium disks over SCSI"),
-    ("vmSize", "Standard_D2ps_v5", "no p (ARM processors)"),
-    ("vmSize", "big", "must be a size that takes premium disks over SCSI"),
+    ("vmSize", "Standard_D2_v5", "must be a size that supports premium disks over SCSI"),
+    ("vmSize", "Standard_D2s_v6", "must be a size that supports premium disks over SCSI"),
+    ("vmSize", "Standard_D2ps_v5", "without a p (ARM processors)"),
+    ("vmSize", "big", "must be a size that supports premium disks over SCSI"),
     ("vnetCidr", "10.20.0.1/16", "must be an IPv4 range without host bits"),
     ("vnetCidr", "fd00::/64", "must be an IPv4 range without host bits"),
     ("vnetCidr", "8.8.0.0/16", "must be a private IPv4 range from /16 to /24"),
@@ -69,7 +69,7 @@ REFUSALS = [
     ("services.hello.instances", -1, "must be greater than or equal to 1"),
     ("services.hello.instances", "2", "must be a whole number"),
     ("services.hello.instances", 1.5, "must be a whole number"),
-    ("services.hello.instances", 4, "must be at most 3, the number of machines, while spread"),
+    ("services.hello.instances", 4, "must be at most 3, the number of nodes, because spread"),
     ("services.hello.http.port", 0, "must be greater than or equal to 1"),
     ("services.hello.http.port", -80, "must be greater than or equal to 1"),
     ("services.hello.http.port", 65536, "must be less than or equal to 65535"),
@@ -87,19 +87,19 @@ REFUSALS = [
     ("services.hello.env.DEBUG", True, "must be text"),
     ("services.hello.env.TEXT", "two\nlines", "must be one line without control characters"),
     ("services.hello.env.TEXT", "two\u2028lines", "must be one line without control characters"),
-    ("services.hello.env.TEXT", "x" * 901, "must be at most 900 bytes, not 901. Longer text goes"),
+    ("services.hello.env.TEXT", "x" * 901, "must be at most 900 bytes, not 901. Put longer text"),
     ("services.hello.env.TEXT", "ü" * 451, "must be at most 900 bytes, not 902"),
-    ("services.hello.env.TEXT", "a\tb", "units cannot hold them. Longer text goes into fleet:sec"),
-    ("services.hello.env.TEXT", "line\n", "cannot hold them, not even a newline at the end"),
+    ("services.hello.env.TEXT", "a\tb", "units can't contain them. Put longer text into fleet:sec"),
+    ("services.hello.env.TEXT", "line\n", "can't contain them, not even a newline at the end"),
     ("services.hello.env.TEXT", None, "must be text"),
-    ("services.hello.health.command", "x" * 901, "Longer commands go into a script in the image"),
-    ("services.hello.command", ["worker"], "must be left out: a container runs what its image s"),
-    ("services.hello.entrypoint", "x", "build a second image, with FROM the first and another CMD"),
+    ("services.hello.health.command", "x" * 901, "Put a longer command into a script in the image"),
+    ("services.hello.command", ["worker"], "is not supported: a container runs the command of its"),
+    ("services.hello.entrypoint", "x", "build a second image FROM the first, with another CMD"),
     ("services.hello.stopTimeout", 30, "a container has 10 seconds between SIGTERM and SIGKILL"),
-    ("services.hello.shmSize", "1g", "must be left out: /dev/shm has docker's 64 MB"),
-    ("services.hello.user", "1000", "must be left out: a container runs as its image's USER says"),
-    ("services.hello.http.path", "/api", "must be left out: a host leads to one service as a wh"),
-    ("services.hello.volumes", ["/data"], "must be left out: a unit may move to another machine"),
+    ("services.hello.shmSize", "1g", "is not supported: /dev/shm has docker's default size, 64 MB"),
+    ("services.hello.user", "1000", "is not supported: a container runs as the USER of its image"),
+    ("services.hello.http.path", "/api", "is not supported: all paths of a host lead to one serv"),
+    ("services.hello.volumes", ["/data"], "is not supported: an instance may move to another node"),
     ("services.hello.http.sticky", "yes", "must be true or false"),
     ("services.hello.http.httpsRedirect", 1, "must be true or false"),
     ("services.hello.health", {"http": "/up", "tcp": 80}, "can have only one of http, tcp and"),
@@ -120,11 +120,11 @@ REFUSALS = [
     ("services.hello.tmpfs", ["/tmp:256m"], "must be smaller than limits.memory (256m)"),
     ("services.hello.secrets.PASSWORD", "Bad_Name", "must be 1 to 60 lower-case letters"),
     ("services.hello.secrets.PASSWORD", 1, "must be text"),
-    ("certificates.web", {}, "must say either secret or keyVaultSecretId"),
+    ("certificates.web", {}, "must set either secret or keyVaultSecretId"),
     (
         "certificates.web",
         {"secret": "a", "keyVaultSecretId": "https://vault.vault.azure.net/secrets/a"},
-        "must say either secret or keyVaultSecretId",
+        "must set either secret or keyVaultSecretId",
     ),
     ("certificates.web.keyVaultSecretId", "my-vault/web", "must be a secret's identifier without"),
     (
@@ -158,7 +158,7 @@ def test_a_bad_value_is_refused_with_its_path_and_what_is_allowed(
             'adminCidrs = "203.0.113.7/32"',
             "must not overlap 203.0.113.0/24",
         ),
-        ("adminCidrs", ["10.8.0.0/16"], 'adminCidrs = "10.8.0.0/16"', "must hold a public range"),
+        ("adminCidrs", ["10.8.0.0/16"], 'adminCidrs = "10.8.0.0/16"', "must include a public"),
         ("zones", ["1", "4"], "zones[1]", "must be '1', '2' or '3'"),
         ("zones", ["1", "1"], "zones", "must not be given twice"),
         ("developers", ["me"], "developers[0]", "must be a GUID in lower case"),
@@ -194,21 +194,21 @@ def test_a_bad_value_is_refused_with_its_path_and_what_is_allowed(
         ("services.hello.tmpfs", ["/:1m"], "services.hello.tmpfs[0]", "like /tmp:64m"),
         ("services.hello.tmpfs", ["/a,exec:1m"], "services.hello.tmpfs[0]", "like /tmp:64m"),
         ("services.hello.tmpfs", ["/a/../etc:1m"], "services.hello.tmpfs[0]", "must not have . or"),
-        ("services.hello.tmpfs", ["/proc/x:1m"], "services.hello.tmpfs[0]", "must not lie in"),
+        ("services.hello.tmpfs", ["/proc/x:1m"], "services.hello.tmpfs[0]", "must not be in"),
         ("services.hello.tmpfs", ["/dev/shm:256m"], "services.hello.tmpfs[0]", "Chromium: --dis"),
-        ("services.hello.tmpfs", ["/run/secrets:1m"], "services.hello.tmpfs[0]", "not lie in"),
+        ("services.hello.tmpfs", ["/run/secrets:1m"], "services.hello.tmpfs[0]", "not be in"),
         ("services.hello.tmpfs", ["/a:1m", "/a:2m"], "services.hello.tmpfs", "not be given twice"),
         (
             "services.hello.customers",
             {"acme": {"hosts": ["a.b"], "volumes": ["/data"]}},
             "services.hello.customers.acme.volumes",
-            "must be left out: a unit may move to another machine",
+            "is not supported: an instance may move to another node",
         ),
         (
             "services.hello.customers",
             {"acme": {"hosts": ["a.b"], "env": {"KEY": "two\nlines"}}},
             "services.hello.customers.acme.env.KEY",
-            "Longer text goes into fleet:secrets, of which files are made",
+            "Put longer text into fleet:secrets, which become files",
         ),
         ("services.hello.secrets", {"1X": "a"}, "services.hello.secrets.1X", "with a digit"),
     ],
@@ -236,7 +236,7 @@ def test_a_bad_value_inside_a_list_or_map_is_refused_with_its_place(
         ("services.hello.limits.disk", "cpus, memory"),
     ],
 )
-def test_an_unknown_key_is_refused_with_those_that_are_known(
+def test_an_unknown_key_is_refused_with_the_allowed_keys(
     config: Config, path: str, allowed: str
 ) -> None:
     (problem,) = refused(with_value(config, path, "x"))
@@ -249,14 +249,14 @@ def test_a_required_key_that_is_missing_is_named(config: Config, path: str) -> N
     assert refused(with_value(config, path, MISSING)) == [f"fleet:{path}: is missing"]
 
 
-def test_all_problems_are_reported_at_once(config: Config) -> None:
+def test_all_problems_are_reported_together(config: Config) -> None:
     config |= {"nodes": 2, "location": "", "bogus": 1}
     config["services"]["hello"] |= {"instances": 0, "image": "x"}
 
     assert len(refused(config)) == 5
 
 
-def test_the_machines_subnet_is_the_first_part_of_the_network(config: Config) -> None:
+def test_the_nodes_subnet_is_the_first_part_of_the_network(config: Config) -> None:
     config["vnetCidr"] = "10.30.0.0/16"
     assert accepted(config).core_subnet == ipaddress.IPv4Network("10.30.0.0/24")
 
@@ -282,15 +282,15 @@ DATE = "2024-11-05 00:00:00 +0000 UTC"
         "bogus",
     ],
 )
-def test_a_date_without_quotes_is_refused_wherever_it_stands(config: Config, path: str) -> None:
+def test_a_date_without_quotes_is_refused_in_every_key(config: Config, path: str) -> None:
     config["services"]["hello"]["customers"] = {"acme": {"hosts": ["a.example"]}}
 
     (problem,) = refused(with_value(config, path, DATE))
 
     assert problem == (
-        f'fleet:{path} = "{DATE}": is a date that YAML has turned into another text: put it in '
-        'double quotes, as it shall arrive, like "2024-11-05". Where the stack\'s file does not '
-        "show the text in this place, or can't be read, this form of it is refused even in quotes"
+        f'fleet:{path} = "{DATE}": is a date, which YAML has changed into this text. Put the text '
+        'that you want in double quotes, like "2024-11-05". (The stack\'s file does not have the '
+        "text in this place, or can't be read; then text of this form is refused even in quotes)"
     )
 
 
@@ -302,7 +302,7 @@ def test_a_date_without_quotes_is_refused_wherever_it_stands(config: Config, pat
         ("zones", [DATE], "zones[0]"),
     ],
 )
-def test_so_is_one_in_a_list_or_as_a_name(
+def test_a_date_in_a_list_or_as_a_key_is_refused(
     config: Config, path: str, value: object, place: str
 ) -> None:
     (problem,) = refused(with_value(config, path, value))
@@ -334,7 +334,7 @@ def test_a_date_in_quotes_is_text(config: Config, text: str) -> None:
     assert settings.instance_sets[0].env["CUTOFF"] == text
 
 
-def test_a_secret_is_never_taken_for_a_date_and_shown(config: Config) -> None:
+def test_a_secret_that_is_a_date_is_accepted_and_not_shown(config: Config) -> None:
     accepted(config | {"secrets": {"born": DATE}})
 
 
@@ -347,8 +347,8 @@ def test_a_secret_is_never_taken_for_a_date_and_shown(config: Config) -> None:
         ("магазин.example", ": write xn--80aairftm.example"),
         # IDNA 2003 and 2008 differ
         ("straße.example", ": write its form in ASCII, which starts with xn--"),
-        ("*.shop.example", ". Wildcards can't be routed: name each host, or leave out hosts"),
-        ("my_app.example", ": host names have no _"),
+        ("*.shop.example", ". Routers can't match wildcards: name each host, or omit `hosts`"),
+        ("my_app.example", ": host names can't contain _"),
         ("http://shop.example", ""),
         ("shop.example:80", ""),
         ("shop.example.", ""),
@@ -356,7 +356,7 @@ def test_a_secret_is_never_taken_for_a_date_and_shown(config: Config) -> None:
         ("", ""),
     ],
 )
-def test_a_host_that_can_not_be_routed_is_refused_with_how_to_write_it(
+def test_a_host_that_routers_can_not_match_is_refused_with_advice(
     config: Config, host: str, advice: str
 ) -> None:
     (problem,) = refused(with_value(config, "services.hello.http.hosts", [host]))

@@ -1,4 +1,4 @@
-"""Text that YAML has changed: what the stack's file tells of it."""
+"""Text that YAML has changed, found by comparing it with the stack's file."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ DATE = "2024-11-05 00:00:00 +0000 UTC"
 
 
 def dates_of(text: str, raw: Config, folder: Path) -> list[str]:
-    """What is refused where the stack's file says `text`."""
+    """The refusals when the stack's file contains `text`."""
     (folder / "Pulumi.x.yaml").write_text(text)
     return [str(one) for one in unquoted.dates(raw, unquoted.written(folder / "Pulumi.x.yaml"))]
 
@@ -27,27 +27,25 @@ def dates_of(text: str, raw: Config, folder: Path) -> list[str]:
         f"""fleet:services: '{{"a":{{"env":{{"A":"{DATE}","{DATE}":"x"}},"list":["{DATE}"]}}}}'""",
     ],
 )
-def test_the_text_of_a_date_in_double_quotes_is_meant(tmp_path: Path, text: str) -> None:
+def test_a_date_in_double_quotes_is_accepted(tmp_path: Path, text: str) -> None:
     raw = {"services": {"a": {"env": {"A": DATE, DATE: "x"}, "list": [DATE]}}}
 
     assert dates_of(f"config:\n  {text}\n", raw, tmp_path) == []
 
 
 @pytest.mark.parametrize("written", [DATE, f"'{DATE}'"])
-def test_without_quotes_or_as_pulumi_writes_it_back_it_is_refused(
-    tmp_path: Path, written: str
-) -> None:
-    """Setting another value writes dates anew, in maps on one line with single quotes."""
+def test_a_date_without_double_quotes_is_refused(tmp_path: Path, written: str) -> None:
+    """When Pulumi sets a value, it rewrites all dates: with single quotes in maps on one line."""
     raw = {"ownerTag": DATE}
 
     (problem,) = dates_of(f"config:\n  fleet:ownerTag: {written}\n", raw, tmp_path)
 
-    assert problem.endswith('put it in double quotes, as it shall arrive, like "2024-11-05"')
+    assert problem.endswith('the text that you want in double quotes, like "2024-11-05"')
 
 
-def test_a_file_that_says_something_else_clears_no_date(tmp_path: Path) -> None:
+def test_a_date_that_the_file_does_not_contain_is_refused(tmp_path: Path) -> None:
     raw = {"ownerTag": DATE}
 
     for text in ('config: {"fleet:ownerTag": "2024-11-05"}', "config: {}", "{", ""):
         (problem,) = dates_of(text, raw, tmp_path)
-        assert "can't be read, this form of it is refused even in quotes" in problem
+        assert "can't be read; then text of this form is refused even in quotes" in problem
