@@ -30,16 +30,16 @@ class Certificate(Section):
 
     secret: SecretName | None = Field(
         default=None,
-        description="The name of a PEM text in `fleet:secrets`. The text has the certificate, the "
-        "rest of its chain up to a certificate that clients know, and the private key without a "
-        "passphrase. If the certificate has expired, preview warns, and routers still serve it.",
+        description="The name of a PEM text in `fleet:secrets`. The text contains the certificate, "
+        "the rest of its chain up to a certificate that clients know, and the private key without "
+        "a passphrase. If the certificate has expired, preview warns, and routers still use it.",
     )
     key_vault_secret_id: VaultSecretId | None = Field(
         default=None,
         description="The identifier of a PEM secret in another vault, such as that of a Key Vault "
         "certificate. Give the nodes' identity (output `nodesIdentity`) the role *Key Vault "
-        "Secrets User* on it. Routers notice a renewed certificate within ten minutes. Preview "
-        "can't check its content.",
+        "Secrets User* on this secret. Routers notice a renewed certificate within ten minutes. "
+        "Preview can't check the content.",
     )
 
     @model_validator(mode="after")

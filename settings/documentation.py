@@ -5,6 +5,7 @@ Each key is described once, at its definition.
 
 import ipaddress
 import json
+import re
 import typing
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -115,8 +116,13 @@ def _section(title: str, model: type[BaseModel], text: str) -> Iterator[str]:
     if text:
         yield from (text, "")
     yield from ("| key | type | default | what it is |", "|---|---|---|---|")
+    details = []
     for name, field in _keys(model):
-        yield f"| `{name}` | {_kind(field.annotation)} | {_default(field)} | {field.description} |"
+        summary, *rest = re.split(r"(?<=\.) ", field.description or "", maxsplit=1)
+        yield f"| `{name}` | {_kind(field.annotation)} | {_default(field)} | {summary} |"
+        details += [f"- **`{name}`**: {text}" for text in rest]
+    if details:
+        yield from ("", *details)
 
 
 def _keys(model: type[BaseModel]) -> list[tuple[str, FieldInfo]]:

@@ -19,18 +19,17 @@ class Health(Section):
 
     http: HealthPath | None = Field(
         default=None,
-        description="A path on `http.port` that answers 200 to 399 while the instance can serve. "
-        "It replaces `http.health`.",
+        description="A path on `http.port` that answers 200 to 399 while the instance can serve; "
+        "replaces `http.health`.",
     )
     tcp: PortNumber | None = Field(
         default=None,
-        description="A port of the container that accepts connections while the instance can "
-        "serve. It need not be public.",
+        description="A port, public or not, that accepts connections while the instance can serve.",
     )
     command: Command | None = Field(
         default=None,
-        description="A command line for the container's shell, which the image must contain. Exit "
-        "status 0 means healthy.",
+        description="A command line for the container's shell. The image must contain a shell. "
+        "Exit status 0 means healthy.",
     )
     start_period: Annotated[int, Field(ge=0, le=600)] = Field(
         default=3,

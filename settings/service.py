@@ -63,31 +63,32 @@ class Http(Section):
     port: PortNumber = Field(default=80, description="The port that the container listens on.")
     hosts: tuple[Host, ...] = Field(
         default=(),
-        description="The host names of the service. If empty, the service is the default site, "
+        description="The host names of the service. A service without hosts is the default site, "
         "which answers for every host that no other service names. Only one service can be that.",
     )
     health: HealthPath = Field(
         default="/health",
-        description="The path of the health check. It must answer 200 while the instance can "
-        "serve; otherwise the instance gets no requests. The check sends the first of `hosts` as "
-        "`Host`, or localhost if there is none.",
+        description="The path of the health check. The instance must answer 200 while it can "
+        "serve; otherwise it gets no requests. The check sends the first of `hosts` as `Host`, or "
+        "`localhost` if there is none.",
     )
     sticky: bool = Field(
         default=False,
-        description="Send all requests of a client to the instance that answered the first one, "
-        "for as long as that instance lives. A cookie names the instance. Over HTTPS this also "
+        description="Send all requests of a client to the instance that answered the first one. "
+        "A cookie names the instance, for as long as the instance lives. Over HTTPS this also "
         "works in a frame of another site.",
     )
     https_redirect: bool = Field(
         default=False,
-        description="Answer plain HTTP with a redirect to HTTPS. Do not set it behind a CDN that "
-        "uses HTTP to reach the cluster: the routers do not trust its `X-Forwarded-Proto`.",
+        description="Answer plain HTTP with a redirect to HTTPS. Do not use it behind a CDN that "
+        "reaches the cluster by HTTP: the routers do not trust the CDN's `X-Forwarded-Proto`.",
     )
     underscore_headers: bool = Field(
         default=False,
         description="Pass request headers with an underscore in their name, like `api_key`. By "
-        "default they are dropped, because many applications can't distinguish `X_Forwarded_For` "
-        "from the router's `X-Forwarded-For`. Such imitations of a router's header never pass.",
+        "default the routers drop such headers, because many applications can't distinguish "
+        "`X_Forwarded_For` from the router's `X-Forwarded-For`. Such imitations of a router's "
+        "header never pass.",
     )
 
 
@@ -106,8 +107,8 @@ class Limits(Section):
 
     memory: Memory = Field(
         default="256m",
-        description="Memory: a whole number followed by m or g. If an instance needs more, the "
-        "kernel kills it and systemd starts it again.",
+        description="Memory: a whole number followed by m or g. If an instance uses more, the "
+        "kernel kills the instance and systemd starts it again.",
     )
     cpus: Cpus = Field(default=1.0, description="Processor cores, at most those of a node.")
 
@@ -130,9 +131,9 @@ class Customer(Section):
 
     hosts: tuple[Host, ...] = Field(min_length=1, description="The host names of this customer.")
     instances: Instances | None = Field(
-        default=None, description="Instead of the service's `instances`."
+        default=None, description="Replaces the service's `instances`."
     )
-    image: Image | None = Field(default=None, description="Instead of the service's `image`.")
+    image: Image | None = Field(default=None, description="Replaces the service's `image`.")
     env: Mapping[EnvName, EnvValue] = Field(
         default={}, description="Added to the service's `env`; replaces variables of the same name."
     )
@@ -158,8 +159,8 @@ class Service(Section):
     instances: Instances = Field(default=1, description="How many containers run.")
     spread: bool = Field(
         default=True,
-        description="Run at most one instance of a release on each node, so that the loss of a "
-        "node costs only one instance. There can then be no more instances than nodes.",
+        description="Run at most one instance of a release on each node. The loss of a node then "
+        "costs only one instance, and there can be no more instances than nodes.",
     )
     http: Http | None = Field(
         default=None, description="Makes the service a web service on ports 80 and 443."
@@ -170,21 +171,20 @@ class Service(Section):
     udp: tuple[Port, ...] = Field(
         default=(),
         description="UDP ports to publish under the same number. All TCP and UDP traffic of a "
-        "client reaches the same instance, for as long as that instance lives. Instances see a "
-        "router's address instead of the client's, over TCP and UDP: switch off limits and bans by "
+        "client reaches the same instance, for as long as that instance lives. Over TCP and UDP, "
+        "instances see a router's address instead of the client's: switch off limits and bans by "
         "address (Mumble: `autobanAttempts=0`).",
     )
     health: Health = Field(
         default=Health(),
-        description="How to check an instance. By default, a web service is asked for "
-        "`http.health`; any other service must accept a connection on its first TCP port. With UDP "
-        "only, the image's own health check decides; without one, the instance is healthy while it "
-        "runs.",
+        description="How to check an instance. By default a web service is checked by "
+        "`http.health`, and another service by a connection to its first TCP port. With UDP only, "
+        "the image's `HEALTHCHECK` decides; without that, a running container is healthy.",
     )
     env: Mapping[EnvName, EnvValue] = Field(
         default={},
-        description="Environment variables. A value is one line of at most 900 bytes. "
-        "Everyone with access to a node can read them, so put no secrets here.",
+        description="Environment variables. A value is one line of at most 900 bytes. Everyone "
+        "with access to a node can read the values, so put no secrets here.",
     )
     secrets: Mapping[EnvName, SecretName] = Field(
         default={},
@@ -195,17 +195,17 @@ class Service(Section):
     )
     tmpfs: tuple[Tmpfs, ...] = Field(
         default=(),
-        description="Folders in memory, as path:size, like `/tmp:64m`. Their content counts as the "
+        description="Folders in memory, as path:size, like `/tmp:64m`. The content counts as the "
         "instance's memory and disappears with the instance. Every user in the container may write "
-        "there; programs can't be started from there. `/dev/shm` keeps docker's 64 MB.",
+        "to these folders, but can't start programs from them. `/dev/shm` always has docker's 64 "
+        "MB.",
     )
     limits: Limits = Field(
         default=Limits(), description="How much of its node one instance may use."
     )
     customers: Mapping[Name, Customer] | None = Field(
         default=None,
-        description="Customer organisations. Each gets separate instances of this service. Only "
-        "for web services.",
+        description="Customer organisations, each with separate instances (web services only).",
     )
 
     def instance_sets(self, name: str, path: str) -> Iterator["InstanceSet"]:

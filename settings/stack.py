@@ -33,33 +33,33 @@ class Settings(Section):
 
     location: Location = Field(description="The Azure region, like westeurope.")
     owner_tag: Annotated[str, Field(min_length=1, max_length=256)] = Field(
-        description="The person or team responsible for the stack. Every resource gets it as the "
-        "tag `owner`.",
+        description="The person or team responsible for the stack: the tag `owner` of every "
+        "resource.",
     )
     admin_cidrs: Annotated[tuple[AdminNetwork, ...], Field(min_length=1)] = Field(
-        description="The IPv4 ranges that may reach SSH, storage and vault. They must include the "
-        "public address of the machine that runs `pulumi up`: it deploys over SSH, and uploads to "
-        "storage and vault. Ranges must not overlap.",
+        description="The IPv4 ranges that may reach SSH, storage and vault. Include the public "
+        "address of the machine that runs `pulumi up`: it deploys over SSH, and uploads to storage "
+        "and vault. Ranges must not overlap.",
     )
     nodes: Literal[1, 3, 5] = Field(
         default=3,
-        description="The number of nodes. Three survive the loss of one, five of two, one of none. "
-        "You can add nodes later. A smaller number is refused, because etcd would still count the "
-        "removed nodes.",
+        description="The number of nodes. Three nodes survive the loss of one, five of two, one of "
+        "none. You can add nodes later. A smaller number is refused, because etcd would still "
+        "count the removed nodes.",
     )
     vm_size: str = Field(
         default="Standard_D2s_v5",
-        description="The Azure size of a node. It must have x86-64 processors and support premium "
-        "disks (an `s` after the number of cores) over SCSI (`_v5` or older).",
+        description="The Azure size of a node. The size must have x86-64 processors and support "
+        "premium disks (an `s` after the number of cores) over SCSI (`_v5` or older).",
     )
     zones: tuple[Literal["1", "2", "3"], ...] = Field(
         default=(),
-        description='The availability zones to spread the nodes over, like `["1", "2", "3"]`. If '
-        "empty, Azure spreads them over fault domains.",
+        description='The availability zones to spread the nodes over, like `["1", "2", "3"]`. '
+        "Without zones, Azure spreads the nodes over fault domains.",
     )
     vnet_cidr: PrivateNetwork = Field(
         default=IPv4Network("10.20.0.0/16"),
-        description="The network's private range, /16 to /24. The nodes' subnet is its first /24.",
+        description="The network's private range, /16 to /24. The nodes' subnet is the first /24.",
     )
     image_version: FlatcarVersion = Field(
         default="4593.2.5",
@@ -68,9 +68,9 @@ class Settings(Section):
     deployers: tuple[Guid, ...] = Field(
         default=(),
         description="Object ids (Entra ID) of the users and pipelines that run `pulumi up`, or of "
-        "a group that contains them. They may delete secrets. If empty, the role is assigned to "
-        "the identity that ran `pulumi up` last, and moving it takes Azure minutes. Do not empty "
-        "the list later.",
+        "a group that contains them. Deployers may delete secrets. If the list is empty, only the "
+        "identity that ran `pulumi up` last has this role, and Azure takes minutes to move it to "
+        "another identity. Do not empty the list later.",
     )
     developers: tuple[Guid, ...] = Field(
         default=(),
@@ -80,39 +80,39 @@ class Settings(Section):
     drain_seconds: Annotated[int, Field(ge=0, le=300)] = Field(
         default=10,
         description="Seconds that an instance keeps running after routers stop sending it "
-        "requests, so that its open requests can end. Then it gets SIGTERM, and 10 seconds later "
-        "SIGKILL.",
+        "requests. Open requests can end in that time. Then the instance gets SIGTERM, and 10 "
+        "seconds later SIGKILL.",
     )
     protect: bool = Field(
         default=False,
-        description="Refuse to delete storage, the vault and their resource group. Set it for "
-        "production. `pulumi destroy` works only after you set it to false and run `pulumi up`.",
+        description="Refuse to delete storage, the vault and their resource group. Set it to true "
+        "in production. `pulumi destroy` works only after you set it to false and run `pulumi up`.",
     )
     dns_label: DnsLabel | None = Field(
         default=None,
-        description="The first label of the public DNS name, unique in the region. Default: the "
-        "stack's name and six more characters.",
+        description="The first label of the public DNS name, unique in the region. By default it "
+        "is the stack's name and six more characters.",
     )
     subscription_id: Guid | None = Field(
-        default=None, description="The Azure subscription. Default: that of your Azure login."
+        default=None, description="The Azure subscription; by default that of your Azure login."
     )
     ssh_private_key: SshPrivateKey | None = Field(
         default=None,
         description="The administrator's private SSH key: OpenSSH format, ed25519 or RSA, no "
-        "passphrase. Set it with `--secret`. Default: a generated key.",
+        "passphrase. Set it with `--secret`. By default the stack generates one.",
     )
     secrets: Mapping[SecretName, SecretValue] = Field(
         default={},
         description="Secrets by name. Set a value with `pulumi config set --secret --path "
         "fleet:secrets.NAME VALUE`, and a file with `… --secret --raw --path fleet:secrets.NAME < "
-        "FILE`: without `--raw` it loses its last newline. Encode binary files as base64. The "
-        "stack's Key Vault gets those that a service or certificate uses. Plain text is refused, "
-        "but a single plain value among encrypted ones can't be detected.",
+        "FILE`: without `--raw` the file loses its last newline. Encode binary files as base64. "
+        "The secrets that a service or certificate uses are stored in the stack's Key Vault. Plain "
+        "text is refused, but a single plain value among encrypted ones can't be detected.",
     )
     certificates: Mapping[Name, Certificate] = Field(
         default={},
-        description="TLS certificates by name. Each serves the hosts that it names. All other "
-        "hosts are served with the stack's self-signed certificate, which browsers do not trust.",
+        description="TLS certificates by name. A certificate is used for the hosts that it names. "
+        "All other hosts get the stack's self-signed certificate, which browsers do not trust.",
     )
     services: Mapping[Name, Service] = Field(
         default={}, description="The services that run on the cluster, by name."

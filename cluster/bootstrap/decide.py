@@ -119,8 +119,9 @@ def decide(node: ThisNode, seen: Observation) -> Decision:
         return Refuse(
             reason=(
                 "the cluster was formed, but no quorum of its members answers "
-                f"({_list(seen.record.members)}). Bring one of them back with its data, or see"
-                " docs/operations.md, quorum lost. This node joins as soon as a quorum answers"
+                f"({_list(seen.record.members)}). Bring one of them back with its data, or see "
+                "docs/operations.md#etcd-has-lost-its-quorum. This node joins as soon as a quorum "
+                "answers"
             )
         )
     return _form(node, seen.record)

@@ -161,8 +161,8 @@ class GlobalRollout:
                 raise ClusterError(
                     f"{self._unit.name} could not be started on {machine.primary_ip}: see "
                     f"`journalctl -u {name} -u {self._unit.name}` there. If the node is of an "
-                    "older model and lacks a script, replace it first (docs/operations.md, "
-                    "Machines on an old model)"
+                    "older model and lacks a script, replace it first: "
+                    "docs/operations.md#machines-on-an-old-model"
                 )
             if any(state.is_running for state in states):
                 return None

@@ -164,7 +164,7 @@ def test_lost_majority_is_refused_with_what_to_do() -> None:
     decision = decide(CORE_2, observation(FORMED, None))
 
     assert isinstance(decision, Refuse)
-    assert "quorum lost" in decision.reason
+    assert "etcd-has-lost-its-quorum" in decision.reason
 
 
 def test_cluster_that_shall_grow_takes_one_more_member() -> None:
