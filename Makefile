@@ -1,4 +1,4 @@
-# The doors to everything. `make` alone lists them.
+# All commands of the project. `make` alone lists them.
 STACK ?= dev
 PYTHON := .venv/bin/python
 # a log shows what happens when it happens
@@ -23,13 +23,13 @@ up: prepare  ## the cluster in the lab, with the services of Pulumi.$(STACK).yam
 preview: prepare  ## what `make up` would change
 	@$(LAB) preview $(STACK)
 
-status: prepare  ## machines, units, services and their addresses
+status: prepare  ## nodes, units, services and their addresses
 	@$(LAB) status $(STACK)
 
-down: prepare  ## destroy the stack; the last one takes the lab with it
+down: prepare  ## destroy the stack; with the last stack, also remove the lab
 	@$(LAB) down $(STACK)
 
-registry: prepare  ## the stack's registry to push images to, and its address
+registry: prepare  ## run the stack's registry and print the address to push images to
 	@$(LAB) registry $(STACK)
 
 artefacts: prepare  ## build the node bundle and the platform images
@@ -64,7 +64,7 @@ bench:  ## measure; the report is written to bench/results
 docs: prepare  ## write docs/configuration.md from the settings
 	$(PYTHON) -m settings > docs/configuration.md
 
-pins:  ## write requirements*.txt and images/debian.lock anew, with the newest versions
+pins:  ## update requirements*.txt and images/debian.lock to the newest versions
 	.venv/bin/python -m tools pins
 	.venv/bin/python -m pip install pip-tools
 	.venv/bin/pip-compile --strip-extras --no-header --no-emit-index-url --no-emit-find-links -o requirements.txt requirements.in

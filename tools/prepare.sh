@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Makes the machine ready for everything else: Debian packages that are missing and the virtual
-# environment with the pinned Python packages. Does nothing, quickly, when all of it is there.
-# With the argument `test` also what only the tests and linters need, with `bench` the benchmarks.
+# Prepares this machine: installs missing Debian packages, and the pinned Python packages into .venv.
+# Returns quickly if nothing is missing. With the argument `test` it also installs the packages of
+# the tests and linters, with `bench` those of the benchmarks.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# command → the Debian package that brings it
+# command → its Debian package
 declare -A PACKAGE_OF=(
   [dockerd]=docker.io
   [mmdebstrap]=mmdebstrap
@@ -16,22 +16,22 @@ declare -A PACKAGE_OF=(
   [git]=git
 )
 
-# Packages without a command of their own, as a file that proves them.
+# packages without a command: file → its Debian package
 declare -A PACKAGE_WITH=(
   [/usr/share/keyrings/debian-archive-trixie-stable.gpg]=debian-archive-keyring
 )
 
 if ((EUID != 0)); then
-  PACKAGE_OF+=([newuidmap]=uidmap) # without it mmdebstrap has no way to be root in its own world
+  PACKAGE_OF+=([newuidmap]=uidmap) # without root, mmdebstrap needs it to be root in a namespace
 fi
 
 if [[ ${1:-} == test ]]; then
-  # jq and openssl: the scripts of the nodes are tested as they are
+  # the nodes' scripts use jq and openssl
   PACKAGE_OF+=([jq]=jq [openssl]=openssl [shellcheck]=shellcheck [systemd-analyze]=systemd)
 fi
 
 if [[ ${1:-} =~ ^(test|bench)$ ]]; then
-  PACKAGE_OF+=([wrk]=wrk) # the load of `make bench`
+  PACKAGE_OF+=([wrk]=wrk) # generates the load of `make bench`
 fi
 
 POLICY_MARK='made by tools/prepare.sh of fleet-azure while it installs packages'
@@ -59,17 +59,16 @@ install_packages() {
   fi
   echo "Installing Debian packages: ${missing[*]}"
   run_quietly apt-get update
-  # No service of these packages is to start here: the lab starts a Docker daemon of its own, and
-  # only if none answers.
+  # The services of these packages must not start: the lab starts a Docker daemon if none answers.
   local policy=/usr/sbin/policy-rc.d made_policy=
-  # one of ours is from a run that was killed
+  # a policy with our mark is left over from a run that was killed
   if [[ ! -e $policy ]] || grep -qs "$POLICY_MARK" "$policy"; then
     printf '#!/bin/sh\n# %s\nexit 101\n' "$POLICY_MARK" >"$policy"
     chmod 0755 "$policy"
     made_policy=yes
     trap 'rm -f /usr/sbin/policy-rc.d' EXIT
   fi
-  # what an interrupted run left half done stops apt-get
+  # apt-get refuses to work after an interrupted installation
   run_quietly env DEBIAN_FRONTEND=noninteractive dpkg --configure -a
   run_quietly env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"
   if [[ $made_policy ]]; then rm -f "$policy"; fi
@@ -80,9 +79,9 @@ make_virtualenv() {
   wanted=$(cat requirements.txt requirements-dev.txt | sha256sum | cut -d' ' -f1)
   if [[ -x .venv/bin/python && $(cat .venv/.requirements 2>/dev/null) == "$wanted" ]]; then return; fi
   echo "Making the virtual environment .venv"
-  # a link leads to another clone's, which is in use there
+  # a link leads to the .venv of another clone
   if [[ -L .venv ]]; then rm .venv; fi
-  # always anew: one that was left half made may lack pip, or hold half a package
+  # --clear: an environment from an interrupted run may lack pip or parts of a package
   run_quietly python3 -m venv --clear .venv
   run_quietly .venv/bin/python -m pip install --disable-pip-version-check -r requirements-dev.txt
   echo "$wanted" >.venv/.requirements
@@ -103,8 +102,8 @@ run_quietly() {
 }
 
 interrupted() {
-  rm -f "${log:-}" # of run_quietly
-  echo "interrupted: run the same command again to go on" >&2
+  rm -f "${log:-}" # made by run_quietly
+  echo "interrupted: run the same command again to continue" >&2
   exit 130
 }
 

@@ -1,35 +1,35 @@
-// Where the TCP and UDP sessions of a client go, and from which port its datagrams leave.
+// Picks the instance for a client's TCP and UDP sessions, and the port that its datagrams leave from.
 //
 // Rendezvous hashing over the instances' numbers: every router picks the same instance for a
-// client's address, for TCP and for UDP, whatever the instances' addresses and release. One that
-// comes or goes moves only the clients that it gets or had.
+// client's address, for TCP and UDP, whatever the instances' addresses and release. If an instance
+// starts or is lost, only its own clients move.
 // https://en.wikipedia.org/wiki/Rendezvous_hashing
 //
-// And a client with an open TCP connection stays where that is, with all that it opens beside it:
-// an instance that comes must not take the UDP of a call away. What is remembered (zones of
-// stream.conf) outlives reloads, and losing it costs no more than that.
+// A client with an open TCP connection keeps that connection's instance for all its sessions, so a
+// newly started instance never takes over the UDP of a call. The memory for this (the zones of
+// stream.conf) outlives reloads. If an entry is lost, the client may move.
 
 import crypto from 'crypto';
 
-// Between parts that are hashed or remembered together: part of none of them.
+// Joins the parts of a key; no part contains it.
 const SEPARATOR = '/';
 
-// Ports that datagrams leave from: below those that docker and the kernel give away.
+// The ports that datagrams leave from, below the ranges of docker and the kernel.
 const FIRST_PORT = 16384;
 const PORTS = 16384;
-// So many are tried for one client. All taken: never seen before the range is half full.
+// How many ports are tried for one client. All are taken only if the range is more than half full.
 const TRIES = 16;
 
 function hash(...parts) {
     return crypto.createHash('sha256').update(parts.join(SEPARATOR)).digest('hex');
 }
 
-// Under what the open TCP connections of a client to an instance are counted.
+// The key of the counter of a client's open TCP connections to an instance.
 function callKey(session, instance) {
     return [session.variables.service, session.remoteAddress, instance].join(SEPARATOR);
 }
 
-// The numbers of all instances (the port's $instances), the client's favourite first.
+// The numbers of all instances (the port's $instances), best choice first.
 function ranked(session) {
     return session.variables.instances.split(' ')
         .map(instance => ({
@@ -41,7 +41,7 @@ function ranked(session) {
         .map(one => one.instance);
 }
 
-// As in the names of the upstreams: "2", and "2-1" with the instance to fall over to.
+// As in the names of the upstreams: "2", or "2-1" with the second choice.
 function firstChoice(session) {
     return ranked(session)[0];
 }
@@ -50,28 +50,28 @@ function twoChoices(session) {
     return ranked(session).slice(0, 2).join('-');
 }
 
-// A TCP connection begins.
+// Called when a TCP connection begins.
 function begin(session) {
     session.variables.instance = firstChoice(session);
     ngx.shared.calls.incr(callKey(session, session.variables.instance), 1, 0);
     session.allow();
 }
 
-// It has ended: asked for by the log, which is written last. Returns the connections that are left.
+// Called when a TCP connection has ended, by the log format. Returns the connections that are left.
 function end(session) {
     const key = callKey(session, session.variables.instance);
     if (!(ngx.shared.calls.get(key) > 0)) {
-        return '0';  // forgotten, after a day or for want of space
+        return '0';  // the entry has expired (after a day), or gave way to newer ones
     }
     return String(ngx.shared.calls.incr(key, -1));
 }
 
 // The address and port from which a client's datagrams go to its instance.
 //
-// A voice server knows a caller by the address and port of the first datagram, for as long as the
-// call lasts. So every worker of every reload must send from the same port, and no two clients
-// from one, although they may use the same port themselves. (nginx binds with SO_REUSEADDR: the
-// sockets of an old worker and of a new one coexist, and the newest gets the answers.)
+// A voice server identifies a caller by the address and port of the first datagram, for the whole
+// call. So all workers, also after a reload, must send a client's datagrams from the same port, and
+// no other client may share that port. (nginx binds with SO_REUSEADDR: sockets of an old and a new
+// worker coexist, and the newest gets the answers.)
 function source(session) {
     const address = session.variables.server_addr;
     const client = session.remoteAddress + ':' + session.variables.remote_port;
@@ -87,9 +87,9 @@ function source(session) {
     const found = ports.find(port => ngx.shared.sources.get(keys[port]) === client)
         || ports.find(port => ngx.shared.sources.add(keys[port], client));
     if (!found) {
-        return address;  // any port; the next reload may silence this one call
+        return address;  // any port; the next reload may silence this call
     }
-    ngx.shared.sources.set(keys[found], client);  // remembered from now on
+    ngx.shared.sources.set(keys[found], client);  // extends the life of the entry
     return address + ':' + found;
 }
 

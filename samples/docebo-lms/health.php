@@ -1,6 +1,6 @@
 <?php
 
-// 200 if this instance can show its start page and write what it must.
+// Answers 200 if this instance can show its start page and write its files.
 
 declare(strict_types=1);
 
@@ -8,7 +8,7 @@ const NOSESSION = true;
 const DOKU_INC = '/usr/share/dokuwiki/';
 require DOKU_INC . 'inc/init.php';
 
-// A file of its own: one that is there already may have room when the tmpfs is full.
+// A new file: an existing one may have room even if the tmpfs is full.
 $file = $conf['tmpdir'] . '/' . uniqid('health');
 $written = @file_put_contents($file, 'x');
 @unlink($file);

@@ -1,6 +1,6 @@
 <?php
 
-// The platform's settings, on top of DokuWiki's defaults. start-lms has checked the environment.
+// The platform's settings, which override DokuWiki's defaults. start-lms has checked the environment.
 
 $conf['title'] = getenv('TITLE');
 $conf['tagline'] = 'Courses for everyone at ' . getenv('CUSTOMER');
@@ -8,7 +8,7 @@ $conf['lang'] = getenv('LANGUAGE');
 $conf['savedir'] = getenv('STATE') . '/wiki';
 $conf['license'] = '';
 
-// everyone may read; whoever signs in may write
+// everyone may read; signed-in users may write
 $conf['useacl'] = 1;
 $conf['superuser'] = '@admin';
 $conf['disableactions'] = 'register,resendpwd,profile,profile_delete,subscribe';
@@ -19,7 +19,7 @@ $conf['useheading'] = 1;
 $conf['send404'] = 1;
 $conf['breadcrumbs'] = 0;
 $conf['youarehere'] = 1;
-// a name server that is away would hold up whoever saves a page
+// without this, saving a page would wait for a name server that does not answer
 $conf['dnslookups'] = 0;
-// its logs are files, which would lie in memory here; PHP's own errors are in the container's log
+// DokuWiki logs to files, which would be in memory here; PHP's errors are in the container's log
 $conf['dontlog'] = 'debug,deprecated,error';

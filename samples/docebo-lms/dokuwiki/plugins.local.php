@@ -1,6 +1,6 @@
 <?php
 
-// What would call home, or change an image that does not change.
+// Disables plugins that contact other hosts or change files of the image.
 
 $plugins['extension'] = 0;
 $plugins['popularity'] = 0;

@@ -1,7 +1,7 @@
 <?php
 
-// DokuWiki opens a session for every visitor. Those who only read, and bring none, get one that is
-// kept nowhere: checks and crawlers would fill the tmpfs with thousands of them.
+// DokuWiki opens a session for every visitor. For visitors without a session who only read, this
+// session is not stored: health checks and crawlers would fill the tmpfs with thousands of sessions.
 
 if (
     PHP_SAPI !== 'cli'

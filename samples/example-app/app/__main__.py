@@ -1,4 +1,4 @@
-"""`python3 -m app`: serve on $PORT until SIGTERM, let the open requests end, leave."""
+"""`python3 -m app` serves on $PORT until SIGTERM, waits for open requests, and exits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import threading
 from app.identity import from_environment
 from app.server import Server
 
-# docker waits 10 seconds before it kills.
+# docker kills the process after 10 seconds.
 PATIENCE = 8.0
 
 
@@ -24,7 +24,7 @@ def main() -> int:
     stopping.wait()
     server.shutdown()
     if not server.wait_until_idle(PATIENCE):
-        print(f"requests still open after {PATIENCE:.0f} s, leaving anyway", file=sys.stderr)
+        print(f"requests still open after {PATIENCE:.0f} s, exiting anyway", file=sys.stderr)
         return 1
     return 0
 

@@ -1,4 +1,4 @@
-"""Who answers: the unit that starts the container says so in its environment."""
+"""The identity of this instance, from the environment that the unit gives the container."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Identity:
 
 
 def from_environment(environment: Mapping[str, str]) -> Identity:
-    """SERVICE, INSTANCE, NODE_NAME and RELEASE; outside a cluster the host name stands in."""
+    """From SERVICE, INSTANCE, NODE_NAME and RELEASE. Without INSTANCE, the host name is used."""
     host = socket.gethostname()
     return Identity(
         service=environment.get("SERVICE") or "unknown",

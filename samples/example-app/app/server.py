@@ -1,4 +1,4 @@
-"""The HTTP side: a page, the same as JSON, a health check, and a way to crash on purpose."""
+"""The HTTP server: a page, the same data as JSON, a health check, and a way to crash on purpose."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _TEXT = "text/plain; charset=utf-8"
 
 
 class Server(ThreadingHTTPServer):
-    """Counts its open requests, so that it can leave when none is left."""
+    """Counts open requests, so that the process can wait for them before it exits."""
 
-    # Idle keep-alive connections must not hold the process back when it leaves.
+    # Idle keep-alive connections must not delay the exit.
     daemon_threads = True
     request_queue_size = 128
 
@@ -56,12 +56,12 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version = "example-app"
     sys_version = ""
-    # A client that says nothing for this long is cut off. Longer than the router keeps idle ones.
+    # Silent connections are closed after this time. Routers close idle connections earlier.
     timeout = 60
-    # Headers and body leave in one write. A second one would wait until the client has acknowledged
-    # the first, which it puts off for 40 ms.
+    # Headers and body are sent in one write: a second write would wait until the client has
+    # acknowledged the first, which clients delay by 40 ms.
     wbufsize = -1
-    disable_nagle_algorithm = True  # a long answer still is several writes
+    disable_nagle_algorithm = True  # long answers still need several writes
     server: Server
 
     def do_GET(self) -> None:
@@ -75,7 +75,7 @@ class Handler(BaseHTTPRequestHandler):
                 case "/health":
                     self._answer(HTTPStatus.OK, _TEXT, "healthy\n")
                 case "/crash":
-                    # A router may send a GET to a second instance when the first one dies of it.
+                    # Only POST, because a router may repeat a GET on another instance.
                     text = "POST here to crash this instance\n"
                     self._answer(HTTPStatus.METHOD_NOT_ALLOWED, _TEXT, text, Allow="POST")
                 case _:
@@ -85,7 +85,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         with self.server.open_request():
-            self.close_connection = True  # whatever body there is stays unread
+            self.close_connection = True  # a body stays unread
             if self.path != "/crash":
                 self._answer(HTTPStatus.NOT_FOUND, _TEXT, "no such page\n", Connection="close")
                 return
@@ -94,7 +94,7 @@ class Handler(BaseHTTPRequestHandler):
             os._exit(1)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """One line a request; health checks would drown the others."""
+        """Logs one line for each request, without health checks."""
         if self.path != "/health":
             print(f"{self.address_string()} {format % args}", flush=True)
 
@@ -114,6 +114,6 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def page(identity: Identity) -> str:
-    """The page for people."""
+    """The page as HTML."""
     fields = dataclasses.asdict(identity).items()
     return _PAGE.substitute({name: html.escape(value) for name, value in fields})

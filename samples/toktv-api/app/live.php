@@ -1,6 +1,6 @@
 <?php
 
-// The live channels of this instance, until SIGTERM.
+// Runs the live channels of this instance until SIGTERM.
 
 declare(strict_types=1);
 

@@ -263,7 +263,7 @@ def test_it_ends_when_a_part_of_it_does(api: Container, process: str) -> None:
     api.kill(process)
 
     assert api.exit_code() == 1
-    assert "a process has ended by itself" in api.logs
+    assert "a process has ended unexpectedly" in api.logs
 
 
 async def test_a_stop_says_goodbye_to_live_channels(api: Container) -> None:

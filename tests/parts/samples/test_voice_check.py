@@ -55,7 +55,7 @@ def test_a_server_without_control_connections_is_not() -> None:
         done = check(port)
 
     assert done.returncode == 1
-    assert done.stderr == f"check-voice: nobody listens on TCP port {port}\n"
+    assert done.stderr == f"check-voice: the server does not listen on TCP port {port}\n"
 
 
 def test_a_server_without_media_is_not() -> None:

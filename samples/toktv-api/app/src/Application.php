@@ -4,7 +4,7 @@ declare(strict_types=1);
 
 namespace Toktv;
 
-/** The JSON interface: which request leads where, and what is answered. */
+/** The JSON interface: routes and answers. */
 final readonly class Application
 {
     public function __construct(

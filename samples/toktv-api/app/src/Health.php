@@ -6,7 +6,7 @@ namespace Toktv;
 
 use Toktv\Live\Server;
 
-/** Whether this instance can serve: that php-fpm lives is said by the answer itself. */
+/** Whether this instance can serve. Any answer already proves that php-fpm works. */
 final readonly class Health
 {
     public function __construct(private Tickets $tickets)
@@ -41,7 +41,7 @@ final readonly class Health
 
     private function writeSession(): void
     {
-        // A file of its own: one that is there already may have room when the tmpfs is full.
+        // A new file: an existing one may have room even if the tmpfs is full.
         $file = Session::folder() . '/' . uniqid('health');
         $written = @file_put_contents($file, 'x');
         @unlink($file);
@@ -59,7 +59,7 @@ final readonly class Health
             fwrite($live, "GET /live/ HTTP/1.1\r\n\r\n");
             $answer = fgets($live);
         }
-        // It is refused because it asks for no WebSocket.
+        // The server refuses this request, because it does not open a WebSocket.
         if (!str_starts_with((string) $answer, 'HTTP/1.1 426')) {
             throw new \RuntimeException('the live channels do not answer');
         }

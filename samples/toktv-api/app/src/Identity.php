@@ -4,7 +4,7 @@ declare(strict_types=1);
 
 namespace Toktv;
 
-/** Who answers: the unit that starts the container says so in its environment. */
+/** The identity of this instance, from the environment that the unit gives the container. */
 final readonly class Identity
 {
     public function __construct(

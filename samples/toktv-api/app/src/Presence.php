@@ -5,8 +5,8 @@ declare(strict_types=1);
 namespace Toktv;
 
 /**
- * Who is in which room, as far as this instance knows: the live channels write it down, the JSON
- * interface reads it. Instances share nothing; a client stays with its own by the router's cookie.
+ * The clients in each room of this instance. The live channels write this list, the JSON interface
+ * reads it. Instances share nothing; the router's cookie keeps a client on its instance.
  */
 final readonly class Presence
 {
@@ -30,7 +30,7 @@ final readonly class Presence
     /** @param array<string, list<string>> $all */
     public function write(array $all): void
     {
-        // Readers see the old list or the new one, never a part.
+        // Atomically: readers see the old list or the new one, never a part.
         file_put_contents("$this->file.new", Json::encode($all));
         rename("$this->file.new", $this->file);
     }

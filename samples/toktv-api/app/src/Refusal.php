@@ -4,7 +4,7 @@ declare(strict_types=1);
 
 namespace Toktv;
 
-/** A request that can't be met, with what the client is told. */
+/** A request is refused. The message is for the client. */
 final class Refusal extends \RuntimeException
 {
     /** @param array<string, string> $headers */

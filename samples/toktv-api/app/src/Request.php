@@ -31,10 +31,10 @@ final readonly class Request
     }
 
     /**
-     * The JSON object that was sent.
+     * The JSON object in the body.
      *
      * @return array<string, mixed>
-     * @throws Refusal if it is none
+     * @throws Refusal if the body is not a JSON object
      */
     public function json(): array
     {

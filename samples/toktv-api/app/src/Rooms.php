@@ -4,7 +4,7 @@ declare(strict_types=1);
 
 namespace Toktv;
 
-/** The rooms there are, and the voice server where they talk. */
+/** The existing rooms, and the voice server for their calls. */
 final readonly class Rooms
 {
     private const array TITLES = [

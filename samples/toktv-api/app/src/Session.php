@@ -4,7 +4,7 @@ declare(strict_types=1);
 
 namespace Toktv;
 
-/** What this instance remembers of a client, by cookie, in files of its own. */
+/** A client's session, by cookie. It is stored in files of this instance only. */
 final class Session
 {
     private const string COOKIE = 'toktv';
@@ -14,7 +14,7 @@ final class Session
         return session_save_path() ?: sys_get_temp_dir();
     }
 
-    /** The name that the client has signed in with. @throws Refusal if it has none */
+    /** The name of the signed-in client. @throws Refusal if the client has not signed in */
     public static function name(): string
     {
         $name = self::read()['name'] ?? null;
@@ -54,7 +54,7 @@ final class Session
         }
     }
 
-    /** @return array<string, mixed> empty for a client that has none: reading must not make one */
+    /** @return array<string, mixed> empty without a session: reading must not create one */
     private static function read(): array
     {
         if (!isset($_COOKIE[self::COOKIE])) {
@@ -74,7 +74,7 @@ final class Session
         self::start();
         $_SESSION = $update($_SESSION);
         $now = $_SESSION;
-        session_write_close(); // which unlocks the file for the client's next request
+        session_write_close(); // unlocks the file for the client's next request
 
         return $now;
     }

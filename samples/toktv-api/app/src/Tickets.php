@@ -5,14 +5,14 @@ declare(strict_types=1);
 namespace Toktv;
 
 /**
- * What lets someone speak in a room's live channel, for some minutes: who and where, signed. All
- * instances sign with the same secret, so that a ticket of one is good at every other.
+ * A ticket lets a client speak in a room's live channel for some minutes. It holds the name and the
+ * room, and a signature. All instances sign with the same secret, so each accepts all tickets.
  */
 final readonly class Tickets
 {
     private const int LIFETIME = 900;
 
-    /** @param string $file of the secret; empty if there is none */
+    /** @param string $file the file with the secret; empty if there is none */
     public function __construct(private string $file)
     {
     }
@@ -50,7 +50,7 @@ final readonly class Tickets
         return "$signed.{$this->signature($signed)}";
     }
 
-    /** Who may speak in the room with this ticket; null if it is not good for that. */
+    /** The name of the client that may speak in the room; null if the ticket is not valid. */
     public function bearer(string $ticket, string $room): ?string
     {
         [$signed, $signature] = explode('.', $ticket, 2) + ['', ''];

@@ -2,7 +2,7 @@
 
 declare(strict_types=1);
 
-// Toktv\Name is in Name.php beside this file.
+// The class Toktv\Name is in Name.php in this folder.
 spl_autoload_register(static function (string $class): void {
     if (str_starts_with($class, 'Toktv\\')) {
         require __DIR__ . '/' . str_replace('\\', '/', substr($class, 6)) . '.php';

@@ -143,7 +143,9 @@ def test_lost_majority_is_left_to_the_operator(three: list[Node]) -> None:
 
     three[0].boot()
 
-    eventually(lambda: any("no quorum of its members" in line for line in three[0].lines), "refusal")
+    eventually(
+        lambda: any("no quorum of its members" in line for line in three[0].lines), "refusal"
+    )
     assert three[0].start_as is None
 
 

@@ -4,27 +4,27 @@ declare(strict_types=1);
 
 namespace Toktv\Live;
 
-/** One WebSocket, once it is open: bytes in, messages out, and the other way round. */
+/** One open WebSocket: converts bytes to messages, and messages to bytes. */
 final class Client
 {
-    /** Bytes that may wait for a client that does not take them. */
+    /** The maximum number of bytes that wait for a slow client. */
     private const int BACKLOG = 262144;
     private const int LONGEST_MESSAGE = 8192;
-    /** Seconds of silence after which a client is asked, and after which it is given up. */
+    /** Seconds of silence until a client gets a ping, and until its connection is closed. */
     private const int ASK_AFTER = 25;
     private const int GIVE_UP_AFTER = 60;
 
     private string $incoming = '';
     private string $outgoing = '';
-    /** The fragments so far of a message; null between messages. */
+    /** The fragments of an unfinished message; null between messages. */
     private ?string $message = null;
     private bool $closing = false;
     private int $heard;
     private bool $asked = false;
 
     /**
-     * @param resource $stream that does not block
-     * @param ?string $name of who speaks; null for one who only listens
+     * @param resource $stream a stream that does not block
+     * @param ?string $name the name of a client that may speak; null for one that only listens
      */
     public function __construct(
         public readonly mixed $stream,
@@ -35,7 +35,7 @@ final class Client
     }
 
     /**
-     * Reads what has come.
+     * Reads the bytes that have arrived.
      *
      * @return list<string> the messages that are complete now
      */
@@ -69,7 +69,7 @@ final class Client
         $this->queue(new Frame(Frame::TEXT, $message));
     }
 
-    /** Asks a silent client whether it is still there, and gives up one that does not say so. */
+    /** Sends a ping to a silent client, and closes the connection if no answer comes. */
     public function check(): void
     {
         $silence = time() - $this->heard;
@@ -81,7 +81,7 @@ final class Client
         }
     }
 
-    /** Says goodbye; the connection ends when that has been sent. */
+    /** Sends a closing frame; the connection ends once it has been sent. */
     public function close(int $code): void
     {
         $this->queue(Frame::closing($code));
@@ -98,7 +98,7 @@ final class Client
         return $this->closing && $this->outgoing === '';
     }
 
-    /** Sends as much as the connection takes now. */
+    /** Sends as much as the connection accepts now. */
     public function flush(): void
     {
         $sent = @fwrite($this->stream, $this->outgoing);

@@ -13,7 +13,7 @@ final readonly class Frame
     public const int PING = 0x9;
     public const int PONG = 0xa;
 
-    /** Bytes; nobody has that much to say. */
+    /** The largest payload in bytes. */
     private const int LONGEST = 8192;
 
     public function __construct(
@@ -33,7 +33,7 @@ final readonly class Frame
         return $this->opcode >= self::CLOSE;
     }
 
-    /** As a server sends it: never masked. */
+    /** The frame as a server sends it, without a mask. */
     public function encode(): string
     {
         $length = strlen($this->payload);
@@ -47,7 +47,7 @@ final readonly class Frame
     }
 
     /**
-     * Takes the first frame off what a client has sent; null if it is not complete yet.
+     * Removes the first frame from the bytes of a client; null if it is not complete yet.
      *
      * @throws ProtocolError
      */
@@ -78,8 +78,8 @@ final readonly class Frame
     }
 
     /**
-     * @return array{?int, int} the length of the payload, null while that is not known; where the
-     *     mask begins
+     * @return array{?int, int} the length of the payload, or null while it is unknown; the offset of
+     *     the mask
      * @throws ProtocolError if it is too long
      */
     private static function length(string $bytes, int $short): array

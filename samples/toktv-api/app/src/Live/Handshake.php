@@ -10,7 +10,7 @@ use Toktv\Request;
 use Toktv\Rooms;
 use Toktv\Tickets;
 
-/** The HTTP request that a WebSocket begins with: RFC 6455, section 4.2. */
+/** The HTTP request that opens a WebSocket: RFC 6455, section 4.2. */
 final readonly class Handshake
 {
     private const string PROTOCOL = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
@@ -20,10 +20,10 @@ final readonly class Handshake
     }
 
     /**
-     * Reads the request, answers it, and leaves a stream that does not block.
+     * Reads the request and answers it. Afterwards the stream does not block.
      *
-     * @param resource $stream from nginx, which sends the whole head at once: nobody else waits
-     * @return ?Client null if the client may not join; it has been told why
+     * @param resource $stream from nginx, which sends all headers together, so reading is fast
+     * @return ?Client null if the client was refused; the answer has the reason
      */
     public function answer(mixed $stream): ?Client
     {
@@ -66,9 +66,9 @@ final readonly class Handshake
     }
 
     /**
-     * Everyone may listen; whoever wants to speak brings a ticket.
+     * Everyone may listen; a client that wants to speak needs a ticket.
      *
-     * @throws Refusal if the ticket is not good
+     * @throws Refusal if the ticket is not valid
      */
     private function speaker(Request $request, string $room): ?string
     {

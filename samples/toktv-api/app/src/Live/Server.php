@@ -10,16 +10,16 @@ use Toktv\Presence;
 use Toktv\Refusal;
 use Toktv\Request;
 
-/** All live channels of this instance: what one says in a room, everyone in it hears. */
+/** The live channels of this instance: a message in a room goes to all clients in that room. */
 final class Server
 {
     private const int LONGEST_TEXT = 500;
     /** RFC 6455, section 7.4.1: the server goes away. */
     private const int GOING_AWAY = 1001;
-    /** Seconds for saying so. */
+    /** Seconds for the goodbye to clients. */
     private const int FAREWELL = 2;
 
-    /** @var array<int, Client> by the number of the stream */
+    /** @var array<int, Client> by number of the stream */
     private array $clients = [];
     private bool $stopping = false;
 
@@ -30,7 +30,7 @@ final class Server
     ) {
     }
 
-    /** Where nginx finds this server. */
+    /** The socket that nginx connects to. */
     public static function socket(): string
     {
         return getenv('STATE') . '/live.sock';
@@ -43,7 +43,7 @@ final class Server
 
     public function run(): void
     {
-        @unlink(self::socket()); // of an earlier run in the same container
+        @unlink(self::socket()); // left by an earlier run in this container
         $listener = stream_socket_server(
             'unix://' . self::socket(),
             $number,
@@ -67,7 +67,7 @@ final class Server
         $readable = array_filter([$listener, ...array_column($this->clients, 'stream')]);
         $writable = array_column($waiting, 'stream');
         $none = null;
-        // A signal ends the wait, with a warning.
+        // A signal ends the wait and causes a warning.
         if (!@stream_select($readable, $writable, $none, 1)) {
             return;
         }
