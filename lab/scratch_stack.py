@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import json
 import subprocess
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -37,7 +38,7 @@ class ScratchStack:
         self.base: Config = yaml.safe_load(stack_config.path(sample).read_text())
         for change in (*changes, setting(vnetCidr=vnet)):
             change(self.base["config"])
-        self._logins: dict[str, list[str]] = {}
+        self._logins: dict[str | None, list[str]] = {}
 
     # config
 
@@ -72,8 +73,9 @@ class ScratchStack:
         return sorted(shell.nodes(self.name))
 
     def cluster(self) -> dict[str, Any]:
-        """What `fleet-cluster status` says."""
-        return shell.ask_cluster(self.name)
+        """What `fleet-cluster status` says on a node that the load balancer picks."""
+        found: dict[str, Any] = json.loads(self.node(None, shell.STATUS))
+        return found
 
     def instances(self, service: str = "hello") -> list[dict[str, Any]]:
         """The instances of a service, as the cluster says."""
@@ -89,23 +91,24 @@ class ScratchStack:
 
     # a node's shell
 
-    def node(self, name: str, command: str) -> str:
-        """Run a command on a node and return what it printed. Raises StepFailed."""
+    def node(self, name: str | None, command: str) -> str:
+        """Run a command on a node, or (None) on one that the load balancer picks; return what it
+        printed. Raises StepFailed."""
         done = self.try_node(name, command)
         if done.returncode != 0:
             raise StepFailed(
-                f"Running `{command}` on {name}",
+                f"Running `{command}` on {name or 'a node'}",
                 why=f"it ended with {done.returncode}: {done.stdout}{done.stderr}".strip(),
-                advice=f"Look there: .venv/bin/python -m lab ssh --stack {self.name} {name}",
+                advice=f"Look there: .venv/bin/python -m lab ssh --stack {self.name} {name or ''}",
             )
         return done.stdout
 
-    def try_node(self, name: str, command: str) -> subprocess.CompletedProcess[str]:
+    def try_node(self, name: str | None, command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [*self.login(name), command], capture_output=True, text=True, timeout=COMMAND_TIMEOUT
         )
 
-    def login(self, name: str) -> list[str]:
+    def login(self, name: str | None) -> list[str]:
         """The ssh call that logs in to a node. Found once: asking Pulumi takes a second."""
         if name not in self._logins:
             self._logins[name] = shell.ssh_command(self.name, name, [])

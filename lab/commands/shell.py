@@ -21,6 +21,8 @@ from lab.pulumi.engine import Stack, environment, lent_secrets
 from tools.progress import StepFailed
 
 ACCESS_LOG = "/var/log/router/access.log"
+STATUS = "sudo /opt/bin/fleet-cluster status"
+"""The command that shows the whole cluster, as JSON."""
 
 
 def execute(command: Sequence[str]) -> int:
@@ -83,7 +85,7 @@ def logs(stack_name: str, service: str, follow: bool) -> int:
 def ask_cluster(stack_name: str) -> dict[str, Any]:
     """What `fleet-cluster status` on a node says."""
     done = subprocess.run(
-        ssh_command(stack_name, None, ["sudo /opt/bin/fleet-cluster status"]),
+        ssh_command(stack_name, None, [STATUS]),
         capture_output=True,
         text=True,
         timeout=60,

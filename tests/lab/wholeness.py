@@ -9,7 +9,6 @@ NODES = ["core-0", "core-1", "core-2"]
 
 def is_whole(stack: LabStack, nodes: list[str], *, instances: int) -> bool:
     """Whether the cluster is complete with these machines: etcd, fleet, routers, instances."""
-    stack.forget()  # addresses may have changed with the machines
     found = stack.cluster()
     known = next(one["instances"] for one in found["services"] if one["name"] == "hello")
     serving = [one for one in known if one["announced"]]
@@ -29,7 +28,6 @@ def answers_well(stack: LabStack) -> bool:
 
 def stands(stack: LabStack) -> bool:
     """Whether all running VMs are in etcd and fleet, and all instances of all services serve."""
-    stack.forget()  # addresses may have changed with the VMs
     found = stack.cluster()
     instances = [one for service in found["services"] for one in service["instances"]]
     return (
