@@ -116,8 +116,8 @@ def _obstacle(routers: Sequence[Router], index: int, names: Collection[str]) -> 
         why = {
             router.node: reason
             for router in routers
-            if name not in router.expired or router.trouble
-            if (reason := router.trouble or router.problems.get(certificate_key(name)))
+            if name not in router.expired or router.error
+            if (reason := router.error or router.why_left_out(certificate_key(name)))
         }
         if not why:
             continue

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, field, fields, is_dataclass
+from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
@@ -104,7 +105,7 @@ class _Reader:
                 }
 
     def _dataclass(self, kind: Any, value: dict[str, Any], place: str) -> Any:
-        hints = get_type_hints(kind)
+        hints = _types(kind)
         known = {name: one for one in fields(kind) for name in _names(one)}
         unknown = [name for name in value if name not in known]
         if unknown and self._is_strict:
@@ -122,6 +123,12 @@ class _Reader:
             return kind(**given)
         except Malformed as error:
             raise Malformed(f"{place}: {error}" if place else str(error)) from error
+
+
+@cache
+def _types(kind: Any) -> dict[str, Any]:
+    """The types of a dataclass's fields."""
+    return get_type_hints(kind)
 
 
 def _plain(kind: Any, value: object, place: str) -> Any:

@@ -18,6 +18,7 @@ from clients.etcd import EtcdError, KeyNotFound, Node
 from clients.routers import parse_router
 from contract.certificate_source import CertificateSource
 from contract.keys import CERTIFICATES, ROUTERS, SERVICES
+from contract.router_report import Problem
 from router import confd
 from router.etcd_access import Access, Members
 from router.heartbeat import Announcement
@@ -110,7 +111,7 @@ class Agent:
         Raises NotApplied, EtcdError, confd.RenderError or NginxError; nginx then runs what it ran.
         """
         index, found = self._read()
-        problems = [*map(str, found.problems), *self._want_certificates(index)]
+        problems = (*found.problems, *self._want_certificates(index))
         certificates = self._lay_out_certificates(found)
         confd.render(self._settings, found.services)
         self._load(found, certificates)
@@ -119,9 +120,7 @@ class Agent:
             log.info("etcd was away: kept until they are announced again: %s", found.kept)
         self._survey = found
         self._index = index
-        self._announcement.applied(
-            index, "; ".join(problems) or None, found.kept, self._certificates.expired
-        )
+        self._announcement.applied(index, problems, found.kept, self._certificates.expired)
 
     def _pass(self) -> float:
         """One reconciliation. Returns the seconds after which to try again without a change."""
@@ -214,7 +213,7 @@ class Agent:
         if self._stops:  # also if the signal came just now
             self._settings.ready_file.unlink(missing_ok=True)
 
-    def _want_certificates(self, index: int) -> list[str]:
+    def _want_certificates(self, index: int) -> list[Problem]:
         """Have those fetched that etcd names. Returns what is wrong with any."""
         answer = self._etcd.ask(lambda etcd: etcd.find(CERTIFICATES, recursive=True))
         self._certificate_keys.read_up_to(answer.index if answer else index)

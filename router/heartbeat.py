@@ -13,8 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from clients.etcd import Etcd, EtcdError, KeyNotFound
-from clients.routers import Router
+from contract.codec import encode
 from contract.keys import ROUTER_TTL, router_key
+from contract.router_report import Problem, RouterReport
 from router.etcd_access import Access
 from router.lives import read_life
 
@@ -32,7 +33,7 @@ class Announcement(threading.Thread):
         self._etcd = etcd
         self._key = router_key(machine_id)
         self._node_life = node_life
-        self._state = Router(machine_id=machine_id, node=node, applied=0, error="starting")
+        self._report = RouterReport(node=node, applied=0, error="starting")
         self._news = threading.Event()
         self._withdrawn = False
         self._written: str | None = None
@@ -40,18 +41,25 @@ class Announcement(threading.Thread):
     def applied(
         self,
         index: int,
-        problem: str | None,
+        problems: tuple[Problem, ...] = (),
         kept: tuple[str, ...] = (),
         expired: tuple[str, ...] = (),
     ) -> None:
-        """nginx runs what etcd held at `index`, except for what `problem` names, and serves the
-        instances of the keys in `kept` and the certificates in `expired`, too."""
-        self._state = replace(self._state, applied=index, error=problem, kept=kept, expired=expired)
+        """nginx runs what etcd held at `index`, except for the keys of `problems`. It also serves
+        the instances of the keys in `kept` and the certificates in `expired`."""
+        self._report = replace(
+            self._report,
+            applied=index,
+            error=None,
+            problems=problems,
+            kept=kept,
+            expired=expired,
+        )
         self._news.set()
 
-    def failed(self, problem: str) -> None:
+    def failed(self, error: str) -> None:
         """nginx still runs what it ran before."""
-        self._state = replace(self._state, error=problem)
+        self._report = replace(self._report, error=error)
         self._news.set()
 
     def withdraw(self) -> None:
@@ -82,7 +90,7 @@ class Announcement(threading.Thread):
 
     def _beat(self, etcd: Etcd) -> None:
         life = read_life(self._node_life)  # docker may have been started again
-        value = replace(self._state, boot=life.boot, docker=life.docker).value
+        value = encode(replace(self._report, boot=life.boot, docker=life.docker))
         if value == self._written:
             try:
                 etcd.refresh(self._key, ROUTER_TTL)

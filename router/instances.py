@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from clients.etcd import Node
 from contract.codec import Malformed, decode
 from contract.instance import Instance, number_of
+from contract.router_report import Problem
 from router.lives import Life, Lives, Sighting
-from router.problems import Problem
 
 # The members' clocks may differ: etcd may let a key expire this much before its time.
 _CLOCKS = 3.0

@@ -15,9 +15,9 @@ from clients.etcd import Node
 from contract.codec import Malformed, decode
 from contract.instance import Instance
 from contract.route import Route
+from contract.router_report import Problem
 from router.instances import Announced, kept, read_announced, usable, waiting
 from router.lives import Sighting, lives
-from router.problems import Problem
 
 _SERVICE_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 

@@ -229,9 +229,9 @@ def make_view(
 
 def _left_out(key: str, routers: Sequence[Router]) -> str:
     return ", ".join(
-        f"the router on {router.node} leaves it out: {router.problems[key]}"
+        f"the router on {router.node} leaves it out: {reason}"
         for router in routers
-        if key in router.problems
+        if (reason := router.why_left_out(key))
     )
 
 

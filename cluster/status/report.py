@@ -15,6 +15,7 @@ from clients.service_store import ServiceRecord, parse
 from cluster.context import ClusterContext
 from cluster.rollout.observed import make_view
 from cluster.status.services import service_status
+from contract.codec import as_json
 from contract.keys import CERTIFICATES, LOCKS, SERVICES
 
 
@@ -50,7 +51,12 @@ def status(context: ClusterContext, membership: Membership, *, address: str) -> 
             for member in (members.members if members else ())
         ],
         "routers": [
-            {"node": router.node, "applied": router.applied, "error": router.error}
+            {
+                "node": router.node,
+                "applied": router.applied,
+                "error": router.error,
+                "problems": as_json(router.problems),
+            }
             for router in routers
         ],
         "services": [
@@ -101,7 +107,7 @@ def _certificates(etcd: Etcd, routers: Sequence[Router]) -> Iterator[dict[str, A
             "problems": {
                 router.node: reason
                 for router in routers
-                if (reason := router.problems.get(node.key) or router.trouble)
+                if (reason := router.why_left_out(node.key) or router.error)
             },
         }
 
@@ -112,5 +118,5 @@ def _routers_trouble(routers: Sequence[Router]) -> Iterator[str]:
     if not routers:
         yield "no router is alive"
     for router in routers:
-        if router.trouble:
-            yield f"the router on {router.node} applies nothing new: {router.trouble}"
+        if router.error:
+            yield f"the router on {router.node} applies nothing new: {router.error}"

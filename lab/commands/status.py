@@ -89,8 +89,14 @@ def _machines(machines: list[dict[str, Any]], cluster: dict[str, Any]) -> Iterab
             one["model"],
             "healthy" if one["ip"] in in_etcd else "no",
             "listed" if one["ip"] in in_fleet else "no",
-            "no" if router is None else "troubled" if router.get("error") else "current",
+            _router_state(router),
         )
+
+
+def _router_state(router: dict[str, Any] | None) -> str:
+    if router is None:
+        return "no"
+    return "troubled" if router["error"] or router["problems"] else "current"
 
 
 def _service(service: dict[str, Any]) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from clients.azure.key_vault import Secret, VaultError
 from contract.certificate_source import CertificateSource
 from contract.keys import certificate_key
+from contract.router_report import Problem
 from router.tls.check import BadCertificate, examine
 
 _FIRST_PAUSE = 2.0
@@ -108,7 +109,7 @@ class Certificates(threading.Thread):
             return dict(self._served)
 
     @property
-    def problems(self) -> list[str]:
+    def problems(self) -> list[Problem]:
         """Why certificates are missing or old, and which are served although they have expired.
 
         One that was not asked for yet is missing, too: whoever waits for it must not take our
@@ -124,7 +125,11 @@ class Certificates(threading.Thread):
                 for name, one in self._served.items()
                 if one.has_expired
             ]
-        return [f"{certificate_key(name)}: {problem}" for name, problem in sorted(found) if problem]
+        return [
+            Problem(key=certificate_key(name), reason=reason)
+            for name, reason in sorted(found)
+            if reason
+        ]
 
     @property
     def expired(self) -> tuple[str, ...]:

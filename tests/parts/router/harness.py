@@ -243,6 +243,11 @@ class Router:
 
         eventually(caught_up, what=f"the router has applied index {index}")
 
+    def problems(self) -> list[str]:
+        """What the router reports to leave out: `KEY: reason`."""
+        report = self.announced() or {"problems": []}
+        return [f"{one['key']}: {one['reason']}" for one in report["problems"]]
+
     def get(self, host: str, path: str = "/", **options: Any) -> httpx.Response:
         CLIENT.cookies.clear()  # every request is another client's
         headers = {"Host": host} | options.pop("headers", {})

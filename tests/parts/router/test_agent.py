@@ -58,7 +58,7 @@ def test_router_announces_its_node_and_how_far_it_is(etcd: EtcdServer, api: Rout
     assert state is not None
     assert state["node"] == "core-0"
     assert state["applied"] >= index
-    assert state["error"] is None
+    assert (state["error"], state["problems"]) == (None, [])
     assert state["kept"] == []
     ttl = etcd.client.get(f"/routers/{api.machine_id}").node.ttl
     assert ttl is not None

@@ -46,15 +46,15 @@ class Site:
         eventually(shown, what=f"{host} shows the certificate {certificate}")
 
     def reports(self, text: str) -> None:
-        def told() -> bool:
-            return text in str((self.router.announced() or {}).get("error"))
+        def reported() -> bool:
+            return any(text in problem for problem in self.router.problems())
 
-        eventually(told, what=f"the router reports {text!r}")
+        eventually(reported, what=f"the router reports {text!r}")
 
     def is_content(self) -> None:
         def content() -> bool:
             state = self.router.announced()
-            return state is not None and state["error"] is None
+            return state is not None and not state["error"] and not state["problems"]
 
         eventually(content, what="the router has nothing to report")
 
@@ -247,7 +247,7 @@ def test_certificate_of_another_vault_is_followed_to_its_newest_version(site: Si
 
 
 def test_token_goes_to_vaults_only(site: Site) -> None:
-    elsewhere = {"secretId": "https://vault.attacker.test/secrets/bought"}
+    elsewhere = {"secret_id": "https://vault.attacker.test/secrets/bought"}
     site.etcd.client.set("/certificates/other", json.dumps(elsewhere))
 
     with running(site.router):

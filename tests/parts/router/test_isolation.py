@@ -82,5 +82,5 @@ def test_address_that_a_node_gave_to_another_instance_belongs_to_that_one(
         assert router.get("acme.test").status_code == 503
         if protocol == "http":
             assert router.get("globex.test").json()["instance"] == "globex"
-        told = eventually(lambda: (router.announced() or {})["error"], what="it is reported")
-        assert "belongs to /services/lms-globex/instances/r1-1 by now" in told
+        (problem,) = eventually(router.problems, what="it is reported")
+        assert "belongs to /services/lms-globex/instances/r1-1 by now" in problem

@@ -29,7 +29,8 @@ class RouterFaults:
     """What goes wrong."""
 
     stuck: set[str] = field(default_factory=set)  # machine ids
-    left_out: dict[str, str] = field(default_factory=dict)  # machine id → what its router can't use
+    left_out: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    """Machine id → the keys that its router can't use, with the reasons."""
     expired: set[str] = field(default_factory=set)  # certificates
 
 
@@ -216,21 +217,19 @@ class SimulatedCluster(SimulatedSidekicks):
                 self.clock.now(),
                 lag=self.router_lag,
                 error="nginx -t failed" if machine in faults.stuck else None,
-                left_out=faults.left_out.get(machine),
+                left_out=[*faults.left_out.get(machine, ()), *self._expired()],
                 life=self.life(machine),
             )
             if report is not None:
-                report |= self._expired(report["error"])
+                report |= {"expired": sorted(faults.expired)}
                 self.etcd.put(f"/routers/{machine}", json.dumps(report), ttl=15)
             for key, address in router.addresses.items():
                 self._send_request(machine, key, containers.get(address))
 
-    def _expired(self, told: object) -> dict[str, object]:
-        expired = sorted(self.router_faults.expired)
-        if not expired:
-            return {}
-        also = [f"/certificates/{name}: has expired" for name in expired]
-        return {"error": "; ".join([str(told), *also] if told else also), "expired": expired}
+    def _expired(self) -> list[tuple[str, str]]:
+        return [
+            (f"/certificates/{name}", "has expired") for name in sorted(self.router_faults.expired)
+        ]
 
     def _containers(self) -> dict[str, str]:
         """The instance keys of the containers that listen, by address."""

@@ -4,7 +4,7 @@ decide, also after an outage of etcd."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from clients.etcd import Node
@@ -38,7 +38,7 @@ class SimulatedRouter:
         *,
         lag: float,
         error: str | None,
-        left_out: str | None,
+        left_out: Sequence[tuple[str, str]],
         life: Mapping[str, str],
     ) -> dict[str, object] | None:
         """One tick. Returns what it reports, if it does so now."""
@@ -61,8 +61,9 @@ class SimulatedRouter:
                 asked=now,
                 answered=now,
             )
-        told = {"node": self.node, "applied": index, "error": error or left_out}
-        return {**told, "kept": self.loaded.kept, **life}
+        problems = [{"key": key, "reason": reason} for key, reason in left_out]
+        report = {"node": self.node, "applied": index, "error": error, "problems": problems}
+        return {**report, "kept": self.loaded.kept, **life}
 
 
 def _services(etcd: SimulatedEtcd, now: float) -> Node:

@@ -9,7 +9,6 @@ import pytest
 
 from clients.certificate_store import read_sources
 from clients.errors import ClusterError, Interrupted
-from clients.routers import Router
 from cluster.certificates import certificates
 from contract.codec import Malformed
 from contract.requests import Certificates, read_request
@@ -127,10 +126,10 @@ def test_router_that_is_dead_is_not_waited_for(world: World) -> None:
 def test_certificate_that_no_router_can_load_is_named_and_nothing_has_changed(world: World) -> None:
     tell(world, tok=OURS)
     for machine in world.cluster.machines:
-        world.cluster.router_faults.left_out[machine] = (
-            "/services/x/route: not JSON; it is {; /certificates/docebo: https://docebo…: 403 "
-            "Forbidden; version 1 is served on"
-        )
+        world.cluster.router_faults.left_out[machine] = [
+            ("/services/x/route", "not JSON; it is {"),
+            ("/certificates/docebo", "https://docebo…: 403 Forbidden; version 1 is served on"),
+        ]
 
     with pytest.raises(ClusterError) as failure:
         tell(world, docebo=BOUGHT)
@@ -150,7 +149,7 @@ def test_certificate_that_has_expired_stops_no_change_of_others(world: World) ->
     assert keys(world) == {"tok": OURS, "docebo": BOUGHT}
     assert "certificate tok HAS EXPIRED and is served on: set a new one" in said
     for machine in world.cluster.machines:
-        world.cluster.router_faults.left_out[machine] = "/certificates/docebo: timed out"
+        world.cluster.router_faults.left_out[machine] = [("/certificates/docebo", "timed out")]
     with pytest.raises(ClusterError, match="no router has certificate docebo") as failure:
         tell(world, tok=OURS, docebo={**OURS, "version": "2c3d"})
     assert "tok" not in str(failure.value)
@@ -160,7 +159,7 @@ def test_certificate_that_has_expired_stops_no_change_of_others(world: World) ->
 def test_interrupted_change_is_taken_back(world: World, requests: int) -> None:
     tell(world, tok=OURS)
     for machine in world.cluster.machines:
-        world.cluster.router_faults.left_out[machine] = "/certificates/tok: is being fetched"
+        world.cluster.router_faults.left_out[machine] = [("/certificates/tok", "is being fetched")]
     world.interrupt_after(requests, answered=requests % 2 == 0)
 
     with pytest.raises(Interrupted):
@@ -181,7 +180,7 @@ def test_one_change_waits_for_the_other(world: World) -> None:
 
 def test_certificate_that_one_router_can_not_load_is_named_with_its_node(world: World) -> None:
     machine = some_router(world)
-    world.cluster.router_faults.left_out[machine] = "/certificates/tok: timed out"
+    world.cluster.router_faults.left_out[machine] = [("/certificates/tok", "timed out")]
 
     with pytest.raises(
         ClusterError, match=rf"not every router has certificate tok \({machine[:4]}: timed out\)"
@@ -191,7 +190,7 @@ def test_certificate_that_one_router_can_not_load_is_named_with_its_node(world: 
 
 def test_certificate_that_arrives_late_is_waited_for(world: World) -> None:
     for machine in world.cluster.machines:
-        world.cluster.router_faults.left_out[machine] = "/certificates/tok: is being fetched"
+        world.cluster.router_faults.left_out[machine] = [("/certificates/tok", "is being fetched")]
     begun = world.clock.now()
 
     def arrive() -> None:
@@ -226,10 +225,3 @@ def test_certificate_that_arrives_late_is_waited_for(world: World) -> None:
 def test_wrong_request_is_refused_with_the_place(request_: Any, problem: str) -> None:
     with pytest.raises(Malformed, match=problem):
         read_request(Certificates, json.dumps(request_))
-
-
-def test_error_of_another_kind_is_no_list_of_problems() -> None:
-    router = Router(machine_id="1", node="core-0", applied=7, error="/run/nginx.conf: emerg: x")
-
-    assert router.problems == {}
-    assert router.trouble == "/run/nginx.conf: emerg: x"

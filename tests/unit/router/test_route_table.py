@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contract.codec import Malformed, decode
@@ -192,6 +192,7 @@ json_values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.text() | json_values.map(json.dumps))
 def test_any_text_is_parsed_or_refused(text: str) -> None:
     for kind in (Route, Instance):

@@ -167,7 +167,7 @@ def test_old_instance_serves_again_when_the_new_one_dies_while_it_drains(world: 
 def test_instance_that_a_router_leaves_out_is_not_ready(world: World) -> None:
     key = f"/services/api/instances/{V1.release}-1"
     machine = next(iter(world.cluster.machines))
-    world.cluster.router_faults.left_out[machine] = f"{key}: 10.0.0.4:32768 belongs to another"
+    world.cluster.router_faults.left_out[machine] = [(key, "10.0.0.4:32768 belongs to another")]
 
     with pytest.raises(ClusterError, match=f"{machine[:4]} leaves it out: 10.0.0.4:32768 belongs"):
         world.apply(V1)
@@ -198,8 +198,8 @@ def test_instance_that_a_router_keeps_after_an_outage_is_not_stopped(world: Worl
 def test_port_that_a_router_leaves_out_is_told(world: World) -> None:
     """Another service may be about to let go of it, so the rollout does not fail."""
     machine = next(iter(world.cluster.machines))
-    problem = "/services/api/route: tcp port 7000 belongs to another program on this node"
-    world.cluster.router_faults.left_out[machine] = problem
+    reason = "tcp port 7000 belongs to another program on this node"
+    world.cluster.router_faults.left_out[machine] = [("/services/api/route", reason)]
 
     world.apply(V1)
 

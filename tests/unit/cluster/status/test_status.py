@@ -138,11 +138,12 @@ def test_what_routers_leave_out_is_shown_with_its_service_and_certificate(world:
     source = {"secret": "certificate-tok", "version": "0a1b", "hosts": ["api.tok.tv"]}
     world.etcd.put("/certificates/tok", json.dumps(source))
     one, other, _ = world.cluster.machines
-    hosts = (
-        "/services/api/route: host api.tok.tv belongs to aaa; "
-        "/services/api/route: tcp port 7000 belongs to bbb"
-    )
-    world.cluster.router_faults.left_out = {one: f"{hosts}; /certificates/tok: 403", other: hosts}
+    route = "/services/api/route"
+    others = [(route, "host api.tok.tv belongs to aaa"), (route, "tcp port 7000 belongs to bbb")]
+    world.cluster.router_faults.left_out = {
+        one: [*others, ("/certificates/tok", "403")],
+        other: others,
+    }
     world.let_pass(2)
 
     found = picture(world)

@@ -41,7 +41,7 @@ def cluster(**parts: Any) -> dict[str, Any]:
     known = {
         "machines": [{"address": "10.22.0.4"}],
         "etcd": [{"address": "10.22.0.4", "healthy": True}],
-        "routers": [{"node": "core-0", "error": None}],
+        "routers": [{"node": "core-0", "error": None, "problems": []}],
         "services": [],
         "certificates": [],
         "units": [],
@@ -86,7 +86,13 @@ def test_trouble_comes_last_with_what_it_is_about() -> None:
         "problems": {"core-0": "403 Forbidden"},
     }
     found = cluster(
-        routers=[{"node": "core-0", "error": "/certificates/docebo: 403 Forbidden"}],
+        routers=[
+            {
+                "node": "core-0",
+                "error": None,
+                "problems": [{"key": "/certificates/docebo", "reason": "403 Forbidden"}],
+            }
+        ],
         services=[service("api", trouble=["api 0badcafe instance 1: on core-0: boom"])],
         certificates=[certificate],
         trouble=["no router is alive"],
