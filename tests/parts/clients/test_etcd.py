@@ -102,7 +102,7 @@ def test_directory_lists_its_children_sorted(etcd: Etcd, base: str) -> None:
     assert [leaf.value for leaf in deep.leaves()] == ["a", "b", "c/d"]
 
 
-def test_making_a_directory_twice_is_fine(etcd: Etcd, base: str) -> None:
+def test_directory_can_be_made_twice(etcd: Etcd, base: str) -> None:
     etcd.make_directory(base)
     etcd.make_directory(base)
 
@@ -124,7 +124,7 @@ def test_value_does_not_replace_a_directory(etcd: Etcd, base: str) -> None:
         etcd.set(base, "1")
 
 
-def test_delete_compares_and_takes_whole_directories(etcd: Etcd, base: str) -> None:
+def test_delete_compares_and_deletes_whole_directories(etcd: Etcd, base: str) -> None:
     etcd.set(f"{base}/key", "1")
 
     with pytest.raises(CompareFailed):
@@ -178,7 +178,7 @@ def test_next_endpoint_takes_over(real_etcd_url: str, base: str) -> None:
         assert etcd.get(f"{base}/a").node.value == "1"
 
 
-def test_nobody_answering_is_an_error_that_names_them() -> None:
+def test_error_names_the_endpoints_that_do_not_answer() -> None:
     with (
         Etcd(["http://127.83.61.101:2379"]) as etcd,
         pytest.raises(EtcdUnavailable, match=r"61\.101"),

@@ -103,7 +103,7 @@ def test_what_fleet_would_misread_is_refused(text: str, message: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["api-12345678@1.service", "a:b_c.d\\e.timer"])
-def test_names_of_fleet_are_taken(name: str) -> None:
+def test_names_that_fleet_accepts_are_accepted(name: str) -> None:
     check_name(name)
 
 

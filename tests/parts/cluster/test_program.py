@@ -12,7 +12,7 @@ import pytest
 PROJECT = Path(__file__).resolve().parents[3]
 NODE = {
     "NODE_NAME": "core-0",
-    "NODE_IP": "127.83.61.200",  # nobody is there
+    "NODE_IP": "127.83.61.200",  # no node has it
     "CLUSTER_NAME": "fleet-test",
     "CLUSTER_SIZE": "3",
     "DATA_ACCOUNT": "nobody",

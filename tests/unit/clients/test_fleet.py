@@ -1,4 +1,4 @@
-"""The client of fleet's API, and what it makes of fleet's silence."""
+"""The client of fleet's API, also while fleet does not answer."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ def test_unit_with_other_content_is_never_replaced(world: World) -> None:
         world.fleet.create("u.service", OPTIONS[:1], DesiredState.LAUNCHED)
 
 
-def test_destroying_what_is_not_there_is_fine(world: World) -> None:
-    world.fleet.destroy(["nobody.service"])
+def test_destroying_an_unknown_unit_succeeds(world: World) -> None:
+    world.fleet.destroy(["unknown.service"])
 
-    assert world.fleet.unit("nobody.service") is None
+    assert world.fleet.unit("unknown.service") is None
 
 
-def test_a_text_goes_with_the_last_unit_that_has_it(world: World) -> None:
-    """fleet keeps it for ever, and reads all texts whenever it looks."""
+def test_text_is_deleted_with_the_last_unit_that_has_it(world: World) -> None:
+    """fleet itself keeps texts forever, and reads all of them in every pass."""
     for name, options in (("a", OPTIONS), ("b", OPTIONS), ("c", OPTIONS[:1])):
         world.fleet.create(f"{name}.service", options, DesiredState.INACTIVE)
 
@@ -71,7 +71,7 @@ def test_a_text_goes_with_the_last_unit_that_has_it(world: World) -> None:
     assert world.fleet.units().keys() == {"c.service"}
 
 
-def test_silence_ends_in_an_error_that_says_where_to_look(world: World) -> None:
+def test_long_silence_ends_in_an_error_that_says_where_to_look(world: World) -> None:
     world.cluster.faults = ["unavailable"] * 20
 
     with pytest.raises(FleetUnavailable, match=r"503 no etcd.*systemctl status fleet etcd"):

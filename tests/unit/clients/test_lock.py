@@ -36,7 +36,7 @@ def site() -> Site:
     return Site()
 
 
-def test_lock_is_there_while_it_is_held(site: Site) -> None:
+def test_lock_exists_while_it_is_held(site: Site) -> None:
     with site.lock("core-0"):
         assert '"holder": "core-0"' in str(site.server.value("/locks/api"))
 
@@ -51,7 +51,7 @@ def test_long_work_keeps_the_lock(site: Site) -> None:
         assert site.server.value("/locks/api") is not None
 
 
-def test_second_one_waits_and_says_for_whom(site: Site) -> None:
+def test_second_rollout_waits_and_names_the_holder(site: Site) -> None:
     with (
         site.lock("core-0") as first,
         pytest.raises(LockTaken, match="locked by core-0 since"),
@@ -77,7 +77,7 @@ def test_interruption_releases_the_lock(site: Site) -> None:
     assert site.server.value("/locks/api") is None
 
 
-def test_lost_answer_to_the_locking_write_is_no_lock_for_somebody_else(site: Site) -> None:
+def test_lock_is_ours_although_the_answer_to_the_write_was_lost(site: Site) -> None:
     site.server.faults = ["after"]
 
     with site.lock("core-0"):
@@ -96,7 +96,7 @@ def test_holder_that_lost_the_lock_stops_and_leaves_the_new_one_alone(site: Site
         assert '"holder": "core-1"' in str(site.server.value("/locks/api"))
 
 
-def test_short_outage_of_etcd_does_not_cost_the_lock(site: Site) -> None:
+def test_short_outage_of_etcd_keeps_the_lock(site: Site) -> None:
     with site.lock("core-0") as lock:
         site.clock.sleep(20)
         site.server.faults = ["before"]

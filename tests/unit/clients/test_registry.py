@@ -42,7 +42,7 @@ def test_missing_image_is_named_with_the_stack_that_lacks_it() -> None:
         there.resolve(IMAGE)
 
 
-def test_registry_in_trouble_is_waited_for() -> None:
+def test_resolve_waits_for_a_registry_in_trouble() -> None:
     well = httpx.Response(200, headers={"Docker-Content-Digest": DIGEST})
     there, requests = registry(httpx.Response(503), httpx.Response(500), well)
 
@@ -50,7 +50,7 @@ def test_registry_in_trouble_is_waited_for() -> None:
     assert len(requests) == 3
 
 
-def test_registry_that_stays_away_is_an_error() -> None:
+def test_registry_that_never_answers_is_an_error() -> None:
     there, _ = registry(httpx.Response(503))
 
     with pytest.raises(RegistryError, match=r"does not answer for toktv/api:1\.4\.2: 503"):

@@ -98,13 +98,13 @@ def release_id(name: str, version: str) -> str:
 
 
 class Killed(BaseException):
-    """The program, or the node that it runs on, is gone: nothing of it runs any more."""
+    """The program was killed, or its node died: no part of it runs any more."""
 
 
 class World:
-    """A simulated cluster with the program in front of it, and what Pulumi believes of it."""
+    """A simulated cluster, the program that acts on it, and what Pulumi's state says."""
 
-    SETTLE_EVERY = 40.0  # seconds, at the most, on each node
+    SETTLE_EVERY = 40.0  # seconds at most, on each node
 
     def __init__(self, *, machines: int = 3, ports: Callable[[], Ports] = CountedPorts) -> None:
         self.clock = SimulatedClock()

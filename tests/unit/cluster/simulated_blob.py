@@ -15,7 +15,7 @@ from clients.clock import Clock, SystemClock
 
 
 class SimulatedBlob:
-    """As strict about leases and versions as Azure. `denials` answers so many requests with 403."""
+    """As strict about leases and versions as Azure. `denials`: requests to answer with 403."""
 
     def __init__(self) -> None:
         self.text: str | None = None

@@ -1,4 +1,4 @@
-"""Time that passes only when somebody sleeps, and what happens meanwhile."""
+"""Time that passes only in `sleep`, and what happens meanwhile."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class SimulatedClock:
-    """Every listener is called each quarter of a second of simulated time."""
+    """Calls every listener each quarter of a second of simulated time."""
 
     TICK = 0.25
 

@@ -1,8 +1,7 @@
-"""A cluster in memory: fleet's agents, systemd, sidekicks and routers on simulated machines.
+"""A cluster in memory: fleet's agents, systemd, sidekicks and routers on simulated nodes.
 
-As slow and as forgetful as the real ones, in simulated time: fleet schedules after a while, an app
-needs time to become healthy, a sidekick drains when it is stopped, a router follows with a lag.
-`RouterFaults` says what goes wrong.
+They are as slow as the real ones, in simulated time: fleet schedules after a while, an application
+needs time to become healthy, a sidekick drains when it stops, a router follows with a lag.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _SYSTEMCTL = "/usr/bin/systemctl"
 
 @dataclass
 class RouterFaults:
-    """What goes wrong."""
+    """What goes wrong in routers."""
 
     stuck: set[str] = field(default_factory=set)  # machine ids
     left_out: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
@@ -35,7 +34,7 @@ class RouterFaults:
 
 
 class SimulatedCluster(SimulatedSidekicks):
-    """Machines that carry out what fleet wants."""
+    """Nodes that run what fleet schedules."""
 
     AGENT_TTL, ROUTER_START = 120.0, 8.0  # seconds
 
@@ -50,15 +49,15 @@ class SimulatedCluster(SimulatedSidekicks):
         super().__init__(clock, etcd, machines=machines, ports=ports)
         self.router_faults = RouterFaults()
         self.router_lag = 0.5
-        self.serving: list[set[str]] = []  # instances that every router serves, tick by tick
-        self.lost_requests: list[str] = []  # a router sent clients to an instance that was not up
+        self.serving: list[set[str]] = []  # instances that every router serves, by tick
+        self.lost_requests: list[str] = []  # sent by a router to an instance that was not up
         self.misled_requests: list[str] = []  # … to another service's container
-        self.unloaded_alive: list[str] = []  # fleet took a unit's file away while it ran
+        self.unloaded_alive: list[str] = []  # fleet unloaded the unit while it ran
         self._killed: dict[str, float] = {}
         self._boots: dict[str, int] = {}
         self._dockers: dict[str, int] = {}
         self._routers: dict[str, SimulatedRouter] = {}
-        self._router_starts: dict[str, float] = {}  # on a machine that has been booted
+        self._router_starts: dict[str, float] = {}  # on a node that has rebooted
         etcd.put("/services/.keep", "")
         etcd.delete("/services/.keep")
         for machine in self.machines:
@@ -102,12 +101,12 @@ class SimulatedCluster(SimulatedSidekicks):
         return [machine for machine in self.machines if machine not in self._killed]
 
     def kill_machine(self, machine: str) -> None:
-        """It is gone, and fleet learns it two minutes later."""
+        """The node is gone; fleet notices two minutes later."""
         self._killed[machine] = self.clock.now()
         self._routers.pop(machine, None)
 
     def boot_machine(self, machine: str) -> None:
-        """It was killed, and starts: with its disk, and with nothing that was in memory."""
+        """A killed node starts again, with its disk and without its memory."""
         del self._killed[machine]
         self._boots[machine] = self._boots.get(machine, 0) + 1
         self._router_starts[machine] = self.clock.now() + self.ROUTER_START
@@ -117,7 +116,7 @@ class SimulatedCluster(SimulatedSidekicks):
         self.docker_starts(machine)
 
     def restart_docker(self, machine: str) -> None:
-        """Its containers end with it, and are started again."""
+        """Containers end with docker, and start again."""
         self._dockers[machine] = self._dockers.get(machine, 0) + 1
         self.docker_starts(machine)
         for (name, where), job in list(self.jobs.items()):
@@ -125,7 +124,7 @@ class SimulatedCluster(SimulatedSidekicks):
                 self.crash(name, machine)
 
     def lose_machine(self, machine: str) -> None:
-        """It is gone, and fleet knows."""
+        """The node is gone, and fleet has noticed."""
         del self.machines[machine]
         self._killed.pop(machine, None)
         self._agents.pop(machine, None)
@@ -148,7 +147,7 @@ class SimulatedCluster(SimulatedSidekicks):
         return f"/_coreos.com/fleet/machines/{machine}/object"
 
     def life(self, machine: str) -> dict[str, str]:
-        """What tells one start of a node, and of its docker, from another."""
+        """The ids of this start of a node, and of its docker."""
         return {
             "boot": f"{machine[:4]}-boot-{self._boots.get(machine, 0)}",
             "docker": f"{machine[:4]}-docker-{self._dockers.get(machine, 0)}",
@@ -179,7 +178,7 @@ class SimulatedCluster(SimulatedSidekicks):
                 del self.jobs[name, where]
 
     def _order(self, job: Job, machine: str, target: str) -> None:
-        """The agent compares with what it ordered last, never with what systemd says."""
+        """The agent compares with its own last order, never with systemd's state."""
         if job.target == target:
             return
         job.target = target
@@ -188,10 +187,10 @@ class SimulatedCluster(SimulatedSidekicks):
         else:
             self.stop(job.unit.name, machine)
 
-    # --- units at work ------------------------------------------------------------------------
+    # --- running units ------------------------------------------------------------------------
 
     def on_active(self, job: Job) -> None:
-        """A turn's unit carries out its commands; a container gets its port."""
+        """A switchover runs its commands; a container gets its port."""
         if self._is_app(job.unit.name):
             self.publish(job)
         for command in job.unit.values("Service", "ExecStart"):
@@ -243,7 +242,7 @@ class SimulatedCluster(SimulatedSidekicks):
         if answers is None:
             self.lost_requests.append(f"{router[:4]} → {key}")
         elif answers.split("/")[2] != key.split("/")[2]:
-            self.misled_requests.append(f"{router[:4]} → {key}, and {answers} answered")
+            self.misled_requests.append(f"{router[:4]} → {key}, but {answers} answered")
 
     def _served(self) -> set[str]:
         """Announced instances that every router has loaded."""

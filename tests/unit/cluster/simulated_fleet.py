@@ -1,4 +1,4 @@
-"""fleet in memory: its HTTP API with pages and faults, its engine, and how little it notices."""
+"""fleet in memory: its HTTP API with pages and faults, its engine, and the events it misses."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class SimulatedUnit:
         return json.dumps(self.options)
 
     def values(self, section: str, name: str) -> list[str]:
-        """What a directive says, once for each time that it stands there."""
+        """The values of a directive, one for each line."""
         return self._values.get((section, name), [])
 
     def units(self, *directives: str) -> set[str]:
@@ -90,15 +90,15 @@ class Job:
 
     unit: SimulatedUnit
     machine: str
-    target: str = "loaded"  # what the agent last asked systemd for
+    target: str = "loaded"  # the agent's last order to systemd
     active: str = "inactive"
     sub: str = "dead"
     since: float = 0.0
-    born: float = 0.0  # when its machine got it
+    born: float = 0.0  # when it was loaded on its node
     starts_again: bool = False  # once it has stopped
     port: int = 0  # of its container, on the machine
-    announced: str = ""  # of a sidekick: what it wrote last
-    left: int = 0  # of a sidekick that leaves: etcd's index without its key
+    announced: str = ""  # by a sidekick: the value it wrote last
+    left: int = 0  # by a sidekick: etcd's index after it deleted its key
     drains_since: float | None = None
 
     @property
@@ -111,7 +111,7 @@ class Job:
 
 
 class SimulatedFleet:
-    """The store of units, the API in front of it, the engine that gives units to machines."""
+    """The store of units, its API, and the engine that assigns units to nodes."""
 
     PAGE = 20  # entries in a page of an answer
 
@@ -122,8 +122,8 @@ class SimulatedFleet:
         self.jobs: dict[tuple[str, str], Job] = {}  # by unit and machine
         self.writes: list[str] = []
         self.faults: list[str] = []  # before, after, unavailable: for the next requests
-        self.silence = 0.0  # seconds until a machine tells of a unit that it got
-        self.stale_states: list[dict[str, str]] = []  # states of units that were forgotten in etcd
+        self.silence = 0.0  # seconds until a node reports a new unit
+        self.stale_states: list[dict[str, str]] = []  # states of units that were deleted
         self._engine = Loop(clock.now(), 10.0)
         self._agents: dict[str, Loop] = {}
 
@@ -178,7 +178,7 @@ class SimulatedFleet:
         raise NotImplementedError(request.method)
 
     def _page(self, request: httpx.Request, field_name: str, items: list[str]) -> httpx.Response:
-        """`items` are JSON already: units are long, and are asked for all the time."""
+        """`items` are JSON already: units are long and requested often."""
         page = int(request.url.params.get("nextPageToken", "0"))
         end = (page + 1) * self.PAGE
         body = f'"{field_name}": [{", ".join(items[page * self.PAGE : end])}]'
@@ -203,10 +203,10 @@ class SimulatedFleet:
         return httpx.Response(204)
 
     def store(self, name: str, text: str) -> None:
-        """Keep a unit in etcd."""
+        """Write a unit to etcd."""
 
     def forget(self, name: str) -> None:
-        """Take a unit out of etcd."""
+        """Delete a unit from etcd."""
 
     def _write(self, key: str) -> None:
         """A key below fleet's /job, which its loops watch."""

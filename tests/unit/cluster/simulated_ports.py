@@ -1,4 +1,4 @@
-"""The host ports that a node gives to containers, as nodes do now and as docker did."""
+"""The host ports that a node assigns to containers: by its counter, or as docker would."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ FIRST, LAST = 32768, 60999
 
 
 class Ports(Protocol):
-    """One node's."""
+    """The ports of one node."""
 
     def next(self, in_use: Collection[int]) -> int:
         """A port for a container that starts."""
 
     def docker_starts(self) -> None:
-        """At a boot, too."""
+        """docker's daemon starts, also at a boot."""
 
 
 class CountedPorts:
-    """A counter on the node's disk: it goes on after a boot, and wraps after the whole range."""
+    """A counter on the node's disk: it continues after a boot and wraps at the range's end."""
 
     def __init__(self, first: int = FIRST) -> None:
         self._next = first
@@ -32,11 +32,11 @@ class CountedPorts:
                 return port
 
     def docker_starts(self) -> None:
-        """It does not matter."""
+        """The counter continues."""
 
 
 class DockersPorts(CountedPorts):
-    """docker's own: it begins anew with each start of the daemon (moby, portallocator.go)."""
+    """docker's allocator: it starts again with the daemon (moby, portallocator.go)."""
 
     def docker_starts(self) -> None:
         self._next = FIRST

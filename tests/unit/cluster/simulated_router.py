@@ -1,5 +1,5 @@
-"""A router in memory: it follows etcd with a lag. Whom it sends to, the real router's own rules
-decide, also after an outage of etcd."""
+"""A router in memory: it follows etcd with a lag. The real router's rules decide where it sends
+clients, also after an outage of etcd."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PATIENCE = 20.0  # seconds for which instances are kept after an outage of etcd
 
 @dataclass
 class SimulatedRouter:
-    """One machine's."""
+    """The router of one node."""
 
     node: str
     loaded: Survey = field(default_factory=Survey)  # what nginx has
@@ -49,7 +49,7 @@ class SimulatedRouter:
             return None
         index = self._index
         if error is None:
-            # what it read at its last beat it has loaded now
+            # it has loaded now what it read at its last heartbeat
             self.loaded = self._read
             self._read_at, self._index = now, etcd.index
             is_patient = now - self._etcd_failed_at < PATIENCE

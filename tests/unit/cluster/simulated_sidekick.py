@@ -1,4 +1,4 @@
-"""Sidekicks in memory: each announces its instance in etcd while that is healthy, and drains it."""
+"""Sidekicks in memory: each announces its instance in etcd while it is healthy, and drains it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tests.unit.cluster.simulated_systemd import SimulatedSystemd
 INSTANCE = re.compile(
     r"(?P<service>.+)-(?P<release>[0-9a-f]{8})(?P<announce>-announce)?@(?P<n>\d+)\.service"
 )
-_ROUTERS_TIMEOUT = 10.0  # of a sidekick that leaves
+_ROUTERS_TIMEOUT = 10.0  # for a sidekick that stops
 
 
 class SimulatedSidekicks(SimulatedSystemd):
-    """Machines whose sidekicks are at work."""
+    """Nodes on which sidekicks run."""
 
-    HEALTHY = 1.5  # seconds that an application needs
+    HEALTHY = 1.5  # seconds until an application is healthy
 
     def __init__(
         self,
@@ -33,10 +33,10 @@ class SimulatedSidekicks(SimulatedSystemd):
     ) -> None:
         super().__init__(clock, machines=machines, ports=ports)
         self.etcd = etcd
-        self.unhealthy: set[str] = set()  # words in the name of a unit that never gets well
+        self.unhealthy: set[str] = set()  # words in the names of units that never become healthy
 
     def life(self, machine: str) -> dict[str, str]:
-        """What tells one start of a node, and of its docker, from another."""
+        """The ids of this start of a node, and of its docker."""
         raise NotImplementedError
 
     def while_active(self, job: Job) -> None:
@@ -69,13 +69,13 @@ class SimulatedSidekicks(SimulatedSystemd):
         return (self.clock.now() - job.since) % 4 < SimulatedClock.TICK
 
     def _withdraw(self, key: str, job: Job) -> None:
-        """Only what is its own: the same instance may be somewhere else by now."""
+        """Delete only its own key: the same instance may run on another node by now."""
         if job.announced and self.etcd.value(key) == job.announced:
             self.etcd.delete(key)
         job.announced = ""
 
     def has_ended(self, job: Job) -> bool:
-        """A sidekick leaves the routing, waits for the routers, drains, and only then ends."""
+        """A sidekick deletes its key, waits for the routers, drains, and then ends."""
         match = INSTANCE.fullmatch(job.unit.name)
         if match is None or not match["announce"] or self.etcd.is_away:
             return super().has_ended(job)
@@ -85,7 +85,7 @@ class SimulatedSidekicks(SimulatedSystemd):
             job.left = self.etcd.index
         app = self.jobs.get((_app(match), job.machine))
         if not job.left or app is None or not app.is_up:
-            return True  # nobody comes to it
+            return True  # no client reaches it
         if job.drains_since is None:
             reports = [
                 json.loads(self.etcd.value(key) or "")

@@ -1,8 +1,8 @@
-"""systemd on the simulated machines. It carries the units out as they are written: who stops and
-starts with whom is read from PartOf=, BindsTo=, Requires=, After= and Restart=.
+"""systemd on the simulated nodes. It runs the units as they are written: PartOf=, BindsTo=,
+Requires=, After= and Restart= decide which units stop and start together.
 
-A unit with a container has a port of its machine while it runs; what else a running unit does, its
-subclass says.
+A unit with a container has a port of its node while it runs. Subclasses define what else a running
+unit does.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tests.unit.cluster.simulated_ports import CountedPorts, Ports
 
 
 class SimulatedSystemd(SimulatedFleet):
-    """Machines with units on them."""
+    """Nodes with units on them."""
 
     START, STOP, RESTART = 0.5, 0.5, 1.0  # seconds
 
@@ -25,8 +25,8 @@ class SimulatedSystemd(SimulatedFleet):
         super().__init__(clock, machines=machines)
         self._new_ports = ports
         self._ports: dict[str, Ports] = {}
-        self.pulls: dict[str, float] = {}  # word in a unit's name → seconds that its image takes
-        self.failing: dict[str, int] = {}  # word in a unit's name → fails so many times
+        self.pulls: dict[str, float] = {}  # word in a unit's name → seconds to pull its image
+        self.failing: dict[str, int] = {}  # word in a unit's name → number of failures
         self._failed: dict[str, int] = {}
 
     def start(self, name: str, machine: str) -> None:
@@ -38,7 +38,7 @@ class SimulatedSystemd(SimulatedFleet):
             self._become(job, "activating", "start-pre")
 
     def stop(self, name: str, machine: str) -> None:
-        """What `systemctl stop` does: also to those that are stopped with it."""
+        """What `systemctl stop` does, also to units that stop with this one."""
         job = self.jobs.get((name, machine))
         if job is None or job.is_dead:
             return
@@ -49,7 +49,7 @@ class SimulatedSystemd(SimulatedFleet):
             self._become(job, "deactivating", "stop-sigterm")
 
     def crash(self, name: str, machine: str) -> None:
-        """Its process ends without having been told to."""
+        """The unit's process ends unexpectedly."""
         job = self.jobs[name, machine]
         job.port = 0
         for other in self._followers(name, machine, "BindsTo"):
@@ -60,11 +60,11 @@ class SimulatedSystemd(SimulatedFleet):
             self._become(job, "failed", "failed")
 
     def docker_starts(self, machine: str) -> None:
-        """Its numbers of ports may begin anew."""
+        """docker's port numbers may start again."""
         self._ports_of(machine).docker_starts()
 
     def publish(self, job: Job) -> None:
-        """Give the container of a unit a port of its machine."""
+        """Assign a port of the node to a unit's container."""
         in_use = {other.port for other in self.jobs.values() if other.machine == job.machine}
         job.port = self._ports_of(job.machine).next(in_use)
 
@@ -80,7 +80,7 @@ class SimulatedSystemd(SimulatedFleet):
         """A unit runs."""
 
     def has_ended(self, job: Job) -> bool:
-        """Whether a unit that was told to stop has done so."""
+        """Whether a unit that is stopping has ended."""
         return self.clock.now() - job.since >= self.STOP
 
     def _run_job(self, job: Job) -> None:
@@ -88,7 +88,7 @@ class SimulatedSystemd(SimulatedFleet):
         age = self.clock.now() - job.since
         match job.active, job.sub:
             case "activating", "auto-restart" if age >= self.RESTART:
-                # a job of its own, which those that are part of it take part in
+                # a job of its own; units that are part of this one restart with it
                 for other in self._followers(name, machine, "PartOf", "Requires"):
                     if not self.jobs[other, machine].is_dead:
                         self.stop(other, machine)
@@ -118,7 +118,7 @@ class SimulatedSystemd(SimulatedFleet):
         self.on_active(job)
 
     def _end(self, job: Job) -> None:
-        """After= holds backwards, too: who starts later stops earlier."""
+        """After= also orders stopping: a unit that starts later stops earlier."""
         later = self._followers(job.unit.name, job.machine, "After")
         if any(self.jobs[other, job.machine].active == "deactivating" for other in later):
             job.since = self.clock.now()
@@ -129,12 +129,12 @@ class SimulatedSystemd(SimulatedFleet):
                 self._become(job, "activating", "start-pre")
 
     def _waits(self, job: Job) -> bool:
-        """Whether what it comes after is still on its way."""
+        """Whether a unit that it starts after is still starting."""
         before = (self.jobs.get((name, job.machine)) for name in job.unit.units("After"))
         return any(one is not None and one.active == "activating" for one in before)
 
     def _followers(self, name: str, machine: str, *directives: str) -> Iterator[str]:
-        """Units of the machine that name this one in a directive."""
+        """Units on the node that name this one in a directive."""
         for (other, where), job in list(self.jobs.items()):
             if where == machine and name in job.unit.units(*directives):
                 yield other

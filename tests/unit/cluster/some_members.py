@@ -1,4 +1,4 @@
-"""etcd's members as a test says."""
+"""etcd's members, as many as a test sets."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from clients.etcd.members import Member, Members, Membership
 
 
 class SomeMembers(Membership):
-    """As many healthy members as a test says."""
+    """A membership of `count` healthy members."""
 
     def __init__(self, healthy: int) -> None:
         self.count = healthy

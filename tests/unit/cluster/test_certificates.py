@@ -1,4 +1,4 @@
-"""The routers are told which certificates there are, and asked whether they serve with them."""
+"""The verb `certificates` writes the certificates' keys and waits for the routers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OURS = {"secret": "certificate-tok-tv", "version": "0a1b", "hosts": ["api.tok.tv
 BOUGHT = {"secret_id": "https://docebo.vault.azure.net/secrets/wildcard"}
 
 
-def tell(world: World, **wanted: dict[str, Any]) -> list[str]:
+def change_certificates(world: World, **wanted: dict[str, Any]) -> list[str]:
     """Run the verb. Returns what it printed."""
     world.lines.clear()
     certificates(
@@ -41,14 +41,14 @@ def some_router(world: World) -> str:
 
 
 def test_certificates_are_written_as_routers_read_them(world: World) -> None:
-    said = tell(world, tok=OURS, docebo=BOUGHT)
+    printed = change_certificates(world, tok=OURS, docebo=BOUGHT)
 
     assert keys(world) == {"tok": OURS, "docebo": BOUGHT}
     found = world.client.find("/certificates", recursive=True)
     assert found is not None
     sources, problems = read_sources(found.node)
     assert (sorted(sources), problems) == (["docebo", "tok"], [])
-    assert said == [
+    assert printed == [
         "certificate docebo: added",
         "certificate tok: added",
         "certificates: every router serves with docebo, tok",
@@ -56,41 +56,41 @@ def test_certificates_are_written_as_routers_read_them(world: World) -> None:
 
 
 def test_only_what_changed_is_written(world: World) -> None:
-    tell(world, tok=OURS, docebo=BOUGHT)
+    change_certificates(world, tok=OURS, docebo=BOUGHT)
     before = world.etcd.entries["/certificates/docebo"].modified
 
-    said = tell(world, tok={**OURS, "version": "2c3d"}, docebo=BOUGHT)
+    printed = change_certificates(world, tok={**OURS, "version": "2c3d"}, docebo=BOUGHT)
 
-    assert said[0] == "certificate tok: changed"
+    assert printed[0] == "certificate tok: changed"
     assert keys(world)["tok"]["version"] == "2c3d"
     assert world.etcd.entries["/certificates/docebo"].modified == before
 
 
-def test_certificate_that_is_not_wanted_any_more_is_removed_and_nothing_else(world: World) -> None:
+def test_only_certificates_that_are_no_longer_wanted_are_removed(world: World) -> None:
     world.etcd.put("/services/api/route", "{}")
-    tell(world, tok=OURS, docebo=BOUGHT)
+    change_certificates(world, tok=OURS, docebo=BOUGHT)
 
-    said = tell(world, tok=OURS)
+    printed = change_certificates(world, tok=OURS)
 
     assert keys(world) == {"tok": OURS}
-    assert said[0] == "certificate docebo: removed"
+    assert printed[0] == "certificate docebo: removed"
     assert world.etcd.value("/services/api/route") == "{}"
 
 
 def test_last_certificate_can_be_removed(world: World) -> None:
-    tell(world, tok=OURS)
+    change_certificates(world, tok=OURS)
 
-    assert tell(world) == ["certificate tok: removed"]
+    assert change_certificates(world) == ["certificate tok: removed"]
     assert keys(world) == {}
 
 
 def test_no_change_writes_nothing_and_says_so(world: World) -> None:
-    tell(world, tok=OURS)
+    change_certificates(world, tok=OURS)
     before = world.etcd.entries["/certificates/tok"].modified
 
-    said = tell(world, tok=OURS)
+    printed = change_certificates(world, tok=OURS)
 
-    assert said == ["certificates: unchanged", "certificates: every router serves with tok"]
+    assert printed == ["certificates: unchanged", "certificates: every router serves with tok"]
     assert world.etcd.entries["/certificates/tok"].modified == before
 
 
@@ -99,32 +99,32 @@ def test_stack_without_certificates_asks_no_router(world: World) -> None:
         world.cluster.lose_machine(machine)
     world.let_pass(20)
 
-    assert tell(world) == ["certificates: unchanged"]
+    assert change_certificates(world) == ["certificates: unchanged"]
 
 
-def test_every_living_router_is_waited_for(world: World) -> None:
+def test_change_waits_for_every_living_router(world: World) -> None:
     stuck = some_router(world)
     world.cluster.router_faults.stuck.add(stuck)
 
     with pytest.raises(
         ClusterError, match=rf"the router on {stuck[:4]} has not applied it \(nginx"
     ):
-        tell(world, tok=OURS)
+        change_certificates(world, tok=OURS)
 
     world.cluster.router_faults.stuck.clear()
-    assert tell(world, tok=OURS)[-1] == "certificates: every router serves with tok"
+    assert change_certificates(world, tok=OURS)[-1] == "certificates: every router serves with tok"
 
 
-def test_router_that_is_dead_is_not_waited_for(world: World) -> None:
+def test_change_does_not_wait_for_a_dead_router(world: World) -> None:
     world.cluster.kill_machine(some_router(world))
 
-    said = tell(world, tok=OURS)
+    printed = change_certificates(world, tok=OURS)
 
-    assert said[-1] == "certificates: every router serves with tok"
+    assert printed[-1] == "certificates: every router serves with tok"
 
 
-def test_certificate_that_no_router_can_load_is_named_and_nothing_has_changed(world: World) -> None:
-    tell(world, tok=OURS)
+def test_certificate_that_no_router_can_load_is_named_and_the_change_undone(world: World) -> None:
+    change_certificates(world, tok=OURS)
     for machine in world.cluster.machines:
         world.cluster.router_faults.left_out[machine] = [
             ("/services/x/route", "not JSON; it is {"),
@@ -132,7 +132,7 @@ def test_certificate_that_no_router_can_load_is_named_and_nothing_has_changed(wo
         ]
 
     with pytest.raises(ClusterError) as failure:
-        tell(world, docebo=BOUGHT)
+        change_certificates(world, docebo=BOUGHT)
 
     assert "no router has certificate docebo (" in str(failure.value)
     assert ": https://docebo…: 403 Forbidden; version 1 is served on" in str(failure.value)
@@ -140,30 +140,30 @@ def test_certificate_that_no_router_can_load_is_named_and_nothing_has_changed(wo
     assert keys(world) == {"tok": OURS}
 
 
-def test_certificate_that_has_expired_stops_no_change_of_others(world: World) -> None:
-    tell(world, tok=OURS)
+def test_expired_certificate_blocks_no_change_of_others(world: World) -> None:
+    change_certificates(world, tok=OURS)
     world.cluster.router_faults.expired = {"tok"}
 
-    said = tell(world, tok=OURS, docebo=BOUGHT)
+    printed = change_certificates(world, tok=OURS, docebo=BOUGHT)
 
     assert keys(world) == {"tok": OURS, "docebo": BOUGHT}
-    assert "certificate tok HAS EXPIRED and is served on: set a new one" in said
+    assert "certificate tok HAS EXPIRED and is served on: set a new one" in printed
     for machine in world.cluster.machines:
         world.cluster.router_faults.left_out[machine] = [("/certificates/docebo", "timed out")]
     with pytest.raises(ClusterError, match="no router has certificate docebo") as failure:
-        tell(world, tok=OURS, docebo={**OURS, "version": "2c3d"})
+        change_certificates(world, tok=OURS, docebo={**OURS, "version": "2c3d"})
     assert "tok" not in str(failure.value)
 
 
 @pytest.mark.parametrize("requests", range(1, 30))
-def test_interrupted_change_is_taken_back(world: World, requests: int) -> None:
-    tell(world, tok=OURS)
+def test_interrupted_change_is_undone(world: World, requests: int) -> None:
+    change_certificates(world, tok=OURS)
     for machine in world.cluster.machines:
         world.cluster.router_faults.left_out[machine] = [("/certificates/tok", "is being fetched")]
     world.interrupt_after(requests, answered=requests % 2 == 0)
 
     with pytest.raises(Interrupted):
-        tell(world, tok={**OURS, "version": "2c3d"}, another=BOUGHT)
+        change_certificates(world, tok={**OURS, "version": "2c3d"}, another=BOUGHT)
 
     assert keys(world) == {"tok": OURS}
     assert "/locks/certificates" not in world.etcd.entries
@@ -173,22 +173,22 @@ def test_one_change_waits_for_the_other(world: World) -> None:
     world.etcd.put("/locks/certificates", '{"holder": "core-2", "since": "2026-01-01T00:00:00Z"}')
 
     with pytest.raises(ClusterError, match="certificates is locked by"):
-        tell(world, tok=OURS)
+        change_certificates(world, tok=OURS)
 
     assert keys(world) == {}
 
 
-def test_certificate_that_one_router_can_not_load_is_named_with_its_node(world: World) -> None:
+def test_certificate_that_one_router_cannot_load_is_named_with_its_node(world: World) -> None:
     machine = some_router(world)
     world.cluster.router_faults.left_out[machine] = [("/certificates/tok", "timed out")]
 
     with pytest.raises(
         ClusterError, match=rf"not every router has certificate tok \({machine[:4]}: timed out\)"
     ):
-        tell(world, tok=OURS)
+        change_certificates(world, tok=OURS)
 
 
-def test_certificate_that_arrives_late_is_waited_for(world: World) -> None:
+def test_change_waits_for_a_certificate_that_arrives_late(world: World) -> None:
     for machine in world.cluster.machines:
         world.cluster.router_faults.left_out[machine] = [("/certificates/tok", "is being fetched")]
     begun = world.clock.now()
@@ -199,9 +199,9 @@ def test_certificate_that_arrives_late_is_waited_for(world: World) -> None:
 
     world.clock.listeners.append(arrive)
 
-    said = tell(world, tok=OURS)
+    printed = change_certificates(world, tok=OURS)
 
-    assert said[-1] == "certificates: every router serves with tok"
+    assert printed[-1] == "certificates: every router serves with tok"
     assert world.clock.now() - begun > 20
 
 

@@ -32,7 +32,7 @@ def test_complete_cluster_is_recorded_as_formed(world: World) -> None:
     assert world.lines[-1] == "the cluster is complete: 3 etcd members, 3 machines in fleet"
 
 
-def test_members_that_come_late_are_waited_for(world: World) -> None:
+def test_wait_lasts_until_the_last_member_has_come(world: World) -> None:
     members = SomeMembers(0)
     beginning = world.clock.now()
 
@@ -47,7 +47,7 @@ def test_members_that_come_late_are_waited_for(world: World) -> None:
     assert any("2 of 3 members are healthy" in line for line in world.lines)
 
 
-def test_incomplete_cluster_says_who_is_missing(world: World) -> None:
+def test_incomplete_cluster_is_reported_with_what_is_missing(world: World) -> None:
     world.cluster.lose_machine(next(iter(world.cluster.machines)))
     formed: list[str] = []
 

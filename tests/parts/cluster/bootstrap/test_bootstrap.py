@@ -69,7 +69,7 @@ def test_three_nodes_form_one_cluster(three: list[Node], blob: SimulatedBlob) ->
     assert record.formed
 
 
-def test_node_with_data_starts_without_asking_anybody(
+def test_node_with_data_starts_without_asking_any_other(
     three: list[Node], blob: SimulatedBlob
 ) -> None:
     three[1].stop()
@@ -81,7 +81,7 @@ def test_node_with_data_starts_without_asking_anybody(
     assert blob.requests == []
 
 
-def test_reimaged_node_takes_its_own_place(three: list[Node]) -> None:
+def test_reimaged_node_replaces_itself(three: list[Node]) -> None:
     three[2].lose_data()
 
     three[2].boot()
@@ -107,7 +107,7 @@ def test_new_node_replaces_the_dead_one(
     assert _etcd(newcomer).get("/precious").node.value == "yes"
 
 
-def test_node_that_beats_in_fleet_is_not_replaced(
+def test_node_with_a_heartbeat_in_fleet_is_not_replaced(
     three: list[Node], make_node: MakeNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(decide, "DEAD_AFTER", 0.0)
@@ -122,7 +122,7 @@ def test_node_that_beats_in_fleet_is_not_replaced(
     assert _member_names(three[1]) == ["core-0", "core-1", "core-2"]
 
 
-def test_two_new_nodes_enter_one_after_the_other(
+def test_two_new_nodes_join_one_after_the_other(
     three: list[Node], make_node: MakeNode, blob: SimulatedBlob
 ) -> None:
     newcomers = [make_node(3, size=5), make_node(4, size=5)]
@@ -149,7 +149,7 @@ def test_lost_majority_is_left_to_the_operator(three: list[Node]) -> None:
     assert three[0].start_as is None
 
 
-def test_cluster_that_never_formed_can_begin_again(make_node: MakeNode) -> None:
+def test_cluster_that_never_formed_can_start_again(make_node: MakeNode) -> None:
     nodes = [make_node(number) for number in range(3)]
     for node in nodes:
         node.boot()
@@ -171,7 +171,7 @@ def test_cluster_of_one(make_node: MakeNode) -> None:
     eventually(lambda: node.is_healthy, "the only member")
 
 
-def test_growth_from_one_goes_on_where_it_was_interrupted(
+def test_interrupted_growth_from_one_member_continues(
     make_node: MakeNode, blob: SimulatedBlob
 ) -> None:
     """The second member was added, and its machine died before etcd started there: the first one

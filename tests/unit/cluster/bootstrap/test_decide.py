@@ -32,7 +32,7 @@ CORE_7 = ThisNode(name="core-7", address="10.0.0.11", size=3)
 
 
 def members(*healthy: str, **others: str) -> Members:
-    """`healthy` by name; others as name=address, not answering."""
+    """`healthy` members by name; others, as name=address, do not answer."""
     well = [Member(id=n, name=n, address=ADDRESSES[n], is_healthy=True) for n in healthy]
     away = [Member(id=n, name=n.replace("_", "-"), address=a) for n, a in others.items()]
     return Members(members=(*well, *away))
@@ -60,7 +60,7 @@ def test_node_with_a_new_address_registers_again_before_the_list_is_full() -> No
     assert decide(CORE_2, observation(record)) == Register()
 
 
-def test_nobody_starts_before_all_first_members_are_there() -> None:
+def test_no_node_starts_before_all_first_members_have_registered() -> None:
     record = replace(RECORD, members={"core-2": "10.0.0.6", "core-0": "10.0.0.4"})
 
     decision = decide(CORE_2, observation(record))
@@ -72,14 +72,14 @@ def test_all_first_members_start_with_the_same_list() -> None:
     assert decide(CORE_2, observation(RECORD)) == StartNew(members=ADDRESSES)
 
 
-def test_latecomer_waits_for_the_first_members_to_form_the_cluster() -> None:
+def test_later_node_waits_for_the_first_members_to_form_the_cluster() -> None:
     decision = decide(CORE_7, observation(RECORD))
 
     assert isinstance(decision, Wait)
     assert "not among them" in decision.reason
 
 
-def test_first_start_may_come_after_the_others_have_a_quorum() -> None:
+def test_first_member_may_start_after_the_others_have_a_quorum() -> None:
     decision = decide(CORE_2, replace(observation(RECORD), registered_now=True))
 
     assert decision == StartNew(members=ADDRESSES)
@@ -87,7 +87,7 @@ def test_first_start_may_come_after_the_others_have_a_quorum() -> None:
     assert must_ask_members(FORMED, registered_now=True)
 
 
-def test_node_that_registered_in_an_earlier_life_does_not_start_as_new() -> None:
+def test_node_that_registered_before_its_last_reimage_does_not_start_as_new() -> None:
     seen = members("core-0", "core-1", core_2="10.0.0.6")
 
     decision = decide(CORE_2, observation(RECORD, seen))
@@ -111,7 +111,7 @@ def test_node_that_inherited_an_address_replaces_its_former_owner() -> None:
     )
 
 
-def test_new_node_replaces_a_member_that_was_silent_for_long() -> None:
+def test_new_node_replaces_a_member_after_a_long_silence() -> None:
     seen = members("core-0", "core-1", core_2="10.0.0.6")
 
     decision = decide(CORE_7, observation(FORMED, seen, core_2=DEAD_AFTER))
@@ -119,7 +119,7 @@ def test_new_node_replaces_a_member_that_was_silent_for_long() -> None:
     assert decision == Join(members=seen, instead_of=(seen.members[2],))
 
 
-def test_member_that_is_silent_for_a_moment_is_waited_for() -> None:
+def test_new_node_waits_while_a_member_is_silent_for_a_moment() -> None:
     seen = members("core-0", "core-1", core_2="10.0.0.6")
 
     decision = decide(CORE_7, observation(FORMED, seen, core_2=DEAD_AFTER - 1))
@@ -128,7 +128,7 @@ def test_member_that_is_silent_for_a_moment_is_waited_for() -> None:
     assert "whether core-2 (10.0.0.6) comes back" in decision.reason
 
 
-def test_member_that_beats_in_fleet_is_not_dead() -> None:
+def test_member_with_a_heartbeat_in_fleet_is_not_dead() -> None:
     seen = members("core-0", "core-1", core_2="10.0.0.6")
     look = observation(FORMED, seen, core_2=DEAD_AFTER * 10)
 
@@ -137,7 +137,7 @@ def test_member_that_beats_in_fleet_is_not_dead() -> None:
     assert isinstance(decision, Wait)
 
 
-def test_nobody_is_removed_when_that_would_cost_the_quorum() -> None:
+def test_no_member_is_removed_if_that_would_cost_the_quorum() -> None:
     seen = members("core-0", core_1="10.0.0.5", core_2="10.0.0.6")
 
     decision = decide(CORE_2, observation(FORMED, seen, core_1=1e6))
@@ -160,20 +160,20 @@ def test_only_one_of_two_dead_members_is_replaced() -> None:
     assert [member.name for member in decision.instead_of] == ["core-3"]
 
 
-def test_lost_majority_is_refused_with_what_to_do() -> None:
+def test_refusal_after_a_lost_majority_tells_what_to_do() -> None:
     decision = decide(CORE_2, observation(FORMED, None))
 
     assert isinstance(decision, Refuse)
     assert "etcd-has-lost-its-quorum" in decision.reason
 
 
-def test_cluster_that_shall_grow_takes_one_more_member() -> None:
+def test_cluster_below_its_size_takes_one_more_member() -> None:
     seen = members("core-0", "core-1", "core-2")
 
     assert decide(replace(CORE_7, size=5), observation(FORMED, seen)) == Join(members=seen)
 
 
-def test_second_new_member_waits_for_the_first_to_be_well() -> None:
+def test_second_new_member_waits_until_the_first_is_healthy() -> None:
     seen = Members(
         members=(
             *members("core-0", "core-1", "core-2").members,
@@ -187,7 +187,7 @@ def test_second_new_member_waits_for_the_first_to_be_well() -> None:
     assert "unstarted member (10.0.0.7)" in decision.reason
 
 
-def test_member_that_never_started_gives_way_in_the_end() -> None:
+def test_member_that_never_started_is_replaced_in_the_end() -> None:
     unstarted = Member(id="x", name="", address="10.0.0.7")
     seen = Members(members=(*members("core-0", "core-1", "core-2").members, unstarted))
 
@@ -205,7 +205,7 @@ def test_surplus_node_waits_as_a_spare() -> None:
     assert "joins when one of them is gone" in decision.reason
 
 
-def test_wrong_clock_is_waited_for() -> None:
+def test_node_with_a_wrong_clock_waits() -> None:
     decision = decide(CORE_2, replace(observation(RECORD), clock_skew=-73.0))
 
     assert decision == Wait(reason="this node's clock is -73 s off: waiting for NTP")
@@ -220,7 +220,7 @@ ONLY = Member(id="1", name="core-0", address=ADDRESSES["core-0"])
 ADDED = Member(id="2", name="", address=CORE_2.address)
 
 
-def test_member_that_was_added_and_never_started_starts_though_there_is_no_quorum() -> None:
+def test_member_that_was_added_and_never_started_starts_without_a_quorum() -> None:
     """The only member lost its quorum by adding it."""
     listed = (ONLY, ADDED)
 
@@ -238,7 +238,7 @@ def test_member_that_was_added_and_never_started_starts_though_there_is_no_quoru
         (ONLY, ADDED, replace(ONLY, id="3", name="core-1", address="10.0.0.5")),
     ],
 )
-def test_without_a_quorum_nobody_else_starts(listed: tuple[Member, ...]) -> None:
+def test_without_a_quorum_no_other_node_starts(listed: tuple[Member, ...]) -> None:
     decision = decide(CORE_2, Observation(record=FORMED, members=None, silent={}, listed=listed))
 
     assert isinstance(decision, Refuse)

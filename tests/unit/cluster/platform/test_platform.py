@@ -1,4 +1,4 @@
-"""The platform's global units: started everywhere, replaced machine by machine."""
+"""The platform's global units: started everywhere, replaced node by node."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def apply_platform(world: World, version: str = "1") -> None:
 
 
 def running(world: World, key: str) -> dict[str, list[str]]:
-    """Machine → the units of `key` that run there."""
+    """The releases of `key` that run, by machine."""
     return {
         machine: [
             name
@@ -56,7 +56,7 @@ def running(world: World, key: str) -> dict[str, list[str]]:
     }
 
 
-def test_first_platform_runs_on_every_machine(world: World) -> None:
+def test_first_platform_runs_on_every_node(world: World) -> None:
     apply_platform(world)
 
     for key in ("registry", "router"):
@@ -74,7 +74,7 @@ def test_unchanged_platform_touches_no_unit(world: World) -> None:
     assert world.cluster.writes == []
 
 
-def test_routers_are_replaced_one_machine_at_a_time(world: World) -> None:
+def test_routers_are_replaced_one_node_at_a_time(world: World) -> None:
     apply_platform(world)
     old = running(world, "router")
     without_router: list[int] = []
@@ -106,8 +106,8 @@ def test_router_that_does_not_start_stops_the_replacement(world: World) -> None:
     assert running(world, "router") == old
 
 
-def test_a_turn_looks_for_the_units_scripts_before_it_stops_anything(world: World) -> None:
-    """A machine of an older model has an older bundle."""
+def test_switchover_checks_for_the_units_scripts_before_it_stops_anything(world: World) -> None:
+    """A node of an older model has an older bundle."""
     apply_platform(world)
     asked: list[list[str]] = []
 
@@ -123,7 +123,7 @@ def test_a_turn_looks_for_the_units_scripts_before_it_stops_anything(world: Worl
     assert {commands[0] for commands in asked} == {"/usr/bin/test -x /opt/bin/container-run"}
 
 
-def test_failure_after_the_last_turn_goes_back_too(
+def test_failure_after_the_last_switchover_goes_back_too(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     apply_platform(world)
@@ -159,7 +159,7 @@ def test_interrupted_replacement_is_finished_by_the_next_one(requests: int) -> N
 
 
 @pytest.mark.parametrize("requests", range(5, 330, 13))
-def test_interrupted_replacement_is_taken_back_by_the_old_platform(requests: int) -> None:
+def test_old_platform_undoes_an_interrupted_replacement(requests: int) -> None:
     world = World()
     apply_platform(world)
     old = running(world, "router"), running(world, "registry")
@@ -179,8 +179,8 @@ def test_interrupted_replacement_is_taken_back_by_the_old_platform(requests: int
     assert max(without_router, default=0) <= 1
 
 
-def interrupted_after_one_machine(world: World) -> None:
-    """A replacement of platform 1 by 2 that ends when the first machine's router is new."""
+def interrupted_after_one_node(world: World) -> None:
+    """Replace platform 1 by 2, and interrupt that when the first node has the new router."""
     old = running(world, "router")
     for count in range(1, 2000):
         world.interrupt_after(count, answered=True)
@@ -193,12 +193,12 @@ def interrupted_after_one_machine(world: World) -> None:
     raise AssertionError("no machine changed alone")
 
 
-def test_failure_after_an_interrupted_replacement_goes_back_to_what_was_there_before(
+def test_failure_after_an_interrupted_replacement_goes_back_to_the_first_release(
     world: World,
 ) -> None:
     apply_platform(world)
     old = running(world, "router")
-    interrupted_after_one_machine(world)
+    interrupted_after_one_node(world)
     world.cluster.failing["turn-router-"] = 1
 
     with pytest.raises(ClusterError, match="runs again everywhere"):
@@ -209,12 +209,12 @@ def test_failure_after_an_interrupted_replacement_goes_back_to_what_was_there_be
     assert running(world, "router") == old
 
 
-def test_failure_in_taking_an_interrupted_replacement_back_leaves_the_others_alone(
+def test_failure_while_undoing_an_interrupted_replacement_leaves_other_nodes_alone(
     world: World,
 ) -> None:
     apply_platform(world)
     old = running(world, "router")
-    interrupted_after_one_machine(world)
+    interrupted_after_one_node(world)
     before = running(world, "router")
     world.cluster.failing["turn-router-"] = 1
 
@@ -228,7 +228,7 @@ def test_failure_in_taking_an_interrupted_replacement_back_leaves_the_others_alo
     assert running(world, "router") == old
 
 
-def test_interruption_between_stop_and_start_of_a_turn_is_taken_back(world: World) -> None:
+def test_interruption_between_stop_and_start_of_a_switchover_is_undone(world: World) -> None:
     apply_platform(world)
     old = running(world, "router")
     machine, (name,) = next(iter(old.items()))
@@ -240,7 +240,7 @@ def test_interruption_between_stop_and_start_of_a_turn_is_taken_back(world: Worl
         if len([unit for unit in world.cluster.units if unit.startswith("router-")]) == 2:
             break
     assert running(world, "router") == old
-    world.cluster.jobs[name, machine].active = "inactive"  # its turn had stopped it
+    world.cluster.jobs[name, machine].active = "inactive"  # its switchover had stopped it
 
     apply_platform(world)
 

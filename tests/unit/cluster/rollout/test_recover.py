@@ -1,4 +1,4 @@
-"""What interrupted rollouts began is taken back once nobody is at work on it."""
+"""Interrupted changes are undone once no program works on them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def world() -> World:
 
 
 def interrupt(world: World, wanted: Wanted | None, *, until: str) -> None:
-    """Begin a rollout, or a removal, and interrupt it at the first moment when it has said this."""
+    """Begin a rollout or removal, and interrupt it as soon as it has printed `until`."""
     for requests in range(1, 2000):
         world.interrupt_after(requests, answered=True)
         said = len(world.lines)
@@ -35,11 +35,11 @@ def interrupt(world: World, wanted: Wanted | None, *, until: str) -> None:
     raise AssertionError(f"it never said {until!r}")
 
 
-def test_an_interrupted_update_goes_back_and_the_old_release_serves_all_the_time(
+def test_interrupted_update_is_undone_while_the_old_release_serves_all_the_time(
     world: World,
 ) -> None:
     interrupt(world, NEW, until="instance 1: starting")
-    world.let_pass(30)  # what was started becomes ready, and serves beside the old one
+    world.let_pass(30)  # new instances become ready and serve beside the old ones
     since = len(world.cluster.serving)
 
     world.settle()
@@ -51,7 +51,7 @@ def test_an_interrupted_update_goes_back_and_the_old_release_serves_all_the_time
     assert world.record().ledger[NEW.release].outcome == "failed: interrupted"
 
 
-def test_an_interrupted_growth_goes_back_to_as_many_as_there_were(world: World) -> None:
+def test_interrupted_growth_goes_back_to_the_old_number(world: World) -> None:
     interrupt(world, OLD.but(instances=3), until="instance 3: starting")
 
     world.settle()
@@ -59,8 +59,8 @@ def test_an_interrupted_growth_goes_back_to_as_many_as_there_were(world: World) 
     assert world.served() == {f"{OLD.release}-1", f"{OLD.release}-2"}
 
 
-def test_rolling_the_serving_release_out_again_ends_what_was_interrupted(world: World) -> None:
-    interrupt(world, NEW, until=f"release {NEW.release} of")  # nothing has been started yet
+def test_rolling_out_the_serving_release_again_ends_an_interrupted_change(world: World) -> None:
+    interrupt(world, NEW, until=f"release {NEW.release} of")  # before the first start
 
     world.apply(OLD)
 
@@ -68,7 +68,7 @@ def test_rolling_the_serving_release_out_again_ends_what_was_interrupted(world: 
     assert world.served() == {f"{OLD.release}-1", f"{OLD.release}-2"}
 
 
-def test_an_interrupted_first_rollout_leaves_nothing() -> None:
+def test_interrupted_first_rollout_leaves_nothing() -> None:
     world = World()
     interrupt(world, OLD, until="instance 1: starting")
 
@@ -78,7 +78,7 @@ def test_an_interrupted_first_rollout_leaves_nothing() -> None:
     assert not world.record().exists
 
 
-def test_a_service_whose_removal_was_interrupted_serves_again(world: World) -> None:
+def test_service_whose_removal_was_interrupted_serves_again(world: World) -> None:
     interrupt(world, None, until="draining")
 
     world.settle()
@@ -86,7 +86,7 @@ def test_a_service_whose_removal_was_interrupted_serves_again(world: World) -> N
     assert world.served() == {f"{OLD.release}-1", f"{OLD.release}-2"}
 
 
-def test_the_ledger_says_what_serves_also_after_an_interruption_at_its_very_end(
+def test_ledger_is_right_after_an_interruption_at_the_very_end(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(_keys: ServiceKeys, _release: str) -> None:
@@ -103,7 +103,7 @@ def test_the_ledger_says_what_serves_also_after_an_interruption_at_its_very_end(
     assert world.served() == {f"{OLD.release}-1", f"{OLD.release}-2"}
 
 
-def test_units_that_are_gone_are_brought_back(world: World) -> None:
+def test_missing_units_are_created_again(world: World) -> None:
     interrupt(world, NEW, until="instance 1: starting")
     gone = [f"api-{OLD.release}-announce@2.service", f"api-{OLD.release}@2.service"]
     for name in gone:
@@ -119,8 +119,8 @@ def test_units_that_are_gone_are_brought_back(world: World) -> None:
 
 @pytest.mark.parametrize("verb", ["apply", "remove"])
 @pytest.mark.parametrize("answered", [True, False])
-def test_a_change_can_be_undone_until_its_last_request(verb: str, answered: bool) -> None:
-    """Pulumi's state still has the old inputs then, and would not send them again."""
+def test_change_can_be_undone_until_its_last_request(verb: str, answered: bool) -> None:
+    """Pulumi's state still has the old inputs and would not send them again."""
     old, new = OLD.but(instances=1), NEW.but(instances=1)
 
     def changed(world: World, *, interrupted_after: int | None = None) -> int:
@@ -144,7 +144,7 @@ def test_a_change_can_be_undone_until_its_last_request(verb: str, answered: bool
 
 
 def interrupt_while_it_drains(world: World) -> None:
-    """Of a removal, with the sidekicks on their way down and the applications still running."""
+    """A removal is killed while sidekicks stop and applications still run."""
 
     def interrupts() -> None:
         if any(job.drains_since is not None for job in world.cluster.jobs.values()):
@@ -157,7 +157,9 @@ def interrupt_while_it_drains(world: World) -> None:
 
 
 @pytest.mark.parametrize("instances", [1, 2])
-def test_what_drained_when_it_was_interrupted_serves_again_within_seconds(instances: int) -> None:
+def test_instances_that_drained_serve_again_within_seconds(
+    instances: int,
+) -> None:
     world = World()
     world.apply(OLD.but(instances=instances))
     interrupt_while_it_drains(world)
@@ -171,7 +173,7 @@ def test_what_drained_when_it_was_interrupted_serves_again_within_seconds(instan
     assert [job for job in world.cluster.jobs.values() if job.port] == apps, "none was restarted"
 
 
-def test_a_removal_whose_program_was_killed_is_undone_within_two_minutes(world: World) -> None:
+def test_removal_whose_program_was_killed_is_undone_within_two_minutes(world: World) -> None:
     world.kill_after(30, answered=True)
     with pytest.raises(Killed):
         world.remove()
@@ -182,10 +184,10 @@ def test_a_removal_whose_program_was_killed_is_undone_within_two_minutes(world: 
     world.assert_is_what_pulumi_believes()
 
 
-def test_a_rollout_that_was_settled_meanwhile_does_not_count(
+def test_rollout_that_was_settled_meanwhile_does_not_count(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It lost its lock, goes on all the same, and comes to its last request."""
+    """It lost its lock without noticing, and reaches its last request."""
 
     def stalls(keys: ServiceKeys, release: str) -> None:
         monkeypatch.undo()
@@ -201,7 +203,7 @@ def test_a_rollout_that_was_settled_meanwhile_does_not_count(
 
 
 @pytest.mark.parametrize("mark", ["nonsense", "[]", '{"verb": "apply", "since": "2026"}'])
-def test_a_mark_that_says_little_is_settled_by_the_ledger(world: World, mark: str) -> None:
+def test_incomplete_mark_is_settled_by_the_ledger(world: World, mark: str) -> None:
     other = Wanted(version="1.2", name="web")
     interrupt(world, other, until="instance 1: starting")
     interrupt(world, NEW, until="instance 1: starting")
@@ -213,7 +215,7 @@ def test_a_mark_that_says_little_is_settled_by_the_ledger(world: World, mark: st
     world.assert_is_what_pulumi_believes("web")
 
 
-def test_a_rollout_that_is_at_work_is_left_alone(world: World) -> None:
+def test_settle_leaves_a_running_rollout_alone(world: World) -> None:
     interrupt(world, NEW, until="instance 1: starting")
     world.etcd.put("/locks/api", json.dumps({"holder": "core-0", "since": "now"}))
     before = dict(world.cluster.units)
@@ -223,7 +225,7 @@ def test_a_rollout_that_is_at_work_is_left_alone(world: World) -> None:
     assert world.cluster.units == before
 
 
-def test_what_came_to_its_end_is_left_alone(world: World) -> None:
+def test_settle_leaves_a_finished_change_alone(world: World) -> None:
     world.cluster.unhealthy.add(NEW.release)
     with pytest.raises(ClusterError):
         world.apply(NEW)
@@ -234,7 +236,7 @@ def test_what_came_to_its_end_is_left_alone(world: World) -> None:
     assert world.lines[before:] == []
 
 
-def test_the_next_rollout_after_an_interruption_needs_no_settling(world: World) -> None:
+def test_next_rollout_after_an_interruption_needs_no_settling(world: World) -> None:
     interrupt(world, NEW, until="instance 1: starting")
 
     world.apply(NEW)
@@ -245,7 +247,7 @@ def test_the_next_rollout_after_an_interruption_needs_no_settling(world: World) 
     assert world.lines[before:] == []
 
 
-def test_a_service_that_cannot_be_settled_holds_up_no_other(world: World) -> None:
+def test_service_that_cannot_be_settled_delays_no_other(world: World) -> None:
     other = Wanted(version="1.2", name="web")
     interrupt(world, NEW, until="instance 1: starting")
     interrupt(world, other, until="instance 1: starting")

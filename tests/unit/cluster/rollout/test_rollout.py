@@ -1,4 +1,4 @@
-"""Rollouts against a simulated cluster: what clients and operators get to see."""
+"""Rollouts on a simulated cluster: what clients and operators see."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_scaling_down_drains_the_highest_numbers(world: World) -> None:
     assert world.cluster.lost_requests == []
 
 
-def test_texts_of_units_that_are_gone_do_not_pile_up(world: World) -> None:
+def test_texts_of_destroyed_units_do_not_accumulate(world: World) -> None:
     for version in ("1.0", "1.1", "1.2", "1.3", "1.4"):
         world.apply(V1.but(version=version))
 
@@ -95,7 +95,7 @@ def test_texts_of_units_that_are_gone_do_not_pile_up(world: World) -> None:
 
 
 def test_removal_withdraws_the_route_before_it_stops_anything(world: World) -> None:
-    """Who takes the hosts over has them before the instances drain."""
+    """A service that takes the hosts over gets their requests before the instances drain."""
     world.apply(V1)
     world.cluster.writes.clear()
     moments = []
@@ -133,7 +133,7 @@ def test_failed_release_leaves_the_old_one_serving(world: World) -> None:
     assert world.cluster.lost_requests == []
 
 
-def test_release_that_fails_half_way_gives_all_old_instances_back(world: World) -> None:
+def test_release_that_fails_half_way_brings_all_old_instances_back(world: World) -> None:
     world.apply(V1.but(instances=3))
     since = len(world.cluster.serving)
     world.cluster.failing[f"{V2.release}@3.service"] = 99
@@ -157,7 +157,7 @@ def test_failed_first_deployment_leaves_nothing_behind(world: World) -> None:
     assert world.record().route is None
 
 
-def test_what_no_machine_has_told_of_is_not_taken_for_dead(world: World) -> None:
+def test_unit_without_a_reported_state_does_not_count_as_dead(world: World) -> None:
     world.cluster.silence = 40.0  # longer than the time to start
     world.cluster.unhealthy.add(V1.release)
     since = len(world.lines)
@@ -265,7 +265,7 @@ def test_only_the_last_releases_are_kept(world: World) -> None:
     assert kept == {f"api-{release}@1.service" for release in releases[1:]}
 
 
-def test_router_that_does_not_follow_stops_the_rollout(world: World) -> None:
+def test_router_that_applies_nothing_stops_the_rollout(world: World) -> None:
     world.apply(V1)
     old = world.record().current
     world.cluster.router_faults.stuck.add(next(iter(world.cluster.machines)))
@@ -287,10 +287,10 @@ def test_remove_drains_and_leaves_nothing(world: World) -> None:
     assert world.cluster.lost_requests == []
 
 
-def test_removing_what_is_not_there_is_fine(world: World) -> None:
-    world.remove("nobody")
+def test_removing_an_unknown_service_succeeds(world: World) -> None:
+    world.remove("unknown")
 
-    assert world.lines[-1] == "nobody: does not exist"
+    assert world.lines[-1] == "unknown: does not exist"
 
 
 def test_services_with_similar_names_do_not_touch_each_other(world: World) -> None:
@@ -304,7 +304,7 @@ def test_services_with_similar_names_do_not_touch_each_other(world: World) -> No
     assert all(name.startswith(f"api-acme-{customer.release}") for name in world.cluster.units)
 
 
-def test_instance_stays_up_until_the_slowest_router_has_let_go(world: World) -> None:
+def test_instance_stays_up_until_the_slowest_router_has_removed_it(world: World) -> None:
     world.apply(V1)
     world.cluster.router_lag = 6.0  # much longer than the drain
 
@@ -313,7 +313,7 @@ def test_instance_stays_up_until_the_slowest_router_has_let_go(world: World) -> 
     assert world.cluster.lost_requests == []
 
 
-def test_instance_on_a_machine_that_died_holds_nobody_up(world: World) -> None:
+def test_instance_on_a_dead_node_does_not_delay_the_rollout(world: World) -> None:
     world.apply(V1.but(instances=3))
     world.cluster.kill_machine(list(world.cluster.machines)[-1])  # fleet will not choose this one
     world.let_pass(20)
@@ -322,10 +322,10 @@ def test_instance_on_a_machine_that_died_holds_nobody_up(world: World) -> None:
     world.apply(V2.but(instances=1))
 
     assert world.served() == {f"{V2.release}-1"}
-    assert world.clock.now() - began < 60  # fleet gives the machine up after 120 s
+    assert world.clock.now() - began < 60  # fleet notices after 120 s
 
 
-def test_instance_that_fleet_sent_to_a_dead_machine_is_waited_for(world: World) -> None:
+def test_rollout_waits_for_an_instance_that_fleet_scheduled_on_a_dead_node(world: World) -> None:
     world.cluster.kill_machine(next(iter(world.cluster.machines)))
     world.let_pass(20)
 

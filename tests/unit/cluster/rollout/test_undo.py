@@ -1,4 +1,4 @@
-"""A change that fails leaves everything as it was: release, number, route. So does its clean-up."""
+"""A failed change leaves release, number and route as they were."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NEW_ROUTE = {"hosts": ["new.tok.tv"], "http": True}
 TWO_MINUTES = 120.0
 
 
-def test_new_hosts_that_a_router_does_not_apply_are_taken_back(world: World) -> None:
+def test_new_hosts_that_a_router_does_not_apply_are_undone(world: World) -> None:
     world.apply(V1)
     stuck = next(iter(world.cluster.machines))
     world.cluster.router_faults.stuck.add(stuck)
@@ -29,8 +29,8 @@ def test_new_hosts_that_a_router_does_not_apply_are_taken_back(world: World) -> 
     world.assert_is_what_pulumi_believes()
 
 
-def test_new_hosts_are_taken_back_with_instances_that_find_no_machine() -> None:
-    """Both in one command while a machine is away: the old hosts go on answering."""
+def test_new_hosts_are_undone_with_instances_that_fit_on_no_node() -> None:
+    """New hosts and a third instance in one command, on two nodes: the old hosts keep answering."""
     world = World(machines=2)
     world.apply(V1)
 
@@ -42,7 +42,7 @@ def test_new_hosts_are_taken_back_with_instances_that_find_no_machine() -> None:
     assert not [name for name in world.cluster.units if "@3" in name]
 
 
-def test_new_hosts_are_taken_back_also_while_an_instance_is_missing() -> None:
+def test_new_hosts_are_undone_also_while_an_instance_is_missing() -> None:
     world = World(machines=3)
     world.apply(V1.but(instances=3))
     world.cluster.kill_machine(list(world.cluster.machines)[-1])
@@ -58,7 +58,7 @@ def test_new_hosts_are_taken_back_also_while_an_instance_is_missing() -> None:
     world.assert_is_what_pulumi_believes()
 
 
-def test_instances_that_were_to_go_serve_again_once_the_router_does(world: World) -> None:
+def test_surplus_instances_serve_again_once_the_router_does(world: World) -> None:
     world.apply(V1.but(instances=3))
     stuck = next(iter(world.cluster.machines))
     world.cluster.router_faults.stuck.add(stuck)
@@ -72,8 +72,8 @@ def test_instances_that_were_to_go_serve_again_once_the_router_does(world: World
     world.assert_is_what_pulumi_believes()
 
 
-def test_first_release_that_fails_takes_what_was_interrupted_before_with_it(world: World) -> None:
-    """Pulumi knows of neither: what served would serve, unowned, for good."""
+def test_failed_first_release_removes_an_interrupted_one_too(world: World) -> None:
+    """Pulumi knows of neither: an instance left over would serve forever."""
     world.cluster.pulls[f"{V1.release}@2."] = 300.0
     for requests in itertools.count(20, 20):
         world.interrupt_after(requests, answered=True)
@@ -92,7 +92,7 @@ def test_first_release_that_fails_takes_what_was_interrupted_before_with_it(worl
     world.assert_is_what_pulumi_believes()
 
 
-def test_why_a_first_release_failed_is_known_for_a_day_and_no_longer(world: World) -> None:
+def test_reason_of_a_failed_first_release_is_kept_for_a_day(world: World) -> None:
     world.cluster.unhealthy.add(V1.release)
     with pytest.raises(ClusterError):
         world.apply(V1)
@@ -141,7 +141,7 @@ def test_clean_up_after_a_rollout_never_makes_it_fail_and_count(
 
 
 def test_old_instance_serves_again_when_the_new_one_dies_while_it_drains(world: World) -> None:
-    """The last look before the point of no return."""
+    """The rollout looks once more before it stops the old instance."""
     world.apply(V1.but(instances=1))
     since = len(world.cluster.serving)
 
@@ -160,8 +160,8 @@ def test_old_instance_serves_again_when_the_new_one_dies_while_it_drains(world: 
 
     world.assert_is_what_pulumi_believes()
     assert any("needed again" in line for line in world.lines)
-    nobody = [tick for tick in world.cluster.serving[since:] if not tick]
-    assert len(nobody) * world.clock.TICK < 10, "as long as the old one's drain and restart"
+    empty = [tick for tick in world.cluster.serving[since:] if not tick]
+    assert len(empty) * world.clock.TICK < 10, "as long as the old one's drain and restart"
 
 
 def test_instance_that_a_router_leaves_out_is_not_ready(world: World) -> None:
@@ -195,8 +195,8 @@ def test_instance_that_a_router_keeps_after_an_outage_is_not_stopped(world: Worl
     world.assert_is_what_pulumi_believes()
 
 
-def test_port_that_a_router_leaves_out_is_told(world: World) -> None:
-    """Another service may be about to let go of it, so the rollout does not fail."""
+def test_port_that_a_router_leaves_out_is_reported(world: World) -> None:
+    """Another service may be about to release it, so the rollout does not fail."""
     machine = next(iter(world.cluster.machines))
     reason = "tcp port 7000 belongs to another program on this node"
     world.cluster.router_faults.left_out[machine] = [("/services/api/route", reason)]
@@ -207,7 +207,7 @@ def test_port_that_a_router_leaves_out_is_told(world: World) -> None:
     assert any(said.startswith(line) for said in world.lines)
 
 
-def test_pulling_an_image_takes_nothing_from_the_time_to_become_healthy(world: World) -> None:
+def test_pulling_an_image_does_not_count_as_time_to_become_healthy(world: World) -> None:
     world.cluster.pulls[f"{V1.release}@"] = 90.0  # three times the time to start
 
     world.apply(V1)

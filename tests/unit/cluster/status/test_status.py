@@ -1,4 +1,4 @@
-"""The picture of the cluster."""
+"""What `status` prints."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_instance_that_is_not_healthy_any_more_is_named(
     ]
 
 
-def test_rollout_at_work_is_told_from_one_that_was_interrupted(world: World) -> None:
+def test_running_and_interrupted_rollouts_have_different_states(world: World) -> None:
     world.apply(Wanted())
     world.etcd.put("/rollouts/api", "{}")
 
