@@ -5,12 +5,12 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from bench.running import run
+from tests.eventually import eventually
 from tools.paths import PROJECT
 from tools.progress import StepFailed
 
@@ -55,9 +55,7 @@ def test_an_interruption_lets_the_command_end_in_its_own_way(tmp_path: Path) -> 
     log = tmp_path / "log"
     script = [sys.executable, "-c", INTERRUPTED, OBEDIENT, str(log)]
     process = subprocess.Popen(script, cwd=PROJECT, stderr=subprocess.DEVNULL)
-    while not (log.exists() and "began" in log.read_text().splitlines()[-1]):
-        assert process.poll() is None
-        time.sleep(0.02)
+    eventually(lambda: "began" in log.read_text().splitlines()[-1], "the command has begun")
 
     process.send_signal(signal.SIGINT)
 

@@ -5,7 +5,6 @@ import socket
 import ssl
 import subprocess
 import tarfile
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from lab.azure.endpoints.callers import LabCallers
 from lab.azure.identity.tokens import Principal
 from lab.azure.storage.resource_types import STORAGE_AUDIENCE
 from lab.machine.paths import PROJECT
+from tests.eventually import eventually
 from tests.ports import free_port
 from tests.unit.lab.azure.stored_resources import KEY, NODE, StoredResources
 from tools.images.packages import NodePackages
@@ -156,10 +156,9 @@ async def start(store: Store, folder: Path, azurite_url: str) -> AsyncIterator[R
 
 
 def _wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
-    for _ in range(300):
-        assert process.poll() is None, "Azurite ended before it answered"
+    def answers() -> bool:
         with socket.socket() as sock:
-            if sock.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise AssertionError("Azurite doesn't answer")
+            return sock.connect_ex(("127.0.0.1", port)) == 0
+
+    eventually(lambda: process.poll() is not None or answers(), "Azurite answers")
+    assert process.poll() is None, "Azurite ended before it answered"

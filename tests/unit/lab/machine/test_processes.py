@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 
 from lab.machine.paths import state_root
 from lab.machine.processes import ENGINE_MARK, end_leftovers
+from tests.eventually import eventually
 
 # Like the engine's plugins: in a session of its own, and with a child that waits, too.
 PLUGIN = "setsid bash -c 'sleep 60 & wait' & echo $! >{pid}; wait"
@@ -38,11 +38,9 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
         running = subprocess.Popen(
             [program, "-c", PLUGIN.format(pid=note)], env={**os.environ, ENGINE_MARK: mark}
         )
-        while not (note.exists() and note.read_text().endswith("\n")):
-            time.sleep(0.01)
+        eventually(lambda: note.read_text().endswith("\n"), "the plugin has started")
         plugin = int(note.read_text())
-        while len(group(plugin)) < 2:
-            time.sleep(0.01)
+        eventually(lambda: len(group(plugin)) == 2, "the plugin has a child")
         started.extend([running.pid, plugin])
         return running, plugin
 

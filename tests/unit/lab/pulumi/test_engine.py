@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 from lab.machine.paths import state_root
 from lab.pulumi import engine
 from lab.pulumi.engine import Stack
+from tests.eventually import eventually
 from tools.progress import StepFailed
 
 Start = Callable[[str, str], subprocess.Popen[bytes]]
@@ -37,8 +37,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         process = subprocess.Popen([program, seconds])
         running.append(process)
         # for a moment after its start it may still be listed under its parent's name
-        while process.poll() is None and comm(process) != name:
-            time.sleep(0.01)
+        eventually(lambda: process.poll() is not None or comm(process) == name, f"it is {name}")
         return process
 
     yield run
