@@ -1,40 +1,53 @@
-"""What etcd knows about one service: its route, its announced instances, its ledger.
-
-The layout below /services is read by the routers, too; nobody else reads the ledger.
-"""
+"""Reads and writes what etcd knows about one service: its route, instances and ledger."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from clients.errors import ClusterError
 from clients.etcd import Etcd, KeyNotFound, Node
 from clients.printable import printable, printable_line
-from contract.keys import BARRIER_TTL, NOTE_TTL, SERVICES
+from contract.codec import Malformed, decode, encode
+from contract.failure import FailureNote
+from contract.instance import Instance
+from contract.keys import (
+    BARRIER_TTL,
+    NOTE_TTL,
+    barrier_key,
+    current_key,
+    instances_key,
+    ledger_entry_key,
+    ledger_key,
+    route_key,
+    service_key,
+)
 from contract.ledger import LedgerEntry
 
 LEDGER_LENGTH = 12
+
+T = TypeVar("T")
 
 
 @dataclass(kw_only=True, frozen=True)
 class Announced:
     """An instance that its sidekick found healthy."""
 
-    address: str
-    node: str
+    instance: Instance
     index: int  # a router that has applied this index serves the instance
 
+    @property
+    def node(self) -> str:
+        return self.instance.node
 
-@dataclass(kw_only=True, frozen=True)
-class FailureNote:
-    """What an instance's sidekick saw when its health check failed."""
-
-    node: str
-    reason: str
-    log: str
+    @property
+    def address(self) -> str:
+        """Every `ip:port` of it, for people."""
+        addresses = [self.instance.http] if self.instance.http else []
+        for protocol, others in (("tcp", self.instance.tcp), ("udp", self.instance.udp)):
+            addresses += [f"{address}/{protocol}" for address in others.values()]
+        return " ".join(addresses)
 
 
 @dataclass(kw_only=True, frozen=True)
@@ -50,64 +63,64 @@ class ServiceRecord:
 
 
 class ServiceKeys:
-    """Reads and writes the keys of one service."""
+    """The keys of one service."""
 
     def __init__(self, etcd: Etcd, name: str) -> None:
         self._etcd = etcd
-        self._base = f"{SERVICES}/{name}"
+        self._name = name
 
     def read(self) -> ServiceRecord:
         """Everything, in one read."""
-        found = self._etcd.find(self._base, recursive=True)
+        found = self._etcd.find(service_key(self._name), recursive=True)
         return ServiceRecord() if found is None else parse(found.node)
 
     def make_directories(self) -> None:
-        """confd fails on a missing directory, so they are there from the start."""
-        found = self._etcd.find(self._base)
+        """Routers read them from the start."""
+        found = self._etcd.find(service_key(self._name))
         if found is not None and found.node.ttl is not None:
-            self.delete_all()  # a note, which would take the service with it when it ends
-        for part in ("", "/instances", "/releases"):
-            self._etcd.make_directory(self._base + part)
+            self.delete_all()  # a note, which would take the service with it when it expires
+        for key in (service_key, instances_key, ledger_key):
+            self._etcd.make_directory(key(self._name))
 
     def write_route(self, route: str) -> int:
         """Returns the index that a router must reach to have it."""
-        return self._etcd.set(f"{self._base}/route", route).node.created_index
+        return self._etcd.set(route_key(self._name), route).node.created_index
 
     def delete_route(self) -> None:
-        self._delete("/route")
+        self._delete(route_key(self._name))
 
     def write_current(self, release: str) -> None:
-        self._etcd.set(f"{self._base}/current", release)
+        self._etcd.set(current_key(self._name), release)
 
     def write_ledger(self, entry: LedgerEntry) -> None:
-        text = json.dumps(asdict(entry), sort_keys=True)
-        self._etcd.set(f"{self._base}/releases/{entry.release}", text)
+        self._etcd.set(ledger_entry_key(self._name, entry.release), encode(entry))
 
     def leave_a_note(self, failed: LedgerEntry) -> None:
         """Say for a day why a service never came up. Nothing else of it is there."""
-        self._etcd.make_directory(self._base, ttl=NOTE_TTL)
+        self._etcd.make_directory(service_key(self._name), ttl=NOTE_TTL)
         self.write_ledger(failed)
 
     def delete_ledger(self, release: str) -> None:
-        self._delete(f"/releases/{release}")
+        self._delete(ledger_entry_key(self._name, release))
 
     def delete_all(self) -> None:
-        self._delete("")
+        self._delete(service_key(self._name))
 
     def touch(self) -> int:
-        """An index that comes after every change so far. A router that reaches it has seen them
-        all. It must be a key below /services, or the routers would not be woken."""
-        return self._etcd.set(f"{self._base}/barrier", "1", ttl=BARRIER_TTL).node.created_index
+        """An index that comes after every change so far: a router that reaches it has seen them
+        all. Only a key below /services wakes the routers."""
+        answer = self._etcd.set(barrier_key(self._name), "1", ttl=BARRIER_TTL)
+        return answer.node.created_index
 
-    def _delete(self, part: str) -> None:
+    def _delete(self, key: str) -> None:
         try:
-            self._etcd.delete(self._base + part, recursive=True)
+            self._etcd.delete(key, recursive=True)
         except KeyNotFound:
             return
 
 
 def parse(node: Node) -> ServiceRecord:
-    """The record in the directory of one service."""
+    """The record in the directory of one service. Raises ClusterError."""
     children = {child.name: child for child in node.nodes}
 
     def below(name: str) -> Mapping[str, Node]:
@@ -121,44 +134,23 @@ def parse(node: Node) -> ServiceRecord:
         current=current.value if current else None,
         instances={name: _announced(child) for name, child in below("instances").items()},
         failures={name: _failure(child) for name, child in below("failures").items()},
-        ledger={name: _entry(child) for name, child in below("releases").items()},
+        ledger={name: _read(LedgerEntry, child) for name, child in below("releases").items()},
     )
 
 
 def _announced(node: Node) -> Announced:
-    raw = _object(node)
-    addresses = [raw.get("http")]
-    for protocol in ("tcp", "udp"):
-        addresses += [f"{address}/{protocol}" for address in (raw.get(protocol) or {}).values()]
-    return Announced(
-        address=" ".join(str(address) for address in addresses if address),
-        node=str(raw.get("node", "")),
-        index=node.created_index,
-    )
+    return Announced(instance=_read(Instance, node), index=node.created_index)
 
 
 def _failure(node: Node) -> FailureNote:
-    raw = _object(node)
-    return FailureNote(
-        node=str(raw.get("node", "")),
-        # both hold what the application said
-        reason=printable_line(str(raw.get("reason", ""))),
-        log=printable(str(raw.get("log", ""))),
-    )
+    note = _read(FailureNote, node)
+    return replace(note, reason=printable_line(note.reason), log=printable(note.log))
 
 
-def _entry(node: Node) -> LedgerEntry:
+def _read(kind: type[T], node: Node) -> T:
     try:
-        return LedgerEntry(**_object(node))
-    except TypeError as error:
-        raise ClusterError(f"{node.key} in etcd can't be understood: {error}") from error
-
-
-def _object(node: Node) -> dict[str, Any]:
-    try:
-        raw = json.loads(node.value)
-    except ValueError as error:
-        raise ClusterError(f"{node.key} in etcd is not JSON: {node.value[:80]!r}") from error
-    if not isinstance(raw, dict):
-        raise ClusterError(f"{node.key} in etcd is no JSON object: {node.value[:80]!r}")
-    return raw
+        return decode(kind, node.value)
+    except Malformed as error:
+        raise ClusterError(
+            f"{node.key} in etcd can't be understood: {error} ({node.value[:80]!r})"
+        ) from error

@@ -183,4 +183,7 @@ def test_key_that_can_not_be_read_hides_no_other_service(world: World) -> None:
 
     assert [service["name"] for service in found["services"]] == ["api", "odd"]
     assert found["services"][1]["trouble"][0].startswith("its route can't be used: not JSON")
-    assert "/services/broken/instances/0badcafe-1 in etcd is not JSON" in found["trouble"][0]
+    assert (
+        "/services/broken/instances/0badcafe-1 in etcd can't be understood: not JSON"
+        in found["trouble"][0]
+    )
