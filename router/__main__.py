@@ -10,8 +10,8 @@ import sys
 from clients.azure.key_vault import Vault
 from clients.azure.managed_identity import ManagedIdentity
 from clients.clock import SystemClock
+from clients.etcd.access import Access, Members
 from router.agent import Agent
-from router.etcd_access import Access, Members
 from router.heartbeat import Announcement
 from router.nginx.master import Nginx, ask_http, ask_stream, quit_all
 from router.settings import Settings, SettingsError, from_environment

@@ -15,12 +15,12 @@ from clients.azure.key_vault import Secret
 from clients.certificate_store import read_sources
 from clients.errors import ClusterError
 from clients.etcd import EtcdError, KeyNotFound, Node
+from clients.etcd.access import Access, Members
 from clients.routers import parse_router
 from contract.certificate_source import CertificateSource
 from contract.keys import CERTIFICATES, ROUTERS, SERVICES
 from contract.router_report import Problem
 from router import confd
-from router.etcd_access import Access, Members
 from router.heartbeat import Announcement
 from router.lives import Life, Sighting
 from router.nginx import origin_headers, ports

@@ -13,10 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from clients.etcd import Etcd, EtcdError, KeyNotFound
+from clients.etcd.access import Access
 from contract.codec import encode
 from contract.keys import ROUTER_TTL, router_key
 from contract.router_report import Problem, RouterReport
-from router.etcd_access import Access
 from router.lives import read_life
 
 _BEAT = 4.0

@@ -10,7 +10,7 @@ import threading
 from functools import partial
 
 from clients.etcd import Answer, Etcd, EtcdError
-from router.etcd_access import Access
+from clients.etcd.access import Access
 
 _LONG_POLL = 60.0
 _PAUSE_AFTER_FAILURE = 1.0
