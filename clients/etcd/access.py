@@ -1,7 +1,8 @@
-"""etcd as a router uses it: the member on its own node first, another one while that is away.
+"""etcd for programs that run on every node: the node's own member first, another while it is away.
 
 A router that can't read etcd goes on sending requests to instances that a rollout has stopped, and
-no rollout waits for it. So one etcd member that is down must not cost a router.
+an announcer that can't write to it loses its keys. So one etcd member that is down must cost
+neither of them.
 """
 
 from __future__ import annotations
