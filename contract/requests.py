@@ -73,6 +73,11 @@ class RemoveService:
         _check_minimum("drain", self.drain, 0)
 
 
+def image_of(unit: str) -> str:
+    """The platform image that a unit of the platform runs."""
+    return {"announcer": "cluster"}.get(unit, unit)
+
+
 @dataclass(kw_only=True, frozen=True)
 class Platform:
     """`platform`: its images (sha256 of their files) and global units, by name."""
@@ -89,8 +94,8 @@ class Platform:
                     f"images.{name} must be the sha256 of the image's file, 64 hex digits"
                 )
         for name in self.units:
-            if name not in self.images:
-                raise Malformed(f"units.{name} has no image of the same name in images")
+            if image_of(name) not in self.images:
+                raise Malformed(f"units.{name} has no image {image_of(name)} in images")
 
 
 @dataclass(kw_only=True, frozen=True)

@@ -1,6 +1,6 @@
-"""How a sidekick checks whether its instance can serve.
+"""How the announcer checks whether an instance can serve.
 
-These defaults are the only ones: every unit states all values, and a sidekick has none of its own.
+These defaults are the only ones: every sidekick states all values, and the announcer has none.
 """
 
 from typing import Annotated, Literal, Self
@@ -46,7 +46,8 @@ class Health(Section):
     )
     unhealthy_threshold: Threshold = Field(
         default=2,
-        description="Consecutive checks that must fail before an instance gets no more traffic.",
+        description="Consecutive checks that must fail before an instance gets no more traffic. "
+        "When its process ends, it gets none at once.",
     )
 
     @model_validator(mode="after")

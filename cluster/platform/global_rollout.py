@@ -32,6 +32,7 @@ from cluster.platform.reconcile import (
     next_step,
 )
 from cluster.platform.switchover import is_switchover, switchover_name, switchover_options
+from contract.requests import image_of
 
 _PLATFORM_IMAGE = "/opt/bin/platform-image"
 _TEST = "/usr/bin/test"
@@ -134,7 +135,7 @@ class GlobalRollout:
                 start=self._unit.name,
                 prepare=[
                     *(f"{_TEST} -x {program}" for program in self._unit.programs),
-                    f"{_PLATFORM_IMAGE} ensure {self._unit.key} {self._unit.sha256}",
+                    f"{_PLATFORM_IMAGE} ensure {image_of(self._unit.key)} {self._unit.sha256}",
                 ],
             ),
             machine,

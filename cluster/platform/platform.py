@@ -1,6 +1,6 @@
 """The verb `platform`: the platform's units run on every node, in the wanted release.
 
-Units are rolled out in the order of the input: the registry first, since all others pull from it.
+Units are rolled out in the order of the input: the announcer, the registry, the router.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ from cluster.platform.global_rollout import GlobalRollout
 from cluster.platform.global_unit import make_global_unit
 from cluster.platform.readiness import await_ready
 from contract.keys import PLATFORM_IMAGES, ROUTERS, SERVICES, platform_image_key
-from contract.requests import Platform
+from contract.requests import Platform, image_of
 
 
 def platform(wanted: Platform, context: ClusterContext) -> None:
     """Bring every unit of the platform to its release on every node. Raises ClusterError."""
-    units = [make_global_unit(key, text, wanted.images[key]) for key, text in wanted.units.items()]
+    units = [
+        make_global_unit(key, text, wanted.images[image_of(key)])
+        for key, text in wanted.units.items()
+    ]
     for directory in (SERVICES, ROUTERS, PLATFORM_IMAGES):
         context.etcd.make_directory(directory)
     with context.lock("platform") as lock:

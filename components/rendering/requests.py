@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from components.rendering.artefacts import Artefacts
-from components.rendering.units import announce_unit, app_unit, platform_unit
+from components.rendering.units import PLATFORM_UNITS, announce_unit, app_unit, platform_unit
 from contract.certificate_source import CertificateSource
-from contract.requests import ApplyService, Certificates, Platform, ServiceUnits
+from contract.requests import ApplyService, Certificates, Platform, ServiceUnits, image_of
 from contract.route import PublicPort, Route
 from settings import Certificate, Health, InstanceSet
 
@@ -23,7 +23,7 @@ def platform_request(artefacts: Artefacts) -> Platform:
     hashes = artefacts.image_hashes()
     return Platform(
         images=hashes,
-        units={name: platform_unit(name, hashes[name]) for name in ("registry", "router")},
+        units={name: platform_unit(name, hashes[image_of(name)]) for name in PLATFORM_UNITS},
         timeout=PLATFORM_TIMEOUT,
     )
 
@@ -85,9 +85,7 @@ def route(service: InstanceSet) -> Route:
     )
 
 
-def _start_timeout(health: Health | None) -> int:
+def _start_timeout(health: Health) -> int:
     """Its start period, and as many checks as it has to pass after that."""
-    if health is None:
-        return START_TIMEOUT
     checks = health.healthy_threshold * (health.interval + health.timeout)
     return max(START_TIMEOUT, health.start_period + checks + START_MARGIN)

@@ -8,13 +8,17 @@ import re
 from collections.abc import Mapping
 
 from components.rendering.templates import render
+from contract.registration import FOLDER, SOCKET, HealthCheck, Registration
+from contract.requests import image_of
 from settings import InstanceSet
 from settings.fields import fits_a_unit
+
+PLATFORM_UNITS = ("announcer", "registry", "router")
 
 
 def platform_unit(name: str, sha256: str) -> str:
     """The global unit of a platform image."""
-    image = f"fleet/{name}:sha-{sha256[:12]}"
+    image = f"fleet/{image_of(name)}:sha-{sha256[:12]}"
     return _unit(name, sha256=sha256, image=image)
 
 
@@ -33,12 +37,30 @@ def app_unit(service: InstanceSet, references: Mapping[str, str]) -> str:
 
 def announce_unit(service: InstanceSet, drain_seconds: int) -> str:
     """The template unit of an instance's sidekick."""
+    form = registration(service, drain_seconds).form()
+    del form["instance"]  # the cluster program and systemd fill it in
     return _unit(
         "service-announce@",
         service=service,
         customer_of=_customer_of(service),
-        health=[environment(name, value) for name, value in _health(service).items()],
+        fields=[command_argument(f"{name}={value}") for name, value in form.items()],
+        socket=SOCKET,
+        folder=FOLDER,
         drain_seconds=drain_seconds,
+    )
+
+
+def registration(service: InstanceSet, drain_seconds: int) -> Registration:
+    """What the sidekick of an instance tells the announcer."""
+    return Registration(
+        service=service.name,
+        instance="__RELEASE__-%i",
+        customer_of=_customer_of(service) or "",
+        http=service.http.port if service.http else None,
+        tcp=service.tcp,
+        udp=service.udp,
+        health=_health_check(service),
+        drain=drain_seconds,
     )
 
 
@@ -47,26 +69,29 @@ def _customer_of(service: InstanceSet) -> str | None:
     return service.name.removesuffix(f"-{service.customer}") if service.customer else None
 
 
-def _health(service: InstanceSet) -> dict[str, str | int]:
-    """How the sidekick checks, as variables: all values, because it has no defaults."""
-    health = service.health
+def _health_check(service: InstanceSet) -> HealthCheck:
+    """How the announcer checks: all values, because it has no defaults."""
+    health, http = service.health, service.http
     kind = health.kind or _kind_by_ports(service)
-    values: dict[str, str | int | None] = {"HEALTH_KIND": kind}
-    if kind == "http" and service.http:
-        values["HEALTH_PATH"] = health.http or service.http.health
+    port, path, host = 0, "", ""
+    if kind == "http" and http:
+        port, path = http.port, health.http or http.health
         # a service without hosts is the default site, which must answer for any host
-        values["HEALTH_HOST"] = service.http.hosts[0] if service.http.hosts else "localhost"
+        host = http.hosts[0] if http.hosts else "localhost"
     elif kind == "tcp":
-        values["HEALTH_PORT"] = health.tcp or service.tcp[0]
-    values |= {
-        "HEALTH_COMMAND": health.command,
-        "HEALTH_START_PERIOD": health.start_period,
-        "HEALTH_INTERVAL": health.interval,
-        "HEALTH_TIMEOUT": health.timeout,
-        "HEALTHY_THRESHOLD": health.healthy_threshold,
-        "UNHEALTHY_THRESHOLD": health.unhealthy_threshold,
-    }
-    return {name: value for name, value in values.items() if value is not None}
+        port = health.tcp or service.tcp[0]
+    return HealthCheck(
+        kind=kind,
+        port=port,
+        path=path,
+        host=host,
+        command=health.command or "",
+        start_period=health.start_period,
+        interval=health.interval,
+        timeout=health.timeout,
+        healthy_threshold=health.healthy_threshold,
+        unhealthy_threshold=health.unhealthy_threshold,
+    )
 
 
 def _kind_by_ports(service: InstanceSet) -> str:
@@ -89,13 +114,6 @@ def command_argument(text: str) -> str:
     return _quoted(text).replace("$", "$$")
 
 
-def environment(name: str, value: str | int) -> str:
-    """What follows `Environment=`: there, a dollar is just a dollar."""
-    if isinstance(value, int):
-        return f"{name}={value}"
-    return _quoted(f"{name}={value}")
-
-
 def _quoted(text: str) -> str:
     """In quotes: quotes and backslashes as in C, %% for systemd's specifiers."""
     if not fits_a_unit(text):
@@ -110,6 +128,6 @@ def _published(service: InstanceSet) -> list[str]:
     http = [f"{service.http.port}/tcp"] if service.http else []
     tcp = [f"{port}/tcp" for port in service.tcp]
     udp = [f"{port}/udp" for port in service.udp]
-    # the sidekick checks this port
+    # the announcer checks this port
     health = [f"{service.health.tcp}/tcp"] if service.health.tcp else []
     return list(dict.fromkeys([*http, *tcp, *udp, *health]))

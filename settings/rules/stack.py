@@ -13,7 +13,7 @@ from settings.stack import Settings
 FLEET_UNITS = 500
 """fleet becomes slow above about 500 units in a cluster (fleet's README and users' reports)."""
 RESERVED_NAMES = frozenset(
-    {"certificates", "cluster", "etcd", "fleet", "platform", "registry", "router"}
+    {"announcer", "certificates", "cluster", "etcd", "fleet", "platform", "registry", "router"}
 )
 """Names of platform units, and of locks that `fleet-cluster` uses."""
 

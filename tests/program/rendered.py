@@ -1,7 +1,7 @@
 """Rendered files as the tests want them: one example of each, with values that are easy to spot."""
 
 from components.rendering.cloud_config import rendered
-from components.rendering.units import announce_unit, app_unit, platform_unit
+from components.rendering.units import PLATFORM_UNITS, announce_unit, app_unit, platform_unit
 from settings import Health, InstanceSet
 from settings.service import Http, Limits
 
@@ -80,10 +80,7 @@ def cloud_config() -> str:
 
 def fleet_units() -> dict[str, str]:
     """Units as fleet gets them, by file name: two instances of everything that has instances."""
-    units = {
-        f"{name}-{RELEASE}.service": platform_unit(name, "a" * 64)
-        for name in ("registry", "router")
-    }
+    units = {f"{name}-{RELEASE}.service": platform_unit(name, "a" * 64) for name in PLATFORM_UNITS}
     for service in (WEB, VOICE, FULL):
         for number in (1, 2):
             units[f"{service.name}-{RELEASE}@{number}.service"] = app_unit(service, REFERENCES)

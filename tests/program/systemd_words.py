@@ -1,8 +1,7 @@
 """How systemd reads a command line, written from its manual and not from our renderer.
 
 systemd.service(5), "Command lines": words are split at white space, quotes group and vanish,
-backslash escapes, `%%` is a percent sign, `$$` a dollar, `${NAME}` a variable. What follows
-`Environment=` is read the same way, except that a dollar is just a dollar.
+backslash escapes, `%%` is a percent sign, `$$` a dollar, `${NAME}` a variable.
 """
 
 import re
@@ -13,11 +12,6 @@ def words(command: str, variables: Mapping[str, str]) -> list[str]:
     """The arguments that the program gets."""
     line = re.sub(r"\\\n\s*", " ", command)
     return [_expanded(word, variables) for word in _split(line)]
-
-
-def assignments(line: str) -> list[str]:
-    """The variables that an `Environment=` line sets, as NAME=VALUE."""
-    return [word.replace("%%", "%") for word in _split(line)]
 
 
 def _split(line: str) -> Iterator[str]:

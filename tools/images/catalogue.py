@@ -93,7 +93,7 @@ IMAGES = {
     for image in (
         # on the nodes
         _for_nodes("python", PLATFORM / "python"),
-        _for_nodes("cluster", PLATFORM / "cluster", parent="python", code=("cluster",)),
+        _for_nodes("cluster", PLATFORM / "cluster", parent="python", code=("cluster", "sidekick")),
         _for_nodes("nginx", PLATFORM / "nginx", parent="python"),
         _for_nodes(
             "router",

@@ -7,7 +7,8 @@ import pytest
 
 from tests.parts.router.backends import Backend, serving
 from tests.parts.router.harness import EtcdServer, empty, running_etcd
-from tests.parts.sidekick.sidekick import Container, Sidekick
+from tests.parts.sidekick.announcer import Announcer, Sidekick
+from tests.parts.sidekick.fake_docker import FakeDocker
 
 
 @pytest.fixture(scope="session")
@@ -24,20 +25,31 @@ def etcd(etcd_server: EtcdServer) -> EtcdServer:
 
 
 @pytest.fixture
-def container(tmp_path: Path) -> Iterator[Container]:
-    container = Container(tmp_path)
-    yield container
-    container.process.kill()
-    container.process.wait()
+def routers_timeout() -> float:
+    """Seconds that a departure waits for routers at the most."""
+    return 0.0
 
 
 @pytest.fixture
-def sidekick(etcd: EtcdServer, container: Container) -> Iterator[Sidekick]:
-    sidekick = Sidekick(etcd, container)
+def announcer(tmp_path: Path, etcd: EtcdServer, routers_timeout: float) -> Iterator[Announcer]:
+    announcer = Announcer(tmp_path / "host", etcd, routers_timeout=routers_timeout)
+    announcer.start()
+    yield announcer
+    announcer.close()
+
+
+@pytest.fixture
+def docker(announcer: Announcer) -> Iterator[FakeDocker]:
+    docker = FakeDocker(announcer.host / "run/docker.sock")
+    yield docker
+    docker.close()
+
+
+@pytest.fixture
+def sidekick(etcd: EtcdServer, announcer: Announcer) -> Iterator[Sidekick]:
+    sidekick = Sidekick(etcd, announcer)
     yield sidekick
-    if sidekick.process is not None:
-        sidekick.process.terminate()
-        sidekick.process.wait(30)
+    sidekick.close()
 
 
 @pytest.fixture

@@ -99,8 +99,11 @@ class SimulatedSidekicks(SimulatedSystemd):
 
 
 def _drain(job: Job) -> float:
-    variables = (v.strip('"').split("=", 1) for v in job.unit.values("Service", "Environment"))
-    return float(dict(variables)["DRAIN_SECONDS"])
+    """Seconds, by what its unit tells the announcer."""
+    (start,) = job.unit.values("Service", "ExecStart")
+    match = re.search(r'"drain=(\d+)"', start)
+    assert match is not None, start
+    return float(match[1])
 
 
 def instance_key(match: re.Match[str]) -> str:

@@ -10,24 +10,25 @@ from hypothesis import strategies as st
 
 from clients.fleet import unit_file
 from components.rendering.requests import START_TIMEOUT, apply_request, certificates_request
-from components.rendering.units import announce_unit, app_unit, environment, platform_unit
+from components.rendering.units import announce_unit, app_unit, platform_unit, registration
 from contract.codec import as_json
+from contract.registration import FOLDER, read_registration
 from settings import Certificate, Health, InstanceSet
 from settings.documentation import page
 from settings.fields import fits_a_unit
 from settings.service import Http
-from tests.program.node_folder import SCRIPTS
 from tests.program.rendered import FULL, REFERENCES, VOICE, WEB
-from tests.program.systemd_words import assignments, words
+from tests.program.systemd_words import words
 
-WEB_HEALTH = {"HEALTH_KIND": "http", "HEALTH_PATH": "/health", "HEALTH_HOST": "api.tok.tv"}
 TIMES = {
-    "HEALTH_START_PERIOD": "3",
-    "HEALTH_INTERVAL": "3",
-    "HEALTH_TIMEOUT": "3",
-    "HEALTHY_THRESHOLD": "1",
-    "UNHEALTHY_THRESHOLD": "2",
+    "start_period": "3",
+    "interval": "3",
+    "timeout": "3",
+    "healthy_threshold": "1",
+    "unhealthy_threshold": "2",
 }
+WEB_HEALTH = {"kind": "http", "port": "8080", "path": "/health", "host": "api.tok.tv", **TIMES}
+VOICE_HEALTH = {"kind": "tcp", "port": "64738", **TIMES}
 
 
 class TestSecrets:
@@ -69,31 +70,35 @@ class TestSecrets:
 
 class TestHealth:
     def of(self, service: InstanceSet) -> dict[str, str]:
-        lines = _values(announce_unit(service, 10), "Environment")
-        told = dict(each.split("=", 1) for line in lines for each in assignments(line))
-        return {name: value for name, value in told.items() if "HEALTH" in name}
+        """How an instance is checked, by what its sidekick tells the announcer."""
+        prefix = "health_"
+        return {
+            name.removeprefix(prefix): value
+            for name, value in form_of(service).items()
+            if name.startswith(prefix)
+        }
 
     def test_ports_decide_how_a_service_without_a_health_block_is_checked(self) -> None:
-        assert self.of(WEB) == {**WEB_HEALTH, **TIMES}
-        assert self.of(VOICE) == {"HEALTH_KIND": "tcp", "HEALTH_PORT": "64738", **TIMES}
-        assert self.of(replace(VOICE, tcp=())) == {"HEALTH_KIND": "container", **TIMES}
+        assert self.of(WEB) == WEB_HEALTH
+        assert self.of(VOICE) == VOICE_HEALTH
+        assert self.of(replace(VOICE, tcp=())) == {"kind": "container", **TIMES}
 
     @pytest.mark.parametrize(
-        ("key", "variable"),
+        ("key", "field"),
         [
-            ("startPeriod", "HEALTH_START_PERIOD"),
-            ("interval", "HEALTH_INTERVAL"),
-            ("timeout", "HEALTH_TIMEOUT"),
-            ("healthyThreshold", "HEALTHY_THRESHOLD"),
-            ("unhealthyThreshold", "UNHEALTHY_THRESHOLD"),
+            ("startPeriod", "start_period"),
+            ("interval", "interval"),
+            ("timeout", "timeout"),
+            ("healthyThreshold", "healthy_threshold"),
+            ("unhealthyThreshold", "unhealthy_threshold"),
         ],
     )
     def test_one_key_of_the_health_block_changes_only_that_value(
-        self, key: str, variable: str
+        self, key: str, field: str
     ) -> None:
         service = replace(WEB, health=Health.model_validate({key: 5}))
 
-        assert self.of(service) == {**self.of(WEB), variable: "5"}
+        assert self.of(service) == {**self.of(WEB), field: "5"}
 
     def test_the_configuration_page_shows_the_values_that_are_sent(self) -> None:
         _, _, table = page().partition("## `health`")
@@ -101,11 +106,11 @@ class TestHealth:
 
         sent = self.of(WEB)
         assert {
-            "HEALTH_START_PERIOD": shown["startPeriod"],
-            "HEALTH_INTERVAL": shown["interval"],
-            "HEALTH_TIMEOUT": shown["timeout"],
-            "HEALTHY_THRESHOLD": shown["healthyThreshold"],
-            "UNHEALTHY_THRESHOLD": shown["unhealthyThreshold"],
+            "start_period": shown["startPeriod"],
+            "interval": shown["interval"],
+            "timeout": shown["timeout"],
+            "healthy_threshold": shown["healthyThreshold"],
+            "unhealthy_threshold": shown["unhealthyThreshold"],
         } == {name: sent[name] for name in TIMES}
 
     def test_a_check_names_a_host_that_the_service_serves(self) -> None:
@@ -113,38 +118,35 @@ class TestHealth:
         http = Http(port=8080, hosts=("shop.example", "api.example"))
         customer = replace(FULL, health=Health())
 
-        assert self.of(replace(WEB, http=http))["HEALTH_HOST"] == "shop.example"
-        assert self.of(customer)["HEALTH_HOST"] == "acme.example"
-        assert self.of(replace(WEB, http=Http()))["HEALTH_HOST"] == "localhost"
+        assert self.of(replace(WEB, http=http))["host"] == "shop.example"
+        assert self.of(customer)["host"] == "acme.example"
+        assert self.of(replace(WEB, http=Http()))["host"] == "localhost"
 
     def test_a_path(self) -> None:
-        assert self.of(replace(WEB, health=Health(http="/up"))) == {
-            **WEB_HEALTH,
-            "HEALTH_PATH": "/up",
-            **TIMES,
-        }
+        assert self.of(replace(WEB, health=Health(http="/up"))) == WEB_HEALTH | {"path": "/up"}
 
-    def test_a_port_which_the_sidekick_must_reach(self) -> None:
+    def test_a_port_which_the_announcer_must_reach(self) -> None:
         service = replace(WEB, health=Health(tcp=9000))
 
-        assert self.of(service) == {"HEALTH_KIND": "tcp", "HEALTH_PORT": "9000", **TIMES}
+        assert self.of(service) == {"kind": "tcp", "port": "9000", **TIMES}
         command = words(_value(app_unit(service, {}), "ExecStart"), {})
         assert command[3 : command.index("--")] == ["8080/tcp", "9000/tcp"]
 
     def test_a_command_exactly_as_it_is_written(self) -> None:
+        assert FULL.health.command
         assert self.of(FULL) == {
-            "HEALTH_KIND": "command",
-            "HEALTH_COMMAND": FULL.health.command,
+            "kind": "command",
+            "command": FULL.health.command,
             **TIMES,
-            "HEALTH_START_PERIOD": "90",
+            "start_period": "90",
         }
 
     @pytest.mark.parametrize(
         ("service", "expected"),
         [
             (WEB, WEB_HEALTH),
-            (VOICE, {"HEALTH_KIND": "tcp", "HEALTH_PORT": "64738"}),
-            (replace(VOICE, tcp=()), {"HEALTH_KIND": "container"}),
+            (VOICE, VOICE_HEALTH),
+            (replace(VOICE, tcp=()), {"kind": "container", **TIMES}),
         ],
     )
     def test_times_alone_leave_the_kind_to_the_services_ports(
@@ -152,27 +154,32 @@ class TestHealth:
     ) -> None:
         health = Health.model_validate({"interval": 5, "unhealthyThreshold": 9})
 
-        assert self.of(replace(service, health=health)) == {
-            **expected,
-            **TIMES,
-            "HEALTH_INTERVAL": "5",
-            "UNHEALTHY_THRESHOLD": "9",
+        assert self.of(replace(service, health=health)) == expected | {
+            "interval": "5",
+            "unhealthy_threshold": "9",
         }
 
-    @given(st.text().filter(fits_a_unit))
+    @given(st.text(min_size=1).filter(fits_a_unit))
     @example("play --%prod")
     @example("cron can't")
     @example("pa$$word $HOME ${HOME}")
     @example("C:\\dir\\")
     @example('a"b #c ;d')
-    def test_systemd_sets_any_command_as_it_is(self, command: str) -> None:
-        assert assignments(environment("X", command)) == [f"X={command}"]
+    def test_the_announcer_gets_any_command_as_it_is(self, command: str) -> None:
+        health = Health.model_construct(command=command)
+
+        assert self.of(replace(WEB, health=health))["command"] == command
 
     @pytest.mark.parametrize("service", [WEB, VOICE, FULL, replace(WEB, health=Health(tcp=9000))])
-    def test_the_sidekick_reads_everything_that_it_is_told(self, service: InstanceSet) -> None:
-        script = (SCRIPTS / "announce").read_text()
+    def test_the_announcer_understands_what_a_sidekick_tells_it(self, service: InstanceSet) -> None:
+        assert read_registration(form_of(service)) == registration(service, 10)
 
-        assert [name for name in self.of(service) if f"${{{name}:" not in script] == []
+    def test_a_sidekick_leaves_under_the_name_by_which_it_registered(self) -> None:
+        unit = announce_unit(WEB, 10)
+        start, stop = (words(_value(unit, name), {}) for name in ("ExecStart", "ExecStop"))
+
+        assert start[-1] == stop[-1] == "http://announcer/sidekicks/<%n>"
+        assert _value(unit, "ExecStopPost") == f"-/usr/bin/rm -f {FOLDER}/%n"
 
     def test_a_rollout_waits_longer_for_a_service_that_starts_slowly(self) -> None:
         slow = replace(WEB, health=Health.model_validate({"startPeriod": 300}))
@@ -251,6 +258,14 @@ def test_routers_are_told_where_certificates_are() -> None:
 
 def _values(unit: str, name: str) -> list[str]:
     return [one.value for one in unit_file.parse(unit, origin="unit") if one.name == name]
+
+
+def form_of(service: InstanceSet) -> dict[str, str]:
+    """What curl sends when a sidekick starts."""
+    command = words(_value(announce_unit(service, 10), "ExecStart"), {})
+    pairs = itertools.pairwise(command)
+    sent = (word for option, word in pairs if option == "--data-urlencode")
+    return dict(field.replace("<%i>", "%i").split("=", 1) for field in sent)
 
 
 def _value(unit: str, name: str) -> str:
