@@ -18,6 +18,7 @@ import httpx
 
 from clients.etcd import Etcd
 from clients.fleet import SOCKET, Fleet
+from contract.ports import ETCD_CLIENT
 from lab.scratch_stack import ScratchStack
 from tools.progress import StepFailed
 
@@ -37,7 +38,7 @@ def to_node(stack: ScratchStack, node: str) -> Iterator[Apis]:
         fleet, etcd = Path(folder) / "fleet.sock", Path(folder) / "etcd.sock"
         ssh, *arguments = stack.login(node)
         forwards = ["-N", "-o", "ExitOnForwardFailure=yes"]
-        forwards += ["-L", f"{fleet}:{SOCKET}", "-L", f"{etcd}:127.0.0.1:2379"]
+        forwards += ["-L", f"{fleet}:{SOCKET}", "-L", f"{etcd}:127.0.0.1:{ETCD_CLIENT}"]
         connection = subprocess.Popen([ssh, *forwards, *arguments], start_new_session=True)
         try:
             _wait_for(connection, etcd)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_azure_native import network
 
-from contract.ports import PUBLIC_SSH, ROUTER_HEALTH, SSH
+from contract.ports import HTTP, HTTPS, PUBLIC_SSH, ROUTER_HEALTH, SSH
 
 FRONTEND, POOL = "public", "core"
 IDLE_MINUTES = 30
@@ -60,8 +60,8 @@ def rules(args: LoadBalancerArgs) -> list[Rule]:
         for port in ports
     ]
     return [
-        Rule(name="http", frontend_port=80, backend_port=80, probe="router"),
-        Rule(name="https", frontend_port=443, backend_port=443, probe="router"),
+        Rule(name="http", frontend_port=HTTP, backend_port=HTTP, probe="router"),
+        Rule(name="https", frontend_port=HTTPS, backend_port=HTTPS, probe="router"),
         *services,
         Rule(name="ssh", frontend_port=PUBLIC_SSH, backend_port=SSH, probe="ssh", sticky=True),
     ]
@@ -123,7 +123,7 @@ class LoadBalancer(pulumi.ComponentResource):
                 network.ProbeArgs(
                     name="ssh",
                     protocol=network.ProbeProtocol.TCP,
-                    port=22,
+                    port=SSH,
                     interval_in_seconds=5,
                     probe_threshold=2,
                 ),

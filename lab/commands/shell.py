@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from contract.ports import PUBLIC_SSH
+from contract.ports import PUBLIC_SSH, SSH
 from lab.machine import docker_daemon
 from lab.machine.endpoints import Endpoints, call, find
 from lab.machine.paths import state_root
@@ -128,7 +128,7 @@ def ssh_command(stack_name: str, node: str | None, command: Sequence[str]) -> li
     if node is None:
         host, port = outputs["publicIp"], PUBLIC_SSH
     else:
-        host, port = _address(stack_name, node), 22
+        host, port = _address(stack_name, node), SSH
     return [
         "ssh",
         *("-i", str(key)),
