@@ -6,11 +6,14 @@
 
 from __future__ import annotations
 
-import json
 import time
+from dataclasses import replace
 
 from clients.etcd import CompareFailed, EtcdUnavailable, KeyNotFound
 from clients.etcd.access import Access
+from contract.codec import Malformed, decode, encode
+from contract.failure import FailureNote
+from contract.instance import Instance
 from contract.keys import FAILURE_TTL, INSTANCE_TTL
 
 RENEW_EVERY = 3.5
@@ -67,7 +70,7 @@ class Announcement:
 
     def report(self, *, node: str, reason: str, log: str) -> None:
         """Say why the instance is not announced."""
-        note = json.dumps({"node": node, "reason": reason, "log": log})
+        note = encode(FailureNote(node=node, reason=reason, log=log))
         self._etcd.ask(lambda etcd: etcd.set(self._failure_key, note, ttl=FAILURE_TTL))
 
     def _renew(self, value: str) -> bool:
@@ -108,9 +111,7 @@ class Announcement:
 def _is_same(one: str, other: str) -> bool:
     """Whether two values differ at most in docker's start: containers live through that."""
     try:
-        values = [json.loads(text) for text in (one, other)]
-    except ValueError:
+        instances = [replace(decode(Instance, text), docker="") for text in (one, other)]
+    except Malformed:
         return False
-    return all(isinstance(value, dict) for value in values) and (
-        values[0] | {"docker": ""} == values[1] | {"docker": ""}
-    )
+    return instances[0] == instances[1]
