@@ -185,8 +185,8 @@ def _impossible() -> dict[str, list[str]]:
 
 def _limits() -> Iterator[str]:
     yield (
-        f"- One cluster carries about {FLEET_UNITS} units: two for each instance and two for each "
-        "node. If you need more, put some services or customers into another stack "
+        f"- One cluster carries about {FLEET_UNITS} units: two for each instance and three for "
+        "each node. If you need more, put some services or customers into another stack "
         "([a cell](scaling.md#cells))."
     )
     yield f"- One cluster can publish {MOST_PORTS} TCP and UDP ports."

@@ -101,7 +101,7 @@ def _instances(settings: Settings) -> Iterator[Problem]:
                 "true (at most one instance of a release on each node)",
             )
     instances = sum(one.instances for one in settings.instance_sets)
-    units = 2 * instances + 2 * settings.nodes
+    units = 2 * instances + 3 * settings.nodes
     if units > FLEET_UNITS:
         yield Problem(
             path="fleet:services",

@@ -143,16 +143,16 @@ def test_more_units_than_fleet_carries_are_refused_with_advice(config: Config) -
     config["services"]["hello"] |= {"instances": 240, "spread": False}
     config["services"]["more"] = {
         "image": "a:1",
-        "instances": 7,
+        "instances": 5,
         "spread": False,
         "http": {"hosts": ["a.b"]},
     }
     assert accepted(config)
 
-    config["services"]["more"]["instances"] = 8
+    config["services"]["more"]["instances"] = 6
 
     (problem,) = refused(config)
-    assert "needs 502 units" in problem
+    assert "needs 501 units" in problem
     assert "into another stack (a cell)" in problem
 
 
