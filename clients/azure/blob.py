@@ -24,7 +24,7 @@ _API_VERSION = "2021-08-06"
 
 
 class BlobUnavailable(Exception):
-    """Storage can't be used now; the text says why. Worth another try."""
+    """Storage can't be used now; the text says why. Try again."""
 
 
 class LeaseTaken(BlobUnavailable):
@@ -32,7 +32,7 @@ class LeaseTaken(BlobUnavailable):
 
 
 class BlobError(ClusterError):
-    """Storage refused a request that is wrong."""
+    """Storage refused a wrong request."""
 
 
 @dataclass(kw_only=True, frozen=True)
@@ -44,7 +44,7 @@ class Content:
 
 
 class Lease:
-    """The sole right to write the blob, for LEASE_SECONDS after the last renewal."""
+    """The exclusive right to write the blob, for LEASE_SECONDS after the last renewal."""
 
     def __init__(self, blob: Blob, lease_id: str) -> None:
         self._blob = blob

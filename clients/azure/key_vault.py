@@ -19,13 +19,13 @@ _TIMEOUT = 15.0
 
 
 class VaultError(Exception):
-    """The secret can't be had now; the text says why. Always worth another try: a role assignment
+    """The secret can't be read now; the text says why. Always try again: a role assignment
     needs minutes to spread, and an operator may correct a wrong name."""
 
 
 @dataclass(kw_only=True, frozen=True)
 class Secret:
-    """A secret's value; `version` tells it from the ones before and after it."""
+    """A secret's value and its version."""
 
     value: str
     version: str
@@ -73,13 +73,13 @@ class Vault:
 
 
 def _domain(url: str) -> tuple[str, str]:
-    """What all vaults of one cloud share: https and vault.azure.net, or a sovereign cloud's."""
+    """What all vaults of a cloud share: https and its domain, for instance vault.azure.net."""
     parts = urlsplit(url)
     return parts.scheme, (parts.hostname or "").partition(".")[2]
 
 
 def _reason(answer: httpx.Response) -> str:
-    """Key Vault's own words, which hold no values."""
+    """Key Vault's error message, which holds no values."""
     try:
         error = answer.json()["error"]
         return f"{error.get('code', '')} {error.get('message', '')}".strip()[:300]

@@ -10,15 +10,15 @@ STORAGE = "https://storage.azure.com"
 VAULT = "https://vault.azure.net"
 METADATA = "http://169.254.169.254"
 _PATH = "/metadata/identity/oauth2/token"
-_MARGIN = 120.0  # seconds before its end at which a token is renewed
+_MARGIN = 120.0  # seconds before its expiry at which a token is renewed
 
 
 class TokenUnavailable(Exception):
-    """The metadata service gave no token; the text has its reason. Worth another try."""
+    """The metadata service gave no token; the text says why. Try again."""
 
 
 class ManagedIdentity:
-    """A user-assigned identity: `client_id` picks it among those of the machine."""
+    """A user-assigned identity: `client_id` selects it among those of the node."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class ManagedIdentity:
         self._client = httpx.Client(
             transport=transport, trust_env=False, verify=False, timeout=10.0
         )
-        self._tokens: dict[str, tuple[str, float]] = {}  # by resource, with their end
+        self._tokens: dict[str, tuple[str, float]] = {}  # by resource, with their expiry
 
     def token(self, resource: str) -> str:
         """A bearer token for `resource` (STORAGE, VAULT). Raises TokenUnavailable."""

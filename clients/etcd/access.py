@@ -1,6 +1,6 @@
 """etcd for programs that run on every node: the node's own member first, another while it is away.
 
-A router that can't read etcd goes on sending requests to instances that a rollout has stopped, and
+A router that can't read etcd keeps sending requests to instances that a rollout has stopped, and
 an announcer that can't write to it loses its keys. So one etcd member that is down must cost
 neither of them.
 """

@@ -1,4 +1,4 @@
-"""What etcd's v2 API answers: keys, changes and errors, as types.
+"""The answers of etcd's v2 API as types: keys, changes and errors.
 
 Import them from `clients.etcd`, which makes them.
 """
@@ -49,7 +49,7 @@ _ERRORS: Mapping[int, type[EtcdError]] = {
     105: KeyExists,
     300: EtcdUnavailable,
     301: EtcdUnavailable,
-    400: IndexCleared,  # "watcher is cleared due to etcd recovery": the same cure
+    400: IndexCleared,  # "watcher is cleared due to etcd recovery": read again, too
     401: IndexCleared,
 }
 
@@ -85,7 +85,7 @@ class Node:
 
 @dataclass(kw_only=True, frozen=True)
 class Answer:
-    """What a request did, to which key, and the store's index (`X-Etcd-Index`) at that time."""
+    """The action of a request, its key, and the store's index (`X-Etcd-Index`) at that time."""
 
     action: str
     node: Node

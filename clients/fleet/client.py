@@ -37,8 +37,8 @@ class DesiredState(StrEnum):
     """What fleet should do with a unit. `launched` does not mean that systemd runs it."""
 
     INACTIVE = "inactive"  # in fleet's store only
-    LOADED = "loaded"  # its file on a machine, stopped
-    LAUNCHED = "launched"  # started once; systemd keeps it going from there
+    LOADED = "loaded"  # its file is on a machine, stopped
+    LAUNCHED = "launched"  # started once; systemd keeps it running
 
 
 # To delete a unit, fleet disables it in systemd and then resets it. That fails if systemd has
@@ -70,7 +70,7 @@ class Unit:
 
 @dataclass(kw_only=True, frozen=True)
 class UnitState:
-    """What systemd on one machine says about a unit."""
+    """The state of a unit in systemd on one machine."""
 
     name: str
     machine_id: str
@@ -109,7 +109,7 @@ class FleetUnavailable(ClusterError):
 
 
 class Fleet:
-    """fleet's API as Python values. Every call may take up to 16 s while fleet is troubled."""
+    """fleet's API as Python values. A call may take up to 16 s while fleet has trouble."""
 
     def __init__(
         self,
@@ -144,7 +144,7 @@ class Fleet:
         return {raw["name"]: _unit(raw) for raw in self._pages("/units", "units")}
 
     def states(self) -> tuple[UnitState, ...]:
-        """What systemd says, for every unit on every machine that has it."""
+        """The state of every unit on every machine that has it."""
         return tuple(
             UnitState(
                 name=raw["name"],

@@ -102,7 +102,7 @@ class Bootstrap:
             content, seen = self._look()
             decision = decide(self._node, seen)
             if type(decision) is not type(before) or content is None:
-                return None  # the world changed while this node waited for the lease
+                return None  # the situation changed while this node waited for the lease
             lease.renew()
             match decision:
                 case CreateRecord():

@@ -23,10 +23,10 @@ from cluster.platform.reconcile import (
     Done,
     Launch,
     Load,
+    ObservedUnit,
     Step,
     StopOthers,
     SwitchOver,
-    View,
     is_loaded,
     is_running,
     next_step,
@@ -215,9 +215,9 @@ class GlobalRollout:
             return None
         return f"waiting for {self._unit.name} to be {what} everywhere ({lacking})"
 
-    def _look(self) -> View:
+    def _look(self) -> ObservedUnit:
         units = self._fleet.units()
-        return View(
+        return ObservedUnit(
             unit=self._unit.name,
             desired={n: unit.desired for n, unit in units.items() if self._unit.is_release(n)},
             states=self._fleet.states(),
@@ -254,7 +254,7 @@ class GlobalRollout:
         self._context.progress(f"{self._unit.key}: {line}")
 
 
-def _summary(view: View) -> str:
+def _summary(view: ObservedUnit) -> str:
     if view.previous is None and not view.is_launched:
         return f"starting {view.unit} on every node"
     return f"replacing {', '.join(view.others)} by {view.unit}, node by node"

@@ -1,4 +1,4 @@
-"""What a unit of the platform must do, beyond running, before the rollout goes on."""
+"""What a unit of the platform must do, beyond running, before the rollout continues."""
 
 from __future__ import annotations
 

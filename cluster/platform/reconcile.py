@@ -14,7 +14,7 @@ from clients.fleet import DesiredState, Machine, UnitState
 
 
 @dataclass(kw_only=True, frozen=True)
-class View:
+class ObservedUnit:
     """A global unit on every node at one moment, with its other releases."""
 
     unit: str
@@ -113,7 +113,7 @@ class Done:
 Step = Load | AwaitLoaded | SwitchOver | StopOthers | Launch | AwaitRunning | Done
 
 
-def next_step(view: View) -> Step:
+def next_step(view: ObservedUnit) -> Step:
     """What brings the unit closer to running on every node, with one node without it at a time."""
     if not view.is_launched and view.previous is None:
         return Launch()

@@ -7,11 +7,11 @@ from fnmatch import fnmatchcase
 
 from clients.fleet import DesiredState, Machine, Unit
 from clients.routers import routers_behind
-from cluster.rollout.observed import View
+from cluster.rollout.observed import ObservedService
 from cluster.rollout.release import InstanceId
 
 
-def why_not_ready(view: View, instance_id: InstanceId) -> str:
+def why_not_ready(view: ObservedService, instance_id: InstanceId) -> str:
     """The first reason in the chain from node to router."""
     instance = view.instance(instance_id)
     if instance.app is None or instance.announce is None:
@@ -46,7 +46,7 @@ def why_not_ready(view: View, instance_id: InstanceId) -> str:
     return f"on {node}: it runs, but has not been healthy yet"
 
 
-def why_unscheduled(view: View, unit: Unit) -> str | None:
+def why_unscheduled(view: ObservedService, unit: Unit) -> str | None:
     """The constraint that no machine meets, or None if one of them could take the unit."""
     if not view.machines:
         return "fleet has no machine"
@@ -60,7 +60,7 @@ def why_unscheduled(view: View, unit: Unit) -> str | None:
     return f"no machine can take {unit.name}: {details}"
 
 
-def _obstacles(view: View, unit: Unit, machine: Machine) -> Iterator[str]:
+def _obstacles(view: ObservedService, unit: Unit, machine: Machine) -> Iterator[str]:
     metadata = [option.partition("=")[::2] for option in _fleet(unit, "MachineMetadata")]
     for key in dict.fromkeys(key for key, _ in metadata):
         allowed = [value for other, value in metadata if other == key]

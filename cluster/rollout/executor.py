@@ -17,7 +17,7 @@ from clients.routers import Router, have_applied, routers_behind
 from clients.service_store import ServiceKeys
 from clients.waiting import TimedOut, wait_until
 from cluster.context import ClusterContext
-from cluster.rollout.observed import Instance, Observer, View
+from cluster.rollout.observed import Instance, ObservedService, Observer
 from cluster.rollout.readiness import PAUSE, Readiness, RolloutFailed
 from cluster.rollout.reconcile import (
     Await,
@@ -62,7 +62,7 @@ class Executor:
         self._start_timeout = start_timeout
         self._rescues = 0
 
-    def look(self) -> View:
+    def look(self) -> ObservedService:
         """The service as it is now."""
         return self._observer.look()
 
@@ -117,7 +117,7 @@ class Executor:
         self._progress("route written")
         self._await_routers(index)
 
-    def _submit(self, view: View, target: Target, release: Release | None) -> None:
+    def _submit(self, view: ObservedService, target: Target, release: Release | None) -> None:
         """Create every unit of the target in fleet, before the first of them is started."""
         for instance in target.wanted:
             seen = view.instance(instance)
@@ -130,7 +130,7 @@ class Executor:
                 if options is not None and (unit is None or unit.options != options):
                     self._fleet.create(name, options, DesiredState.INACTIVE)
 
-    def _start(self, view: View, instances: tuple[InstanceId, ...]) -> None:
+    def _start(self, view: ObservedService, instances: tuple[InstanceId, ...]) -> None:
         """Launch the instances; those that are still stopping must be dead first, for fleet and
         systemd would race. One whose drain was interrupted runs, and only lacks its sidekick."""
         stopping = tuple(i for i in instances if view.instance(i).is_stopping)

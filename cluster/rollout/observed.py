@@ -120,8 +120,8 @@ def _is_dead(unit: Unit | None, states: tuple[UnitState, ...]) -> bool:
 
 
 @dataclass(kw_only=True, frozen=True)
-class View:
-    """One service at one moment."""
+class ObservedService:
+    """One service at one moment, with its instances."""
 
     instances: Mapping[InstanceId, Instance] = field(default_factory=dict)
     record: ServiceRecord = field(default_factory=ServiceRecord)
@@ -166,12 +166,12 @@ class Observer:
         """The routers that are alive."""
         return read_routers(self._etcd)
 
-    def look(self) -> View:
+    def look(self) -> ObservedService:
         """Read everything once. Routers first: what they report must not be newer than the keys
         that it is compared with."""
         routers = read_routers(self._etcd)
         record = self._store.read()
-        return make_view(
+        return observe_service(
             self._service,
             units=self._fleet.units(),
             states=self._fleet.states(),
@@ -181,7 +181,7 @@ class Observer:
         )
 
 
-def make_view(
+def observe_service(
     service: str,
     *,
     units: Mapping[str, Unit],
@@ -189,8 +189,8 @@ def make_view(
     machines: Sequence[Machine],
     routers: Sequence[Router],
     record: ServiceRecord,
-) -> View:
-    """Put together what the sources say about `service`."""
+) -> ObservedService:
+    """Combine what fleet, etcd and the routers report about `service`."""
     names = {*units, *(state.name for state in states)}
     known = {instance.key: instance for instance in instances_among(service, names)}
     for key in record.instances:
@@ -218,7 +218,7 @@ def make_view(
             left_out=left_out,
         )
         instances[instance_id] = replace(instance, is_lost=_is_lost(instance, routers))
-    return View(
+    return ObservedService(
         instances=dict(sorted(instances.items())),
         record=record,
         routers=tuple(routers),

@@ -16,7 +16,7 @@ from clients.fleet.wake import FleetWaker
 from clients.waiting import TimedOut, wait_until
 from cluster.context import ClusterContext
 from cluster.rollout.diagnosis import why_not_ready, why_unscheduled
-from cluster.rollout.observed import Instance, Observer, View
+from cluster.rollout.observed import Instance, ObservedService, Observer
 from cluster.rollout.release import InstanceId
 
 PAUSE = 0.5
@@ -108,13 +108,13 @@ class Readiness:
             self._help(view, instance)
         return f"{pending[0].id}: {why_not_ready(view, pending[0].id)}"
 
-    def _report(self, view: View) -> None:
+    def _report(self, view: ObservedService) -> None:
         for instance in map(view.instance, self._instances):
             if instance.is_ready and instance.announced and instance.id not in self._reported:
                 self._progress(f"{instance.id}: ready on {instance.announced.node}")
                 self._reported.add(instance.id)
 
-    def _give_up_if_hopeless(self, view: View, instance: Instance) -> None:
+    def _give_up_if_hopeless(self, view: ObservedService, instance: Instance) -> None:
         start = self._starts.setdefault(instance.id, _Start(instance.machine_id, self._began))
         start.look(instance, self._clock.now())
         if start.seconds >= UNSCHEDULABLE_AFTER and instance.app and not instance.machine_id:
@@ -128,7 +128,7 @@ class Readiness:
             total = start.seconds + start.preparing
             raise InstanceFailed(instance.id, f"{reason} ({total:.0f} s after its start)")
 
-    def _help(self, view: View, instance: Instance) -> None:
+    def _help(self, view: ObservedService, instance: Instance) -> None:
         """fleet overlooks new units, and does not restart failed ones."""
         parts = ((instance.app, instance.app_states), (instance.announce, instance.announce_states))
         for unit, states in parts:

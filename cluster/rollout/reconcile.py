@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cluster.rollout.observed import Instance, View
+from cluster.rollout.observed import Instance, ObservedService
 from cluster.rollout.release import InstanceId
 
 
@@ -68,7 +68,7 @@ class Done:
 Step = WriteRoute | Start | Await | Stop | Done
 
 
-def next_step(view: View, target: Target) -> Step:
+def next_step(view: ObservedService, target: Target) -> Step:
     """What brings the service closer to `target` without harming it."""
     wanted = target.wanted
     present = view.present()
@@ -97,7 +97,7 @@ def next_step(view: View, target: Target) -> Step:
     return Done()
 
 
-def _is_time_for_route(view: View, route: str, is_proved: bool) -> bool:
+def _is_time_for_route(view: ObservedService, route: str, is_proved: bool) -> bool:
     """A first route precedes the instances; a changed one waits for the new release."""
     return route != view.record.route and (view.record.route is None or is_proved)
 
@@ -107,7 +107,9 @@ def _stopping_order(instance: Instance) -> tuple[bool, int]:
     return (instance.is_ready, -instance.id.n)
 
 
-def needed_again(view: View, target: Target, drained: tuple[InstanceId, ...]) -> list[InstanceId]:
+def needed_again(
+    view: ObservedService, target: Target, drained: tuple[InstanceId, ...]
+) -> list[InstanceId]:
     """The drained instances that must serve again, because their replacements died during the
     drain."""
     ready = sum(view.instance(i).is_ready for i in target.wanted)
@@ -117,7 +119,7 @@ def needed_again(view: View, target: Target, drained: tuple[InstanceId, ...]) ->
     return able[: max(0, lacking)]
 
 
-def _is_leftover(instance: Instance, view: View, target: Target) -> bool:
+def _is_leftover(instance: Instance, view: ObservedService, target: Target) -> bool:
     """It serves no client, and a rollout that failed or was interrupted left it there: its release
     is not the serving one, or it is one too many of that. (An instance of the serving release that
     should be replaced may only be unhealthy for a moment.)"""

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from clients.clock import timestamp
 from cluster.rollout.executor import Executor
-from cluster.rollout.observed import View
+from cluster.rollout.observed import ObservedService
 from cluster.rollout.reconcile import Target
 from cluster.rollout.release import Release
 from contract.ledger import LedgerEntry
@@ -38,7 +38,7 @@ def take_away(executor: Executor) -> None:
     executor.store.delete_all()
 
 
-def finished_state(view: View) -> Before | None:
+def finished_state(view: ObservedService) -> Before | None:
     """What a change starts from, by the ledger. None if nothing was ever finished."""
     current = view.record.current
     if not current:
@@ -83,7 +83,7 @@ def _release(service: str, before: Before) -> Release | None:
     )
 
 
-def _restore_ledger(executor: Executor, view: View, before: Before) -> None:
+def _restore_ledger(executor: Executor, view: ObservedService, before: Before) -> None:
     store, ended = executor.store, timestamp(executor.context.clock)
     for entry in view.record.ledger.values():
         if entry.release != before.entry.release and entry.outcome in ("started", "serving"):
@@ -94,7 +94,7 @@ def _restore_ledger(executor: Executor, view: View, before: Before) -> None:
         store.write_current(before.entry.release)
 
 
-def _is_kept(view: View, before: Before, release: str, n: int) -> bool:
+def _is_kept(view: ObservedService, before: Before, release: str, n: int) -> bool:
     """Replaced releases stay in fleet, inactive, for a rollback."""
     if release == before.entry.release:
         return n <= before.entry.instances

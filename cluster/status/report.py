@@ -13,7 +13,7 @@ from clients.rollout_marks import unfinished_services
 from clients.routers import Router, read_routers
 from clients.service_store import ServiceRecord, parse
 from cluster.context import ClusterContext
-from cluster.rollout.observed import make_view
+from cluster.rollout.observed import observe_service
 from cluster.status.services import service_status
 from contract.codec import as_json
 from contract.keys import CERTIFICATES, LOCKS, SERVICES
@@ -30,7 +30,7 @@ def status(context: ClusterContext, membership: Membership, *, address: str) -> 
     unfinished = unfinished_services(etcd)
     records, unreadable = _records(etcd)
     views = {
-        name: make_view(
+        name: observe_service(
             name, units=units, states=states, machines=machines, routers=routers, record=record
         )
         for name, record in records.items()

@@ -8,7 +8,7 @@ from typing import Any
 from clients.printable import printable_line
 from clients.routers import left_out
 from cluster.rollout.diagnosis import why_not_ready
-from cluster.rollout.observed import Instance, View
+from cluster.rollout.observed import Instance, ObservedService
 from contract.codec import Malformed, decode
 from contract.keys import service_key
 from contract.ledger import LedgerEntry
@@ -16,7 +16,7 @@ from contract.route import Route
 
 
 def service_status(
-    name: str, view: View, *, is_locked: bool, is_unfinished: bool
+    name: str, view: ObservedService, *, is_locked: bool, is_unfinished: bool
 ) -> dict[str, Any]:
     """What `status` prints of a service.
 
@@ -49,7 +49,7 @@ def service_status(
     }
 
 
-def _route(view: View) -> tuple[Route, list[str]]:
+def _route(view: ObservedService) -> tuple[Route, list[str]]:
     """The route, and what is wrong with it."""
     text = view.record.route
     if text is None:
@@ -69,7 +69,9 @@ def _reached(route: Route) -> Iterator[str]:
     yield from (f"udp:{one.port}" for one in route.udp)
 
 
-def _state(view: View, entry: LedgerEntry | None, *, is_locked: bool, is_interrupted: bool) -> str:
+def _state(
+    view: ObservedService, entry: LedgerEntry | None, *, is_locked: bool, is_interrupted: bool
+) -> str:
     if is_locked:
         return "rolling out"
     if is_interrupted:
@@ -83,7 +85,7 @@ def _state(view: View, entry: LedgerEntry | None, *, is_locked: bool, is_interru
 
 
 def _trouble(
-    name: str, view: View, entry: LedgerEntry | None, *, is_interrupted: bool
+    name: str, view: ObservedService, entry: LedgerEntry | None, *, is_interrupted: bool
 ) -> Iterator[str]:
     """What an operator should look at, a line each."""
     latest = max(view.record.ledger.values(), key=lambda entry: entry.started, default=None)
@@ -101,7 +103,7 @@ def _first_line(text: str) -> str:
     return printable_line(text.partition("\n")[0])
 
 
-def _instance(view: View, instance: Instance) -> dict[str, Any]:
+def _instance(view: ObservedService, instance: Instance) -> dict[str, Any]:
     state = instance.app_states[0] if instance.app_states else None
     return {
         "n": instance.id.n,

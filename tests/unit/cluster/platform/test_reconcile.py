@@ -11,10 +11,10 @@ from cluster.platform.reconcile import (
     Done,
     Launch,
     Load,
+    ObservedUnit,
     Step,
     StopOthers,
     SwitchOver,
-    View,
     next_step,
 )
 
@@ -27,7 +27,7 @@ INACTIVE, LOADED, LAUNCHED = DesiredState.INACTIVE, DesiredState.LOADED, Desired
 
 def view(
     desired: dict[str, DesiredState], *, new: str = "---", old: str = "---", unit: str = NEW
-) -> View:
+) -> ObservedUnit:
     """`new` and `old` show each release on the nodes a, b, c: (-) none, (l)oaded, (r)unning."""
     states = [
         UnitState(
@@ -41,7 +41,7 @@ def view(
         for machine, letter in zip(MACHINES, letters, strict=True)
         if letter != "-"
     ]
-    return View(unit=unit, desired=desired, states=tuple(states), machines=MACHINES)
+    return ObservedUnit(unit=unit, desired=desired, states=tuple(states), machines=MACHINES)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def view(
         (view({OLD: LAUNCHED, NEW: LOADED}, old="rrr", new="lll", unit=OLD), Done()),
     ],
 )
-def test_next_step(situation: View, step: Step) -> None:
+def test_next_step(situation: ObservedUnit, step: Step) -> None:
     assert next_step(situation) == step
 
 
@@ -89,7 +89,7 @@ def test_next_step(situation: View, step: Step) -> None:
     ],
 )
 def test_previous_release_is_what_fleet_launched_or_what_still_runs(
-    situation: View, previous: str | None
+    situation: ObservedUnit, previous: str | None
 ) -> None:
     assert situation.previous == previous
 
