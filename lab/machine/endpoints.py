@@ -9,8 +9,6 @@ from __future__ import annotations
 import base64
 import json
 import secrets
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +16,7 @@ import docker
 from docker.errors import NotFound
 from docker.models.containers import Container
 
+from lab.machine.azure_api import ApiError, AzureApi
 from lab.machine.paths import state_root
 from tools.progress import StepFailed
 
@@ -58,24 +57,14 @@ def were_started() -> bool:
 def call(
     endpoints: Endpoints, method: str, path: str, body: object | None = None, timeout: float = 600
 ) -> object:
-    """One call of the cloud's API. Raises StepFailed with Azure's code and message."""
-    request = urllib.request.Request(
-        endpoints.api_url + path,
-        method=method,
-        data=None if body is None else json.dumps(body).encode(),
-        headers={
-            "Authorization": f"Bearer {endpoints.api_token}",
-            "Content-Type": "application/json",
-        },
-    )
+    """One call of the simulated Azure's API. Raises StepFailed with Azure's code and message, and
+    OSError if there is no answer."""
+    api = AzureApi(endpoints.api_url, endpoints.api_token)
     try:
-        with urllib.request.urlopen(request, timeout=timeout) as answer:
-            text = answer.read()
-    except urllib.error.HTTPError as error:
-        raise StepFailed(
-            f"{method} {path}", why=error.read().decode(errors="replace"), advice="See the message."
-        ) from error
-    return json.loads(text) if text else None
+        answer: object = api.call(method, path, body, timeout=timeout)
+    except ApiError as error:
+        raise StepFailed(f"{method} {path}", why=str(error), advice="See the message.") from error
+    return answer
 
 
 def get_container(client: docker.DockerClient, name: str) -> Container | None:

@@ -17,14 +17,13 @@ from typing import Any, BinaryIO
 import grpc
 
 from lab.azure.resource_types import RESOURCE_TYPES
-from lab.azure.storage.resource_types import LIST_ACCOUNT_KEYS
-from lab.providers.azure_native.blob_client import BlobEndpoint, BlobHeaders, BlobService
+from lab.azure.storage.resource_types import BLOB, LIST_ACCOUNT_KEYS, STORAGE_SUFFIX
+from lab.providers.azure_native.blob_client import BlobClient, BlobEndpoint, BlobHeaders
 from lab.providers.cloud_client import CloudClient, CloudError, CloudResource
 from lab.providers.plugin import ProviderError
 from lab.providers.wire import Asset, Props
 
-TOKEN = "azure-native:storage:Blob"
-_TYPE = RESOURCE_TYPES[TOKEN]
+_TYPE = RESOURCE_TYPES[BLOB]
 _DEFAULT_CONTENT_TYPE = "application/octet-stream"
 
 
@@ -82,14 +81,14 @@ class BlobResources:
         self._cloud.delete(resource_id, timeout)
 
     @contextmanager
-    def _service(self, names: Props) -> Iterator[BlobService]:
+    def _service(self, names: Props) -> Iterator[BlobClient]:
         """The account of these inputs, or of a blob's id."""
         account = names["accountName"]
         group = names["resourceGroupName"]
         keys = self._cloud.invoke(
             LIST_ACCOUNT_KEYS, {"accountName": account, "resourceGroupName": group}
         )
-        service = BlobService(_endpoint(), account, keys["keys"][0]["value"])
+        service = BlobClient(_endpoint(), account, keys["keys"][0]["value"])
         with closing(service):
             yield service
 
@@ -114,14 +113,14 @@ def _names(resource_id: str) -> dict[str, Any]:
     return dict(names)
 
 
-def _resource(blob_id: str, service: BlobService) -> CloudResource:
+def _resource(blob_id: str, service: BlobClient) -> CloudResource:
     """A blob's outputs. Raises the 404 that its absence is."""
     names = _names(blob_id)
     container, name = names["containerName"], names["blobName"]
     found = service.head(container, name)
     if found is None:
         raise CloudError(404, "BlobNotFound", f"there is no blob '{name}' in '{container}'")
-    url = f"https://{names['accountName']}.blob.core.windows.net/{container}/{name}"
+    url = f"https://{names['accountName']}{STORAGE_SUFFIX}/{container}/{name}"
     outputs = {
         "name": name,
         "type": "Block",

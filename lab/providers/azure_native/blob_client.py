@@ -1,7 +1,7 @@
-"""One storage account's blobs over HTTPS, the way any client of Azure reaches them.
+"""One storage account's blobs over HTTPS, as any client of Azure reaches them.
 
-Names and certificates are Azure's (`<account>.blob.core.windows.net`); only the address that the
-connection goes to is the lab's. Content is sent in blocks: no file is ever in memory as a whole.
+Host names and certificates are Azure's (`<account>.blob.core.windows.net`); only the address of the
+connection is the lab's. Content is sent in blocks, so no file is in memory as a whole.
 """
 
 from __future__ import annotations
@@ -9,9 +9,7 @@ from __future__ import annotations
 import base64
 import email.utils
 import hashlib
-import http.client
 import re
-import socket
 import ssl
 import urllib.parse
 from collections.abc import Iterator, Mapping
@@ -19,8 +17,10 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 import grpc
+import httpx
 
 from lab.azure.storage import shared_key
+from lab.azure.storage.resource_types import STORAGE_SUFFIX
 from lab.providers.cloud_client import CloudError
 from lab.providers.plugin import ProviderError
 
@@ -31,52 +31,45 @@ _TIMEOUT = 120.0  # for one request; a block takes well under a second
 
 @dataclass(frozen=True, kw_only=True)
 class BlobEndpoint:
-    """Where the lab answers for all storage accounts, and whom to trust there."""
+    """The lab's address of all storage accounts, and the certificate authority to trust."""
 
     host: str
     port: int
     ca: str
 
-    def connect(self, account: str) -> http.client.HTTPSConnection:
-        """A connection that says it goes to the account's own host."""
-        context = ssl.create_default_context(cafile=self.ca)
-        return _Connection(f"{account}.blob.core.windows.net", self, context)
-
-
-class _Connection(http.client.HTTPSConnection):
-    def __init__(self, host: str, endpoint: BlobEndpoint, context: ssl.SSLContext) -> None:
-        super().__init__(host, timeout=_TIMEOUT, context=context)
-        self._endpoint = endpoint
-        self._tls = context
-
-    def connect(self) -> None:
-        address = (self._endpoint.host, self._endpoint.port)
-        plain = socket.create_connection(address, self.timeout)
-        self.sock = self._tls.wrap_socket(plain, server_hostname=self.host)
+    def connect(self, account: str) -> httpx.Client:
+        """A client that addresses the account's own host."""
+        return httpx.Client(
+            base_url=f"https://{self.host}:{self.port}",
+            headers={"Host": f"{account}{STORAGE_SUFFIX}", "Accept-Encoding": "identity"},
+            verify=ssl.create_default_context(cafile=self.ca),
+            timeout=_TIMEOUT,
+            trust_env=False,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class BlobHeaders:
-    """What a blob says of itself."""
+    """A blob's properties."""
 
     content_type: str
     content_md5: str
     metadata: Mapping[str, str]
 
 
-class BlobService:
+class BlobClient:
     """The blobs of one account, with its key."""
 
     def __init__(self, endpoint: BlobEndpoint, account: str, key: str) -> None:
         self._account = account
         self._key = key
-        self._connection = endpoint.connect(account)
+        self._client = endpoint.connect(account)
 
     def close(self) -> None:
-        self._connection.close()
+        self._client.close()
 
     def head(self, container: str, name: str) -> BlobHeaders | None:
-        """What there is under that name, None when there is nothing."""
+        """The properties of a blob; None if it does not exist."""
         try:
             found = self._call("HEAD", _blob_path(container, name))
         except CloudError as error:
@@ -95,7 +88,7 @@ class BlobService:
         )
 
     def upload(self, container: str, name: str, content: BinaryIO, headers: BlobHeaders) -> None:
-        """Write a blob, replacing what is there. Its MD5 becomes that of what was sent."""
+        """Write a blob, or replace it. Its MD5 becomes that of the sent content."""
         path = _blob_path(container, name)
         digest = hashlib.md5(usedforsecurity=False)
         blocks: list[str] = []
@@ -124,7 +117,7 @@ class BlobService:
         self._call("PUT", f"{path}?comp=metadata", b"", _metadata_headers(headers.metadata))
 
     def delete(self, container: str, name: str) -> None:
-        """Remove a blob; one that is gone already is no error."""
+        """Delete a blob. A missing one is no error."""
         try:
             self._call("DELETE", _blob_path(container, name))
         except CloudError as error:
@@ -138,42 +131,41 @@ class BlobService:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> dict[str, str]:
-        signed = self._signed(method, url, body, headers or {})
+        request = self._signed(method, url, body, headers or {})
+        host = request.headers["Host"]
+        request.extensions["sni_hostname"] = host
         try:
-            self._connection.request(method, url, body, signed)
-            response = self._connection.getresponse()
-            content = response.read()
-        except (OSError, http.client.HTTPException) as error:
+            response = self._client.send(request)
+        except httpx.TransportError as error:
             raise ProviderError(
-                f"the lab's storage does not answer for {self._connection.host}: run make up "
-                f"({error})",
+                f"the lab's storage does not answer for {host}: run make up ({error})",
                 grpc.StatusCode.UNAVAILABLE,
             ) from error
-        found = {name.lower(): value for name, value in response.getheaders()}
-        if response.status >= 400:
-            raise _storage_error(response.status, found, content)
+        found = {name.lower(): value for name, value in response.headers.items()}
+        if response.is_error:
+            raise _storage_error(response.status_code, found, response.content)
         return found
 
     def _signed(
         self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]
-    ) -> dict[str, str]:
-        path, _, query = url.partition("?")
-        length = {} if body is None else {"Content-Length": str(len(body))}
+    ) -> httpx.Request:
         stamped = {
             **headers,
-            **length,
             "x-ms-date": email.utils.formatdate(usegmt=True),
             "x-ms-version": _SERVICE_VERSION,
         }
-        signature = shared_key.authorization(
+        request = self._client.build_request(method, url, content=body, headers=stamped)
+        # As sent: httpx may encode the path in another way.
+        path, _, query = request.url.raw_path.decode().partition("?")
+        request.headers["Authorization"] = shared_key.authorization(
             account=self._account,
             key=self._key,
             method=method,
             path=path,
             query=query,
-            headers=stamped,
+            headers=request.headers,
         )
-        return {**stamped, "Authorization": signature}
+        return request
 
 
 def _blocks(content: BinaryIO) -> Iterator[bytes]:
@@ -198,7 +190,7 @@ def _metadata_headers(metadata: Mapping[str, str]) -> dict[str, str]:
 
 
 def _storage_error(status: int, headers: Mapping[str, str], content: bytes) -> CloudError:
-    """Storage answers in XML; to a HEAD only with a header."""
+    """Storage describes an error in XML; in the answer to a HEAD, with a header only."""
     text = content.decode(errors="replace")
     code = re.search(r"<Code>(.*?)</Code>", text)
     message = re.search(r"<Message>(.*?)</Message>", text, re.DOTALL)

@@ -9,11 +9,12 @@ import grpc
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import provider_pb2
 
+from lab.azure.arm.resource_groups import RESOURCE_GROUP
 from lab.azure.arm.resource_types import ResourceType
 from lab.azure.arm.subscription import SUBSCRIPTION_ID
 from lab.azure.resource_types import INVOKES, PACKAGE_VERSION, RESOURCE_TYPES
-from lab.azure.storage.resource_types import LIST_ACCOUNT_KEYS
-from lab.providers.azure_native import blob, checking, diffing, state
+from lab.azure.storage.resource_types import BLOB, LIST_ACCOUNT_KEYS
+from lab.providers.azure_native import checking, diffing, state
 from lab.providers.azure_native.blob import BlobResources
 from lab.providers.azure_native.checking import API_VERSION, Naming, NamingMode
 from lab.providers.cloud_client import CloudClient, CloudError, CloudResource
@@ -176,11 +177,11 @@ class AzureNative(Plugin):
         return response
 
     def _resources(self, resource_type: ResourceType) -> Resources:
-        return self._blobs if resource_type.token == blob.TOKEN else self._cloud
+        return self._blobs if resource_type.token == BLOB else self._cloud
 
     async def _locate_group(self, name: str) -> str | None:
         if name not in self._group_locations:
-            group = RESOURCE_TYPES["azure-native:resources:ResourceGroup"]
+            group = RESOURCE_TYPES[RESOURCE_GROUP]
             group_id = group.resource_id({"resourceGroupName": name})
             found = await asyncio.to_thread(self._cloud.read, group_id)
             if found is None:
