@@ -36,8 +36,6 @@ class CloudError(ProviderError):
     def __init__(self, status: int, code: str, message: str) -> None:
         self.status = status
         self.azure_code = code
-        if status == 501:
-            message = f"the lab's cloud does not model this: {message}"
         super().__init__(f"{code}: {message}", _grpc_code(status, message))
 
 

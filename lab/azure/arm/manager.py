@@ -30,7 +30,7 @@ class ResourceManager:
     ) -> None:
         """``kinds``: what is used before what uses it. A group is emptied from the end."""
         self._store = store
-        self._types = types
+        self.types = types
         self._kinds: Mapping[str, Kind] = {kind.token: kind for kind in kinds}
         self._busy: set[str] = set()
         self._going: set[str] = set()
@@ -110,9 +110,9 @@ class ResourceManager:
         return resource
 
     def _known(self, token: str) -> tuple[Kind, ResourceType]:
-        if token not in self._kinds or token not in self._types:
+        if token not in self._kinds or token not in self.types:
             raise not_modelled(f"resource type {token}")
-        return self._kinds[token], self._types[token]
+        return self._kinds[token], self.types[token]
 
     def _check_parents(self, id: str, parents: Iterable[str]) -> None:
         for parent in parents:

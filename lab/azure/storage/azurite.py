@@ -5,7 +5,6 @@ Azurite has neither the lab's accounts nor its roles, and only the front has its
 """
 
 import re
-import xml.etree.ElementTree as xml
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from email.utils import formatdate
@@ -100,13 +99,7 @@ class Azurite:
         path = f"/{backing_container(account, container)}"
         await self._manage("DELETE", path, "restype=container", {202, 404})
 
-    async def delete_account(self, account: str) -> None:
-        """Deletes whatever the account held."""
-        listing = await self._manage("GET", "/", f"comp=list&prefix={account}-", {200})
-        for name in xml.fromstring(listing).iterfind("Containers/Container/Name"):
-            await self._manage("DELETE", f"/{name.text}", "restype=container", {202, 404})
-
-    async def _manage(self, method: str, path: str, query: str, expected: set[int]) -> str:
+    async def _manage(self, method: str, path: str, query: str, expected: set[int]) -> None:
         try:
             async with self.send(method, path, query) as response:
                 text = await response.text()
@@ -116,7 +109,6 @@ class Azurite:
             raise AzureError(
                 "InternalError", f"the blob store answered {response.status}: {text}", 500
             )
-        return text
 
     def _connected(self) -> aiohttp.ClientSession:
         if self._session is None:

@@ -1,11 +1,8 @@
 """A running data plane on free ports, in front of a real Azurite."""
 
-import os
 import socket
 import ssl
-import subprocess
-import tarfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +16,9 @@ from lab.azure.data_plane import DataPlane, Settings
 from lab.azure.endpoints.callers import LabCallers
 from lab.azure.identity.tokens import Principal
 from lab.azure.storage.resource_types import STORAGE_AUDIENCE
-from lab.machine.paths import PROJECT
-from tests.eventually import eventually
+from tests.parts.lab.azurite import AZURITE_ACCOUNT, delete_containers
 from tests.ports import free_port
 from tests.unit.lab.azure.stored_resources import KEY, NODE, StoredResources
-from tools.images.packages import NodePackages
-
-AZURITE_ACCOUNT = "backing"
 
 
 @dataclass(frozen=True)
@@ -75,30 +68,6 @@ class _ToLoopback(AbstractResolver):
         pass
 
 
-@pytest.fixture(scope="session")
-def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of an Azurite of the lab's pinned version."""
-    folder = tmp_path_factory.mktemp("azurite")
-    with tarfile.open(NodePackages(folder=PROJECT / "lab/images/azurite").ensure()) as packages:
-        packages.extractall(folder, filter="fully_trusted")
-    port = free_port()
-    process = subprocess.Popen(
-        [
-            *("node", folder / "node_modules/azurite/dist/src/blob/main.js"),
-            *("--blobHost", "127.0.0.1", "--blobPort", str(port)),
-            *("--location", folder / "data", "--skipApiVersionCheck", "--disableTelemetry"),
-            "--silent",
-        ],
-        env={**os.environ, "AZURITE_ACCOUNTS": f"{AZURITE_ACCOUNT}:{KEY}"},
-    )
-    try:
-        _wait_for(port, process)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "resources")
@@ -125,7 +94,7 @@ async def storage(store: Store, tmp_path: Path, azurite: str) -> AsyncIterator[R
         made.stored.assign("ba92f5b4-2d11-453d-a403-e96b0029c9fe", account)
         await made.plane.azurite.create_container("media", "films")
         yield made
-        await made.plane.azurite.delete_account("media")
+        await delete_containers(made.plane.azurite, "media")
 
 
 @asynccontextmanager
@@ -153,12 +122,3 @@ async def start(store: Store, folder: Path, azurite_url: str) -> AsyncIterator[R
         )
     finally:
         await started.stop()
-
-
-def _wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
-    def answers() -> bool:
-        with socket.socket() as sock:
-            return sock.connect_ex(("127.0.0.1", port)) == 0
-
-    eventually(lambda: process.poll() is not None or answers(), "Azurite answers")
-    assert process.poll() is None, "Azurite ended before it answered"

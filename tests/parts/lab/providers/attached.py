@@ -13,11 +13,11 @@ from pulumi.runtime.proto import provider_pb2_grpc
 from lab.providers.azure_native.provider import AzureNative
 from lab.providers.cloud_client import CloudClient
 from lab.providers.command.provider import CommandProvider
-from tests.unit.lab.providers.fake_cloud import TOKEN, FakeCloud
+from tests.parts.lab.providers.simulated_azure import TOKEN, SimulatedAzure
 
 
 @contextmanager
-def attached_plugins(cloud: FakeCloud) -> Iterator[dict[str, str]]:
+def attached_plugins(cloud: SimulatedAzure) -> Iterator[dict[str, str]]:
     """Both of the lab's plugins, in a thread of their own; yields the engine's environment."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)

@@ -1,4 +1,4 @@
-"""A fake cloud and a Pulumi stack whose azure-native plugin reaches it."""
+"""The simulated Azure, and a Pulumi stack whose azure-native plugin reaches it."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ import pytest
 
 from tests.parts.lab.providers.attached import attached_plugins
 from tests.parts.lab.providers.pulumi_stack import PulumiStack
-from tests.unit.lab.providers.fake_cloud import TOKEN, FakeCloud, serving
+from tests.parts.lab.providers.simulated_azure import TOKEN, SimulatedAzure, serving
 
 
 @pytest.fixture
-def cloud() -> Iterator[FakeCloud]:
-    made = FakeCloud()
-    with serving(made):
+def cloud(tmp_path: Path) -> Iterator[SimulatedAzure]:
+    with serving(tmp_path / "azure") as made:
         yield made
 
 
 @pytest.fixture
-def stack(tmp_path: Path, cloud: FakeCloud) -> Iterator[PulumiStack]:
+def stack(tmp_path: Path, cloud: SimulatedAzure) -> Iterator[PulumiStack]:
     """The engine attaches to a plugin in this process, which saves starting one each time."""
     with attached_plugins(cloud) as environment:
         made = PulumiStack(tmp_path, environment)
@@ -29,7 +28,7 @@ def stack(tmp_path: Path, cloud: FakeCloud) -> Iterator[PulumiStack]:
 
 
 @pytest.fixture
-def stack_with_plugin_process(tmp_path: Path, cloud: FakeCloud) -> PulumiStack:
+def stack_with_plugin_process(tmp_path: Path, cloud: SimulatedAzure) -> PulumiStack:
     """The engine starts the plugin itself, as it does in the lab."""
     made = PulumiStack(tmp_path, {"LAB_API_URL": cloud.url, "LAB_API_TOKEN": TOKEN})
     made.plugin("azure-native", "lab.providers.azure_native")

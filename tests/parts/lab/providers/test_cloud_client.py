@@ -8,16 +8,17 @@ import threading
 import grpc
 import pytest
 
+from lab.azure.arm.errors import AzureError
 from lab.providers.cloud_client import CloudClient, CloudError
 from lab.providers.plugin import ProviderError
-from tests.unit.lab.providers.fake_cloud import TOKEN, FakeCloud, Refusal
+from tests.parts.lab.providers.simulated_azure import TOKEN, SimulatedAzure
 
 GROUP = "azure-native:resources:ResourceGroup"
 INPUTS = {"resourceGroupName": "group", "location": "westeurope"}
 
 
 @pytest.fixture
-def client(cloud: FakeCloud) -> CloudClient:
+def client(cloud: SimulatedAzure) -> CloudClient:
     return CloudClient(cloud.url, TOKEN)
 
 
@@ -34,9 +35,9 @@ def client(cloud: FakeCloud) -> CloudClient:
     ],
 )
 def test_a_refusal_has_its_code(
-    client: CloudClient, cloud: FakeCloud, status: int, message: str, code: grpc.StatusCode
+    client: CloudClient, cloud: SimulatedAzure, status: int, message: str, code: grpc.StatusCode
 ) -> None:
-    cloud.failures["ResourceGroup"] = Refusal(status, "SomeCode", message)
+    cloud.failures["ResourceGroup"] = AzureError("SomeCode", message, status)
 
     with pytest.raises(CloudError, match=f"SomeCode: .*{message}") as caught:
         client.create(GROUP, INPUTS)
@@ -67,14 +68,16 @@ def test_deleting_what_is_gone_is_no_error(client: CloudClient) -> None:
     client.delete("/subscriptions/x/resourceGroups/gone")
 
 
-def test_a_wrong_token_is_refused(cloud: FakeCloud) -> None:
+def test_a_wrong_token_is_refused(cloud: SimulatedAzure) -> None:
     with pytest.raises(CloudError) as caught:
         CloudClient(cloud.url, "wrong").read("/subscriptions/x/resourceGroups/group")
 
     assert caught.value.code is grpc.StatusCode.UNAUTHENTICATED
 
 
-def test_a_cloud_that_is_not_there_is_unavailable(cloud: FakeCloud, client: CloudClient) -> None:
+def test_a_cloud_that_is_not_there_is_unavailable(
+    cloud: SimulatedAzure, client: CloudClient
+) -> None:
     cloud.stop()
 
     with pytest.raises(ProviderError, match="run make up") as caught:

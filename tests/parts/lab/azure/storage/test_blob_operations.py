@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 
 from tests.parts.lab.azure.conftest import Running
+from tests.parts.lab.azurite import delete_containers
 
 HOST = "media.blob.core.windows.net"
 
@@ -191,7 +192,7 @@ async def test_accounts_do_not_see_each_others_blobs(storage: Running) -> None:
         )
 
     assert answer.status == 404
-    await storage.plane.azurite.delete_account("other")
+    await delete_containers(storage.plane.azurite, "other")
 
 
 async def test_a_large_upload_arrives_whole(storage: Running) -> None:

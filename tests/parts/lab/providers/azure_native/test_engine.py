@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from lab.azure.arm.errors import AzureError
 from tests.parts.lab.providers.pulumi_stack import PulumiStack
-from tests.unit.lab.providers.fake_cloud import FakeCloud, Refusal
+from tests.parts.lab.providers.simulated_azure import SimulatedAzure
 
 NETWORK = """
     import pulumi
@@ -34,7 +35,9 @@ ADDRESS = """
         "address",
         {name}
         resource_group_name=group.name,
-        sku=network.PublicIPAddressSkuArgs(name="{sku}"),
+        location="{location}",
+        sku=network.PublicIPAddressSkuArgs(name="Standard"),
+        public_ip_allocation_method="Static",
     )
 """
 
@@ -49,7 +52,7 @@ IDENTITY = """
 
 
 def test_up_creates_and_a_second_up_changes_nothing(
-    stack_with_plugin_process: PulumiStack, cloud: FakeCloud
+    stack_with_plugin_process: PulumiStack, cloud: SimulatedAzure
 ) -> None:
     stack = stack_with_plugin_process
     stack.program(NETWORK)
@@ -64,7 +67,7 @@ def test_up_creates_and_a_second_up_changes_nothing(
 
 
 def test_preview_creates_nothing_and_leaves_outputs_unknown(
-    stack: PulumiStack, cloud: FakeCloud
+    stack: PulumiStack, cloud: SimulatedAzure
 ) -> None:
     stack.program(NETWORK)
 
@@ -76,7 +79,7 @@ def test_preview_creates_nothing_and_leaves_outputs_unknown(
 
 
 def test_names_are_made_up_once_and_location_comes_from_the_group(
-    stack: PulumiStack, cloud: FakeCloud
+    stack: PulumiStack, cloud: SimulatedAzure
 ) -> None:
     stack.program(NETWORK)
     stack.up()
@@ -88,19 +91,19 @@ def test_names_are_made_up_once_and_location_comes_from_the_group(
     assert outcome.succeeded, outcome.text
     assert len(name) == len("net") + 8
     assert stack.outputs()["net"] == name
-    assert cloud.resources[cloud.id_of(name)]["inputs"]["location"] == "westeurope"
-    assert cloud.resources[cloud.id_of(name)]["outputs"]["tags"] == {"owner": "someone else"}
+    assert cloud.named(name).inputs["location"] == "westeurope"
+    assert cloud.named(name).outputs["tags"] == {"owner": "someone else"}
     assert cloud.writes()[-1] == "PUT VirtualNetwork"
 
 
 def test_an_explicitly_named_resource_is_deleted_before_it_is_replaced(
-    stack: PulumiStack, cloud: FakeCloud
+    stack: PulumiStack, cloud: SimulatedAzure
 ) -> None:
     name = 'public_ip_address_name="address",'
-    stack.program(ADDRESS.format(name=name, sku="Basic"))
+    stack.program(ADDRESS.format(name=name, location="westeurope"))
     stack.up()
 
-    stack.program(ADDRESS.format(name=name, sku="Standard"))
+    stack.program(ADDRESS.format(name=name, location="northeurope"))
     outcome = stack.up()
 
     assert outcome.succeeded, outcome.text
@@ -108,28 +111,28 @@ def test_an_explicitly_named_resource_is_deleted_before_it_is_replaced(
 
 
 def test_an_auto_named_resource_is_replaced_before_it_is_deleted(
-    stack: PulumiStack, cloud: FakeCloud
+    stack: PulumiStack, cloud: SimulatedAzure
 ) -> None:
-    stack.program(ADDRESS.format(name="", sku="Basic"))
+    stack.program(ADDRESS.format(name="", location="westeurope"))
     stack.up()
 
-    stack.program(ADDRESS.format(name="", sku="Standard"))
+    stack.program(ADDRESS.format(name="", location="northeurope"))
     preview = stack.preview()
     outcome = stack.up()
 
     assert outcome.succeeded, outcome.text
-    assert "[diff: ~sku]" in preview.text or '~ name: "Basic" => "Standard"' in preview.text
+    assert '~ location: "westeurope" => "northeurope"' in preview.text
     assert cloud.writes()[-2:] == ["POST PublicIPAddress", "DELETE"]
 
 
 def test_refresh_learns_what_changed_in_the_cloud_and_up_corrects_it(
-    stack: PulumiStack, cloud: FakeCloud
+    stack: PulumiStack, cloud: SimulatedAzure
 ) -> None:
     stack.program(NETWORK)
     stack.up()
-    net = cloud.id_of(stack.outputs()["net"])
-    cloud.resources[net]["outputs"]["tags"] = {"owner": "an intruder"}
-    cloud.resources[net]["outputs"]["subnets"] = [{"name": "core"}]  # its standalone subnet
+    net = stack.outputs()["net"]
+    # Azure lists the standalone subnet among the network's own.
+    cloud.edit(cloud.named(net), tags={"owner": "an intruder"}, subnets=[{"name": "core"}])
 
     refreshed = stack.refresh()
     inputs = stack.resource("net")["inputs"]
@@ -139,15 +142,15 @@ def test_refresh_learns_what_changed_in_the_cloud_and_up_corrects_it(
     assert inputs["tags"] == {"owner": "an intruder"}
     assert "subnets" not in inputs
     assert outcome.succeeded, outcome.text
-    assert cloud.resources[net]["outputs"]["tags"] == {"owner": "someone"}
+    assert cloud.named(net).outputs["tags"] == {"owner": "someone"}
 
 
 def test_refresh_forgets_what_is_gone_and_up_makes_it_again(
-    stack: PulumiStack, cloud: FakeCloud
+    stack: PulumiStack, cloud: SimulatedAzure
 ) -> None:
     stack.program(NETWORK)
     stack.up()
-    del cloud.resources[cloud.id_of("core")]
+    cloud.azure.store.delete(cloud.named("core").id)
 
     refreshed = stack.refresh()
     outcome = stack.up()
@@ -157,7 +160,7 @@ def test_refresh_forgets_what_is_gone_and_up_makes_it_again(
     assert cloud.writes()[-1] == "POST Subnet"
 
 
-def test_destroy_leaves_nothing(stack: PulumiStack, cloud: FakeCloud) -> None:
+def test_destroy_leaves_nothing(stack: PulumiStack, cloud: SimulatedAzure) -> None:
     stack.program(NETWORK)
     stack.up()
 
@@ -168,11 +171,11 @@ def test_destroy_leaves_nothing(stack: PulumiStack, cloud: FakeCloud) -> None:
 
 
 def test_what_exists_although_its_creation_failed_is_kept_and_updated_by_the_next_up(
-    stack: PulumiStack, cloud: FakeCloud
+    stack: PulumiStack, cloud: SimulatedAzure
 ) -> None:
     stack.program(NETWORK)
-    cloud.failures["Subnet"] = Refusal(500, "InternalServerError", "the fabric is on fire")
-    cloud.made_in_spite.add("Subnet")
+    cloud.failures["Subnet"] = AzureError("InternalServerError", "the fabric is on fire", 500)
+    cloud.created_anyway.add("Subnet")
 
     failed = stack.up()
     cloud.failures.clear()
@@ -184,14 +187,14 @@ def test_what_exists_although_its_creation_failed_is_kept_and_updated_by_the_nex
     assert cloud.writes()[-1] == "PUT Subnet"
 
 
-def test_an_existing_resource_can_be_imported(stack: PulumiStack, cloud: FakeCloud) -> None:
+def test_an_existing_resource_can_be_imported(stack: PulumiStack, cloud: SimulatedAzure) -> None:
     stack.program(IDENTITY)
     stack.up()
     stack.run("state", "delete", stack.resource("nodes")["urn"], "--yes")
 
     outcome = stack.run(
         *("import", "azure-native:managedidentity:UserAssignedIdentity"),
-        *("nodes", cloud.id_of("nodes")),
+        *("nodes", cloud.named("nodes").id),
         *("--yes", "--non-interactive", "--generate-code=false", "--protect=false"),
     )
     again = stack.preview("--expect-no-changes")
@@ -200,10 +203,10 @@ def test_an_existing_resource_can_be_imported(stack: PulumiStack, cloud: FakeClo
     assert again.succeeded, again.text
 
 
-def test_a_resource_can_be_looked_up_by_its_id(stack: PulumiStack, cloud: FakeCloud) -> None:
+def test_a_resource_can_be_looked_up_by_its_id(stack: PulumiStack, cloud: SimulatedAzure) -> None:
     stack.program(NETWORK)
     stack.up()
-    net = cloud.id_of(stack.outputs()["net"])
+    net = cloud.named(stack.outputs()["net"]).id
 
     stack.program(f"""
         import pulumi

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from lab.azure.arm.errors import AzureError
 from tests.parts.lab.providers.pulumi_stack import PulumiStack
-from tests.unit.lab.providers.fake_cloud import FakeCloud, Refusal
+from tests.parts.lab.providers.simulated_azure import SimulatedAzure
 
 BAD_RULE = """
     from pulumi_azure_native import network
@@ -30,7 +31,7 @@ GROUP = """
 
 
 def test_every_mistake_is_reported_at_once_with_its_path(
-    stack: PulumiStack, cloud: FakeCloud
+    stack: PulumiStack, cloud: SimulatedAzure
 ) -> None:
     stack.program(BAD_RULE)
 
@@ -78,23 +79,21 @@ def test_a_function_that_the_lab_does_not_model_is_refused_by_name(stack: Pulumi
     )
 
 
-def test_what_the_cloud_does_not_model_is_shown_with_its_name(
-    stack: PulumiStack, cloud: FakeCloud
-) -> None:
-    stack.program(GROUP)
-    cloud.failures["ResourceGroup"] = Refusal(501, "NotModelled", "property managedBy")
+def test_a_property_that_the_lab_does_not_model_is_refused_by_name(stack: PulumiStack) -> None:
+    stack.program(GROUP.replace("location", 'managed_by="another", location'))
 
     outcome = stack.up()
 
     assert not outcome.succeeded
-    assert "NotModelled: the lab's cloud does not model this: property managedBy" in outcome.text
+    refusal = "the lab does not model Microsoft.Resources/resourceGroups property managedBy"
+    assert f"NotModelled: {refusal}" in outcome.text
 
 
 def test_a_refusal_of_the_cloud_leaves_no_doubt_about_the_state(
-    stack: PulumiStack, cloud: FakeCloud
+    stack: PulumiStack, cloud: SimulatedAzure
 ) -> None:
     stack.program(GROUP)
-    cloud.failures["ResourceGroup"] = Refusal(403, "AuthorizationFailed", "no right to write")
+    cloud.failures["ResourceGroup"] = AzureError("AuthorizationFailed", "no right to write", 403)
 
     outcome = stack.up()
     cloud.failures.clear()
@@ -106,7 +105,7 @@ def test_a_refusal_of_the_cloud_leaves_no_doubt_about_the_state(
 
 
 def test_an_unreachable_cloud_is_reported_with_what_to_do(
-    stack: PulumiStack, cloud: FakeCloud
+    stack: PulumiStack, cloud: SimulatedAzure
 ) -> None:
     stack.program(GROUP)
     cloud.stop()
@@ -138,11 +137,11 @@ def test_without_autonaming_a_name_must_be_given(stack: PulumiStack) -> None:
     assert "missing required property 'resourceGroupName'" in outcome.text
 
 
-def test_an_enforced_naming_pattern_is_kept(stack: PulumiStack, cloud: FakeCloud) -> None:
+def test_an_enforced_naming_pattern_is_kept(stack: PulumiStack, cloud: SimulatedAzure) -> None:
     stack.program(GROUP)
     stack.run("config", "set", "--path", "pulumi:autonaming.mode", "verbatim")
 
     outcome = stack.up()
 
     assert outcome.succeeded, outcome.text
-    assert cloud.id_of("group").endswith("/resourceGroups/group")
+    assert cloud.named("group").id.endswith("/resourceGroups/group")

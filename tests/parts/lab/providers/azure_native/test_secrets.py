@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+import pytest
 
+from lab.azure.keyvault import secrets
 from tests.parts.lab.providers.pulumi_stack import PulumiStack
-from tests.unit.lab.providers.fake_cloud import ACCOUNT_KEY, FakeCloud
+from tests.parts.lab.providers.simulated_azure import SimulatedAzure
 
 PROGRAM = """
     import pulumi
@@ -14,12 +15,12 @@ PROGRAM = """
     key = {value}
     keyvault.Secret(
         "ssh-host-key",
-        resource_group_name="group",
-        vault_name="vault",
+        resource_group_name="fleet-dev",
+        vault_name="fleet1234",
         properties=keyvault.SecretPropertiesArgs(value=key, content_type="text/plain"),
     )
     found = storage.list_storage_account_keys_output(
-        account_name="account", resource_group_name="group"
+        account_name="fleetdata", resource_group_name="fleet-dev"
     )
     pulumi.export("key", found.keys[0].value)
 """
@@ -36,8 +37,13 @@ TAGGED = """
 """
 
 
+@pytest.fixture(autouse=True)
+def surroundings(cloud: SimulatedAzure) -> None:
+    cloud.create("resources:ResourceGroup", "keyvault:Vault", "storage:StorageAccount")
+
+
 def test_a_vault_secret_is_encrypted_in_the_state_and_known_to_the_cloud(
-    stack: PulumiStack, cloud: FakeCloud
+    stack: PulumiStack, cloud: SimulatedAzure
 ) -> None:
     stack.program(PROGRAM.format(value='pulumi.Output.secret("the-private-key")'))
 
@@ -47,7 +53,7 @@ def test_a_vault_secret_is_encrypted_in_the_state_and_known_to_the_cloud(
     assert outcome.succeeded, outcome.text
     assert again.succeeded, again.text
     assert "the-private-key" not in stack.exported()
-    assert _sent(cloud)["properties"]["value"] == "the-private-key"
+    assert secrets.current(cloud.named("ssh-host-key")).value == "the-private-key"
 
 
 def test_a_vault_secret_is_secret_even_when_the_program_forgets_to_say_so(
@@ -61,17 +67,17 @@ def test_a_vault_secret_is_secret_even_when_the_program_forgets_to_say_so(
     assert "the-private-key" not in stack.exported() + outcome.text
 
 
-def test_account_keys_are_secret(stack: PulumiStack) -> None:
+def test_account_keys_are_secret(stack: PulumiStack, cloud: SimulatedAzure) -> None:
     stack.program(PROGRAM.format(value='"the-private-key"'))
 
     stack.up()
 
     assert stack.outputs()["key"] == "[secret]"
-    assert ACCOUNT_KEY not in stack.exported()
+    assert cloud.named("fleetdata").private["keys"][0] not in stack.exported()
 
 
 def test_a_new_secret_value_is_an_update_that_shows_nothing(
-    stack: PulumiStack, cloud: FakeCloud
+    stack: PulumiStack, cloud: SimulatedAzure
 ) -> None:
     stack.program(PROGRAM.format(value='pulumi.Output.secret("the-private-key")'))
     stack.up()
@@ -107,9 +113,3 @@ def test_only_what_is_secret_is_hidden(stack: PulumiStack) -> None:
 
     assert "a-hidden-owner" not in state
     assert stack.resource("group")["outputs"]["tags"]["project"] == "shown"
-
-
-def _sent(cloud: FakeCloud) -> dict[str, Any]:
-    (sent,) = [body for method, _, body in cloud.requests if method == "POST" and "inputs" in body]
-    inputs: dict[str, Any] = sent["inputs"]
-    return inputs
