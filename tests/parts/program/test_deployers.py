@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from lab.azure.identity.resource_types import ROLE_ASSIGNMENT
 from tests.parts.lab.providers.attached import attached_plugins
 from tests.parts.lab.providers.pulumi_stack import PulumiStack
-from tests.unit.lab.providers.fake_cloud import FakeCloud, serving
+from tests.parts.lab.providers.simulated_azure import SimulatedAzure, serving
+from tests.unit.lab.azure.azure import ACCOUNT, GROUP
 
-GROUP = "/subscriptions/5ab50000-1ab0-4000-8000-000000000002/resourceGroups/group"
 ANNA, BERT = ("aaaaaaaa-0000-4000-8000-000000000001", "bbbbbbbb-0000-4000-8000-000000000002")
 PROGRAM = """
     from pulumi_azure_native import resources
@@ -20,7 +21,7 @@ PROGRAM = """
     from components.identity import Identity, IdentityArgs
 
     group = resources.ResourceGroup("group", resource_group_name="group", location="westeurope")
-    container = "{group}/providers/Microsoft.Storage/storageAccounts/data"
+    containers = "{account}/blobServices/default/containers/"
     Identity(
         "identity",
         IdentityArgs(
@@ -29,12 +30,11 @@ PROGRAM = """
             deployer_id="{now}",
             deployers={deployers},
             developers=[],
-            nodes_container=container,
-            registry_container=container + "1",
-            cluster_container=container + "2",
-            backups_container=container + "3",
-            vault_id="{group}/providers/Microsoft.KeyVault/vaults/vault",
-            tags={{"owner": "x"}},
+            nodes_container=containers + "nodes",
+            registry_container=containers + "registry",
+            cluster_container=containers + "cluster",
+            backups_container=containers + "backups",
+            vault_id="{group}/providers/Microsoft.KeyVault/vaults/fleet1234",
         ),
         None,
     )
@@ -44,19 +44,22 @@ PROGRAM = """
 class Deployed:
     """A stack with the identity component only."""
 
-    def __init__(self, stack: PulumiStack, cloud: FakeCloud) -> None:
+    def __init__(self, stack: PulumiStack, cloud: SimulatedAzure) -> None:
         self._stack = stack
         self._cloud = cloud
 
     def by(self, now: str, deployers: Sequence[str] = ()) -> list[str]:
         """Who may delete secrets after an `up` by this one."""
-        self._stack.program(PROGRAM.format(group=GROUP, now=now, deployers=list(deployers)))
+        names = {"group": GROUP, "account": ACCOUNT}
+        self._stack.program(PROGRAM.format(**names, now=now, deployers=list(deployers)))
         outcome = self._stack.up()
         assert outcome.succeeded, outcome.text
         return sorted(
-            one["inputs"]["principalId"]
+            one.inputs["principalId"]
             for one in self._cloud.resources.values()
-            if "/vaults/" in one["id"] and one["inputs"]["principalId"] in (ANNA, BERT)
+            if one.token == ROLE_ASSIGNMENT
+            and "/vaults/" in one.id
+            and one.inputs["principalId"] in (ANNA, BERT)
         )
 
     def writes(self) -> int:
@@ -65,8 +68,10 @@ class Deployed:
 
 @pytest.fixture
 def deployed(tmp_path: Path) -> Iterator[Deployed]:
-    cloud = FakeCloud()
-    with serving(cloud), attached_plugins(cloud) as environment:
+    with serving(tmp_path / "azure") as cloud, attached_plugins(cloud) as environment:
+        cloud.create("resources:ResourceGroup", "storage:StorageAccount", "keyvault:Vault")
+        for name in ("nodes", "registry", "cluster", "backups"):
+            cloud.run(cloud.azure.create("storage:BlobContainer", containerName=name))
         stack = PulumiStack(tmp_path, environment)
         stack.init()
         yield Deployed(stack, cloud)

@@ -1,14 +1,17 @@
-"""The number of machines, with the real engine and a cloud that only keeps what it is told."""
+"""The number of nodes, with the real engine and the simulated Azure."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from lab.azure.arm.store import Resource
+from lab.azure.compute.resource_types import SCALE_SET
 from tests.parts.lab.providers.attached import attached_plugins
 from tests.parts.lab.providers.pulumi_stack import PulumiStack
+from tests.parts.lab.providers.simulated_azure import SimulatedAzure, serving
 from tests.program.recorded_stack import SUBSCRIPTION
-from tests.unit.lab.providers.fake_cloud import FakeCloud, serving
+from tests.unit.lab.azure.azure import BALANCER, EVERYTHING_BUT_VMS, IDENTITY, SUBNET
 
 PROGRAM = """
     import pulumi
@@ -19,18 +22,17 @@ PROGRAM = """
     ScaleSet(
         "scale-set",
         ScaleSetArgs(
-            resource_group_name="group",
+            resource_group_name="fleet-dev",
             nodes={nodes},
             vm_size="{size}",
             zones=(),
             image_version="4593.2.5",
-            subnet_id="subnet",
-            backend_pool_id="pool",
-            identity_id="identity",
+            subnet_id="{subnet}",
+            backend_pool_id="{pool}",
+            identity_id="{identity}",
             admin_public_key="ssh-ed25519 AAAA",
             cloud_config="#cloud-config",
             after=(),
-            tags={{}},
         ),
         pulumi.ResourceOptions(providers=[azure]),
     )
@@ -40,12 +42,19 @@ PROGRAM = """
 class Machines:
     """A stack that is only a scale set."""
 
-    def __init__(self, cloud: FakeCloud, engine: PulumiStack) -> None:
+    def __init__(self, cloud: SimulatedAzure, engine: PulumiStack) -> None:
         self.cloud = cloud
         self.engine = engine
 
     def wanted(self, nodes: int, size: str = "Standard_D2s_v5") -> None:
-        self.engine.program(PROGRAM.format(nodes=nodes, size=size, subscription=SUBSCRIPTION))
+        surroundings = {
+            "subnet": SUBNET,
+            "pool": f"{BALANCER}/backendAddressPools/core",
+            "identity": IDENTITY,
+        }
+        self.engine.program(
+            PROGRAM.format(nodes=nodes, size=size, subscription=SUBSCRIPTION, **surroundings)
+        )
 
     def up(self, nodes: int) -> None:
         self.wanted(nodes)
@@ -54,23 +63,23 @@ class Machines:
 
     @property
     def capacity(self) -> object:
-        return self._kept["inputs"]["sku"]["capacity"]
+        return self._scale_set.inputs["sku"]["capacity"]
 
     def scale_by_hand(self, nodes: int) -> None:
         """As `az vmss scale` does."""
-        for part in ("inputs", "outputs"):
-            self._kept[part]["sku"]["capacity"] = nodes
+        sku = self._scale_set.inputs["sku"]
+        self.cloud.edit(self._scale_set, sku={**sku, "capacity": nodes})
 
     @property
-    def _kept(self) -> dict[str, dict[str, dict[str, object]]]:
-        (kept,) = self.cloud.resources.values()
-        return kept
+    def _scale_set(self) -> Resource:
+        (found,) = [each for each in self.cloud.resources.values() if each.token == SCALE_SET]
+        return found
 
 
 @pytest.fixture
 def machines(tmp_path: Path) -> Iterator[Machines]:
-    cloud = FakeCloud()
-    with serving(cloud), attached_plugins(cloud) as environment:
+    with serving(tmp_path / "azure") as cloud, attached_plugins(cloud) as environment:
+        cloud.create(*EVERYTHING_BUT_VMS)
         engine = PulumiStack(tmp_path, environment)
         engine.init()
         yield Machines(cloud, engine)

@@ -1,22 +1,27 @@
 """Secrets by way of the real Pulumi engine: how they are set, what its state and its words hold."""
 
-import hashlib
 import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
+from lab.azure.arm.store import Resource
+from lab.azure.arm.subscription import DEPLOYER_OBJECT_ID, TENANT_ID
+from lab.azure.keyvault import secrets
+from lab.azure.keyvault.resource_types import SECRET, VAULT
 from tests.parts.lab.providers.attached import attached_plugins
 from tests.parts.lab.providers.pulumi_stack import PulumiStack
+from tests.parts.lab.providers.simulated_azure import SimulatedAzure, serving
 from tests.program.recorded_stack import PROJECT
-from tests.unit.lab.providers.fake_cloud import FakeCloud, serving
+from tests.unit.lab.azure.azure import GROUP, SUBNET
+from tests.unit.lab.azure.stored_resources import SECRETS_OFFICER, StoredResources
 
 VALUE = "correct-horse-battery"
-PROGRAM = """
+PROGRAM = f"""
+    import hashlib
     from ipaddress import IPv4Network
 
     import pulumi
@@ -31,64 +36,65 @@ PROGRAM = """
     vault = KeyVault(
         "key-vault",
         KeyVaultArgs(
-            resource_group_name="group",
-            tenant_id="tenant",
-            subnet_id="subnet",
-            public_admin_cidrs=[IPv4Network("203.0.113.7/32")],
-            secrets={},
+            resource_group_name="fleet-dev",
+            tenant_id="{TENANT_ID}",
+            subnet_id="{SUBNET}",
+            public_admin_cidrs=[IPv4Network("127.0.0.1/32")],
+            secrets={{}},
             versioned_secrets=service_secrets.for_vault(config),
             protect=config.protect,
-            tags={},
         ),
         pulumi.ResourceOptions(),
     )
     for one in config.instance_sets:
         order = service_secrets.with_references(
             vault.references,
-            {each: service_secrets.service_secret(each) for each in one.secrets.values()},
+            {{each: service_secrets.service_secret(each) for each in one.secrets.values()}},
             lambda known, one=one: apply_request(one, 10, known),
         )
         unit = order.apply(lambda known: known.units.app)
-        # plays the rollout: it changes whenever the unit does
-        resources.ResourceGroup(f"{one.name}-rollout", tags={"unit": unit})
+        # In place of the rollout: it changes whenever the unit does.
+        digest = unit.apply(lambda text: hashlib.sha256(text.encode()).hexdigest())
+        resources.ResourceGroup(f"{{one.name}}-rollout", tags={{"unit": digest}})
         pulumi.export(one.name, unit)
 """
 
 
-class Vault(FakeCloud):
-    """The cloud's API with the versions of secrets."""
+class Vault:
+    """The program's vault in the simulated Azure."""
 
-    def _put(self, resource_id: str, token: str, inputs: dict[str, Any]) -> dict[str, Any]:
-        made = super()._put(resource_id, token, inputs)
-        if token == "azure-native:keyvault:Secret":
-            digits = hashlib.sha256(inputs["properties"]["value"].encode()).hexdigest()[:32]
-            name = inputs["secretName"]
-            place = f"https://vault.vault.azure.net/secrets/{name}/{digits}"
-            made["outputs"]["properties"]["secretUriWithVersion"] = place
-        return made
+    def __init__(self, cloud: SimulatedAzure) -> None:
+        self.cloud = cloud
 
-    def all(self, token: str) -> list[dict[str, Any]]:
-        return [one for one in self.resources.values() if one["token"] == token]
+    def all(self, token: str) -> list[Resource]:
+        return [each for each in self.cloud.resources.values() if each.token == token]
 
     def secrets(self) -> dict[str, str]:
         """The values by name."""
-        return {
-            one["inputs"]["secretName"]: one["inputs"]["properties"]["value"]
-            for one in self.all("azure-native:keyvault:Secret")
-        }
+        return {each.name: secrets.current(each).value for each in self.all(SECRET)}
+
+    def version_of(self, value: str) -> str:
+        """The current version of the secret with this value."""
+        known = [secrets.current(each) for each in self.all(SECRET)]
+        (found,) = [version.id for version in known if version.value == value]
+        return found
 
 
 @pytest.fixture
-def vault() -> Iterator[Vault]:
-    made = Vault()
-    with serving(made):
-        yield made
+def vault(tmp_path: Path) -> Iterator[Vault]:
+    with serving(tmp_path / "azure") as cloud:
+        cloud.create("resources:ResourceGroup", "network:VirtualNetwork")
+        endpoints = [{"service": "Microsoft.KeyVault"}]
+        plain = {"networkSecurityGroup": None, "natGateway": None}
+        cloud.run(cloud.azure.create("network:Subnet", serviceEndpoints=endpoints, **plain))
+        StoredResources(cloud.azure.store).assign(SECRETS_OFFICER, GROUP, DEPLOYER_OBJECT_ID)
+        yield Vault(cloud)
 
 
 @pytest.fixture
 def engine(tmp_path: Path, vault: Vault) -> Iterator[PulumiStack]:
     """A stack with a service that wants a secret, and the project's own way of naming things."""
-    with attached_plugins(vault) as environment:
+    with attached_plugins(vault.cloud) as environment:
         yield configured(PulumiStack(tmp_path, environment))
 
 
@@ -142,15 +148,16 @@ def test_secrets_set_as_preview_advises_are_plain_in_the_vault_only(
     assert VALUE not in (tmp_path / "project/Pulumi.test.yaml").read_text()
 
 
-def test_units_are_readable_in_the_state_and_name_the_version(engine: PulumiStack) -> None:
+def test_units_are_readable_in_the_state_and_name_the_version(
+    engine: PulumiStack, vault: Vault
+) -> None:
     set_secret(engine, "db", VALUE)
     set_secret(engine, "0-pin", "0042")
 
     run(engine, "up", "--yes", "--skip-preview")
 
-    version = hashlib.sha256(VALUE.encode()).hexdigest()[:32]
     unit = engine.outputs()["api"]
-    assert re.search(rf"PASSWORD=service-db-[0-9a-f]{{6}}/{version}", unit)
+    assert re.search(rf"PASSWORD=service-db-[0-9a-f]{{6}}/{vault.version_of(VALUE)}", unit)
 
 
 def test_what_looks_like_a_number_stays_the_text_it_is(engine: PulumiStack, vault: Vault) -> None:
@@ -210,10 +217,10 @@ def test_protection_can_be_taken_back_and_the_vault_then_destroyed(
     run(engine, "up", "--yes", "--skip-preview")
 
     assert not refused.succeeded
-    (made,) = vault.all("azure-native:keyvault:Vault")
-    assert made["inputs"]["properties"]["enablePurgeProtection"] is True
+    (made,) = vault.all(VAULT)
+    assert made.inputs["properties"]["enablePurgeProtection"] is True
     run(engine, "destroy", "--yes", "--skip-preview")
-    assert vault.all("azure-native:keyvault:Vault") == []
+    assert vault.all(VAULT) == []
 
 
 def test_a_secret_in_plain_text_is_refused_and_not_repeated(
@@ -225,6 +232,6 @@ def test_a_secret_in_plain_text_is_refused_and_not_repeated(
     refused = engine.preview()
 
     assert not refused.succeeded
-    assert "fleet:secrets: must be secret: make a new one" in refused.text
+    assert "fleet:secrets: must be secret. This one was in a file in plain text" in refused.text
     assert VALUE not in refused.text
-    assert vault.resources == {}
+    assert vault.all(VAULT) == []
