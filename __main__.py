@@ -1,8 +1,8 @@
-"""A cluster of Flatcar machines with etcd and fleet on Azure, and the services that run on it."""
+"""A cluster of Flatcar nodes with etcd and fleet on Azure, and the services that run on it."""
 
 import gc
 
-# The SDKs are large and stay: looking for garbage in them at every turn took a sixth of a preview.
+# The SDKs are large and never freed; garbage collection over them took a sixth of a preview.
 gc.set_threshold(100_000)
 
 import pulumi
@@ -34,7 +34,7 @@ tag_resources(
     }
 )
 
-# Where: the subscription, and who runs this.
+# The subscription, and the identity that runs this program.
 azure = azure_native.Provider(
     "azure", location=config.location, subscription_id=config.subscription_id
 )
@@ -46,7 +46,7 @@ group = resources.ResourceGroup(
     opts=pulumi.ResourceOptions(provider=azure, protect=config.protect),
 )
 
-# How traffic flows.
+# The network and the load balancer.
 network = Network(
     "network",
     NetworkArgs(
@@ -74,7 +74,7 @@ load_balancer = LoadBalancer(
     on_azure,
 )
 
-# What is kept: images and records, keys and certificates.
+# Storage for images and records, and the vault for keys and certificates.
 storage = Storage(
     "storage",
     StorageArgs(
@@ -109,7 +109,7 @@ key_vault = KeyVault(
     on_azure,
 )
 
-# Who may do what.
+# Roles.
 identity = Identity(
     "identity",
     IdentityArgs(
@@ -127,7 +127,7 @@ identity = Identity(
     on_azure,
 )
 
-# The machines, and what runs on them.
+# The nodes, and the services on them.
 scale_set = ScaleSet(
     "scale-set",
     ScaleSetArgs(
@@ -176,7 +176,7 @@ fleet = Fleet(
     ),
 )
 
-# What a user wants to know afterwards.
+# Outputs for users.
 pulumi.export("url", pulumi.Output.concat("http://", load_balancer.host_name))
 pulumi.export("publicIp", load_balancer.public_ip)
 pulumi.export(

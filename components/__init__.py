@@ -1,5 +1,5 @@
 """The stack's resources on Azure: one concern per file, each a component with typed arguments.
 
-`credentials` makes keys, `tags` marks everything, and `rendering/` holds the texts and requests
-that components send.
+`credentials` generates keys, `tags` adds tags to all resources, and `rendering/` renders the texts
+and requests that components send.
 """

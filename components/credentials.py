@@ -1,7 +1,7 @@
-"""Keys that the stack makes for itself, once, and keeps in its state as secrets.
+"""Keys that the stack generates once and keeps in its state as secrets.
 
-A dynamic provider, so that no plugin has to be installed for it. The state refers to the provider
-classes by module and name: moving or renaming them breaks `pulumi destroy` of existing stacks.
+They come from dynamic providers, which need no plugin. The state names the providers' module and
+classes: moving or renaming them breaks `pulumi destroy` of existing stacks.
 """
 
 import datetime
@@ -20,19 +20,19 @@ from pydantic import SecretStr
 
 VALIDITY = datetime.timedelta(days=825)
 RENEWAL = datetime.timedelta(days=90)
-"""A certificate with less than this left is replaced by the next `pulumi up`."""
+"""`pulumi up` replaces a certificate that expires within this time."""
 
 
 @dataclass(kw_only=True, frozen=True)
 class KeyPair:
-    """An SSH key, whoever made it."""
+    """An SSH key, given or generated."""
 
     private_key: pulumi.Output[str]
     public_key: pulumi.Output[str]
 
 
 def admin_key(name: str, given: SecretStr | None, *, comment: str) -> KeyPair:
-    """The administrator's key: the one given, or one that the stack makes."""
+    """The administrator's key: the given one, or a generated one."""
     if given is None:
         made = SshKeyPair(name, comment=comment)
         return KeyPair(private_key=made.private_key, public_key=made.public_key)
@@ -156,12 +156,12 @@ def new_certificate(
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        # clocks differ a little
+        # clocks may differ a little
         .not_valid_before(now - datetime.timedelta(hours=1))
         .not_valid_after(now + VALIDITY)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        # who trusts this one and its successor tells them apart by these: both have the same name
+        # clients that trust this certificate and its successor distinguish them by these ids
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False

@@ -1,8 +1,8 @@
-"""The cluster at work: wait until it stands, start the platform, roll out each service.
+"""Waits for the cluster, starts the platform, and rolls out certificates and services.
 
-Everything is done by `fleet-cluster` on one of the nodes, over SSH. A command runs again whenever
-one of its inputs changes, so every verb can be repeated; what varies goes in by stdin, and the
-command's text stays the same, because it is an input, too.
+Each command runs `fleet-cluster` on a node, over SSH. A command runs again when one of its inputs
+changes, so it must be repeatable. Its text is an input as well: variable data goes to stdin, so
+that the text stays the same.
 """
 
 import json
@@ -26,7 +26,7 @@ from contract.requests import RemoveService, Request, WaitForCluster
 from settings import Certificate, InstanceSet
 
 WAIT_SECONDS = 1200
-"""For machines that boot, a role that spreads and an etcd that forms: minutes on Azure."""
+"""Minutes on Azure: nodes boot, roles propagate, etcd forms."""
 PLATFORM_SECONDS = 900
 CERTIFICATES_SECONDS = 120
 ROLLOUT_SECONDS = 3600
@@ -37,22 +37,22 @@ REMOVAL_SECONDS = 900
 class FleetArgs:
     nodes: int
     public_ip: pulumi.Input[str]
-    """Leads to a healthy node, which the load balancer picks."""
+    """The load balancer's address. It leads to a healthy node."""
     host_name: pulumi.Input[str]
-    """Its DNS name."""
+    """The DNS name of `public_ip`."""
     admin_private_key: pulumi.Input[str]
     host_public_key: pulumi.Input[str]
-    """The nodes' one host key, pinned in every connection."""
+    """The host key that all nodes share, pinned in every connection."""
     scale_set: pulumi.Resource
-    """Gone with it is everything that runs on it."""
+    """The scale set. Destroying it destroys everything that runs on it."""
     scale_set_name: pulumi.Input[str]
     artefacts: Artefacts
     services: Sequence[InstanceSet]
     certificates: Mapping[str, Certificate]
     certificate_hosts: Mapping[str, Sequence[str]]
-    """The hosts of those certificates that are in the stack's own vault."""
+    """The hosts of the certificates that are in the stack's vault."""
     references: Mapping[str, pulumi.Output[str]]
-    """Where the vault has the secrets of services and certificates, by its names for them."""
+    """References to the secrets of services and certificates, by their names in the vault."""
     drain_seconds: int
 
 
@@ -60,7 +60,7 @@ class FleetArgs:
 class ServiceArgs:
     commands: "NodeCommands"
     after: Sequence[pulumi.Resource]
-    """What must be there before any service."""
+    """Resources that must exist before any service."""
     service: InstanceSet
     references: Mapping[str, pulumi.Output[str]]
     drain_seconds: int
@@ -68,7 +68,7 @@ class ServiceArgs:
 
 @dataclass(kw_only=True, frozen=True)
 class NodeCommands:
-    """Makes the commands that run on a node; the load balancer picks a healthy one."""
+    """Creates commands that run on a node. The load balancer picks a healthy node."""
 
     connection: remote.ConnectionArgs
     scale_set: pulumi.Resource
@@ -90,7 +90,7 @@ class NodeCommands:
         return remote.Command(
             name,
             connection=self.connection,
-            # The comment makes it run again on new machines: they know nothing of the old ones.
+            # With the scale set's name in a comment, the command runs again on a new scale set.
             create=pulumi.Output.concat(
                 _on_the_node(verb, seconds), "  # on scale set ", self.scale_set_name
             ),
@@ -98,12 +98,12 @@ class NodeCommands:
             stdin=pulumi.Output.from_input(request).apply(
                 lambda known: json.dumps(as_json(known), indent=1, sort_keys=True)
             ),
-            # else sshd would have to accept environment variables
+            # otherwise sshd would have to accept environment variables
             add_previous_output_in_env=False,
             opts=pulumi.ResourceOptions(
                 parent=parent,
                 depends_on=list(after),
-                # destroying the machines needs no farewell to each service
+                # destroying the scale set does not first remove each service
                 deleted_with=self.scale_set,
                 custom_timeouts=pulumi.CustomTimeouts(create=limit, update=limit, delete=limit),
             ),
@@ -113,7 +113,7 @@ class NodeCommands:
 class Fleet(pulumi.ComponentResource):
     """Readiness of the cluster, the platform units, and a Service for each instance set.
 
-    Output: `addresses`, by which each service is reached.
+    Output: `addresses` of each service.
     """
 
     addresses: dict[str, list[pulumi.Output[str]]]
@@ -129,7 +129,7 @@ class Fleet(pulumi.ComponentResource):
                 user=ADMIN,
                 private_key=args.admin_private_key,
                 host_key=args.host_public_key,
-                # machines that boot refuse for minutes; the command's own timeout ends it
+                # Booting nodes refuse connections for minutes. The command's timeout ends this.
                 dial_error_limit=-1,
             ),
             scale_set=args.scale_set,
@@ -151,7 +151,7 @@ class Fleet(pulumi.ComponentResource):
             parent=self,
             after=[ready],
         )
-        # No service waits for it: one certificate that can't be loaded would hold up all of them.
+        # Services do not wait for it: a certificate that can't be loaded would block all of them.
         commands.command(
             f"{name}-certificates",
             "certificates",
@@ -170,7 +170,7 @@ class Fleet(pulumi.ComponentResource):
             parent=self,
             after=[platform],
         )
-        # Each for itself: a service that fails holds up no other.
+        # Separate resources: a service that fails does not block the others.
         for service in args.services:
             Service(
                 service.name,
@@ -190,7 +190,7 @@ class Fleet(pulumi.ComponentResource):
 
 
 class Service(pulumi.ComponentResource):
-    """One instance set: rolled out when anything of it changes, drained and removed with it."""
+    """One instance set. It is rolled out when it changes; deleting it drains and removes it."""
 
     def __init__(self, name: str, args: ServiceArgs, opts: pulumi.ResourceOptions) -> None:
         super().__init__("fleet:index:Service", name, {}, opts)
@@ -205,7 +205,7 @@ class Service(pulumi.ComponentResource):
                 lambda known: apply_request(args.service, args.drain_seconds, known),
             ),
             seconds=ROLLOUT_SECONDS,
-            # a `delete` command gets the rollout's request as its standard input, too
+            # `delete` gets the rollout's stdin as well, so the removal's request is in its text
             delete=f"echo '{json.dumps(removal)}' | {_on_the_node('remove', REMOVAL_SECONDS)}",
             parent=self,
             after=args.after,
@@ -214,7 +214,7 @@ class Service(pulumi.ComponentResource):
 
 
 def addresses(service: InstanceSet, host_name: pulumi.Input[str]) -> list[pulumi.Output[str]]:
-    """Where clients find a service: its host names, or ours; its ports."""
+    """A service's addresses: its hosts (or the stack's host name) and its ports."""
     hosts: tuple[pulumi.Input[str], ...] = service.http.hosts if service.http else ()
     if service.http and not hosts:
         hosts = (host_name,)
@@ -227,5 +227,5 @@ def addresses(service: InstanceSet, host_name: pulumi.Input[str]) -> list[pulumi
 
 
 def _on_the_node(verb: str, seconds: int) -> str:
-    """The deadline is on the far side: an SSH command that hangs can't be stopped from here."""
+    """The deadline is enforced on the node: a hung SSH command can't be stopped from here."""
     return f"sudo timeout --kill-after=30 {seconds} /opt/bin/fleet-cluster {verb}"

@@ -1,6 +1,6 @@
-"""Who may do what: the nodes' managed identity, and every role that anybody gets.
+"""The nodes' managed identity, and all role assignments.
 
-A role assignment takes effect after minutes: whoever relies on one retries on 403.
+A role assignment takes effect after minutes, so code that needs a role retries on 403.
 """
 
 import functools
@@ -18,8 +18,8 @@ SECRETS_USER = "4633458b-17de-408a-b874-0445c86b69e6"
 SECRETS_OFFICER = "b86a8fe4-44ce-4948-aee5-eccb2c155cd7"
 
 UNSPECIFIED = pulumi.Output.from_input(None)
-"""Azure finds out whether the principal is a person, a group or a pipeline. Left out, the property
-becomes the SDK's default, User (Azure/azure-rest-api-specs#21664)."""
+"""Lets Azure detect whether the principal is a person, a group or a pipeline. An omitted property
+would get the SDK's default, User (Azure/azure-rest-api-specs#21664)."""
 
 
 @dataclass(kw_only=True, frozen=True)
@@ -27,11 +27,11 @@ class IdentityArgs:
     resource_group_name: pulumi.Input[str]
     subscription_id: pulumi.Input[str]
     deployer_id: pulumi.Input[str]
-    """Object id of whoever runs `pulumi up` now."""
+    """Object id of the identity that runs this program."""
     deployers: Sequence[str]
-    """Object ids of all who do; none: the one who does now."""
+    """Object ids of all deployers. Empty: only `deployer_id`."""
     developers: Sequence[str]
-    """Object ids of those who may push images."""
+    """Object ids of the developers, who may push images."""
     nodes_container: pulumi.Input[str]
     registry_container: pulumi.Input[str]
     cluster_container: pulumi.Input[str]
@@ -49,14 +49,14 @@ class Grant:
     principal_id: pulumi.Input[str]
     principal_type: pulumi.Input[authorization.PrincipalType | None]
     formerly: str | None = None
-    """Another name that it may have in the state."""
+    """Another name that this grant may have in the state."""
     after: str | None = None
-    """The grant that has to be made before."""
+    """The name of a grant that must exist first."""
 
 
 class Identity(pulumi.ComponentResource):
-    """Outputs: `identity_id` (the resource's), `client_id` (by which nodes ask for tokens),
-    `principal_id` (by which roles are given).
+    """Outputs: `identity_id` (of the resource), `client_id` (nodes request tokens with it),
+    `principal_id` (roles are assigned to it).
     """
 
     identity_id: pulumi.Output[str]
@@ -78,7 +78,7 @@ class Identity(pulumi.ComponentResource):
                 f"{name}-{grant.name}",
                 role_assignment_name=assignment_name(grant),
                 scope=grant.scope,
-                # in full, or Azure's answer differs from what was asked for
+                # the full id, as in Azure's answer; otherwise they would differ
                 role_definition_id=pulumi.Output.concat(
                     "/subscriptions/",
                     args.subscription_id,
@@ -101,8 +101,8 @@ class Identity(pulumi.ComponentResource):
 
 
 def grants(args: IdentityArgs, nodes: pulumi.Input[str]) -> list[Grant]:
-    """The table of rights. Nodes can read images but not change them: a node that is taken over
-    can't plant one.
+    """The table of role assignments. Nodes can read images but not change them, so an attacker on a
+    node can't plant an image.
     """
     of_nodes = [
         ("read-artefacts", args.nodes_container, BLOB_READER),
@@ -118,7 +118,7 @@ def grants(args: IdentityArgs, nodes: pulumi.Input[str]) -> list[Grant]:
                 scope=scope,
                 role=role,
                 principal_id=nodes,
-                # without it, Azure looks up an identity that it may not have replicated yet
+                # without the type, Azure looks up the identity, which may not be replicated yet
                 principal_type=authorization.PrincipalType.SERVICE_PRINCIPAL,
             )
             for name, scope, role in of_nodes
@@ -138,11 +138,11 @@ def grants(args: IdentityArgs, nodes: pulumi.Input[str]) -> list[Grant]:
 
 
 def _of_deployers(args: IdentityArgs) -> list[Grant]:
-    """Who may delete secrets, which goes through the vault's data plane.
+    """Grants for deployers, who delete secrets through the vault's data plane.
 
-    Without a list it is whoever runs the program, and the assignment is replaced when another one
-    does. With a list nothing depends on who does. The first one takes over that assignment. If it
-    was another one's, it is deleted before that one gets their own: Azure refuses a second one.
+    Without a list, the grant is for the identity that runs the program; another identity replaces
+    it. With a list, the first deployer inherits that grant. The old grant may have been for another
+    deployer, and Azure refuses a second grant for the same identity. So it is deleted first.
     """
     role = functools.partial(
         Grant, scope=args.vault_id, role=SECRETS_OFFICER, principal_type=UNSPECIFIED
@@ -162,7 +162,7 @@ def _of_deployers(args: IdentityArgs) -> list[Grant]:
 
 
 def assignment_name(grant: Grant) -> pulumi.Output[str]:
-    """The same GUID for the same grant: Azure refuses a second name for the same three."""
+    """A GUID derived from the grant: Azure refuses a second name for the same assignment."""
     return pulumi.Output.concat(grant.scope, "|", grant.role, "|", grant.principal_id).apply(
         lambda text: str(uuid.uuid5(uuid.NAMESPACE_URL, text))
     )

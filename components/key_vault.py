@@ -1,6 +1,6 @@
-"""The vault: what nodes must keep secret, and the secrets and certificates of services.
+"""The vault: the nodes' secrets, and the secrets and certificates of services.
 
-Values are written by ARM and never read back; nodes fetch them with their managed identity.
+The program writes values through ARM and never reads them; nodes fetch them with their identity.
 """
 
 import functools
@@ -12,7 +12,7 @@ import pulumi
 from pulumi_azure_native import keyvault
 
 SOFT_DELETE_DAYS = 7
-"""The least that Azure allows. A deleted vault keeps its name that long, hence auto-naming."""
+"""Azure's minimum. Azure reserves the name of a deleted vault that long, so Pulumi adds digits."""
 
 
 @dataclass(kw_only=True, frozen=True)
@@ -20,32 +20,32 @@ class KeyVaultArgs:
     resource_group_name: pulumi.Input[str]
     tenant_id: pulumi.Input[str]
     subnet_id: pulumi.Input[str]
-    """The machines' subnet, which may reach the vault."""
+    """The nodes' subnet, which may reach the vault."""
     public_admin_cidrs: Sequence[IPv4Network]
-    """From where else it may be reached."""
+    """The other ranges that may reach the vault."""
     secrets: Mapping[str, pulumi.Input[str]]
-    """Secret values by the name that nodes ask for when they boot."""
+    """Values of the secrets that nodes fetch at boot, by name."""
     versioned_secrets: Mapping[str, pulumi.Input[str]]
-    """Secret values that come and go, by name; who needs one is told its reference."""
+    """Values of secrets that change with the config, by name. Users get a reference."""
     protect: bool
-    """Refuse to delete the vault, and to purge what was deleted from it."""
+    """Refuse to delete the vault, and to purge deleted secrets."""
 
 
 class KeyVault(pulumi.ComponentResource):
-    """Outputs: `vault_id` (a scope for roles), `url` without a slash at the end, `references`."""
+    """Outputs: `vault_id` (a scope for roles), `url` (no slash at the end), `references`."""
 
     vault_id: pulumi.Output[str]
     url: pulumi.Output[str]
     secrets: list[pulumi.Resource]
-    """What nodes fetch at boot."""
+    """The secrets that nodes fetch at boot."""
     references: dict[str, pulumi.Output[str]]
-    """`name/version` in the vault of each versioned secret. Another value is another version."""
+    """`name/version` of each versioned secret. A new value gets a new version."""
 
     def __init__(self, name: str, args: KeyVaultArgs, opts: pulumi.ResourceOptions) -> None:
         super().__init__("fleet:index:KeyVault", name, {}, opts)
 
         vault = keyvault.Vault(
-            # Pulumi adds eight digits: unique worldwide, at most 24 characters
+            # Pulumi adds eight digits: the name must be unique worldwide, at most 24 characters
             "fleet",
             resource_group_name=args.resource_group_name,
             properties=keyvault.VaultPropertiesArgs(
@@ -68,7 +68,7 @@ class KeyVault(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(
                 parent=self,
                 protect=args.protect,
-                # it can only be switched on: Azure refuses False, and a vault that has it keeps it
+                # purge protection can't be switched off: Azure refuses False
                 ignore_changes=[] if args.protect else ["properties.enablePurgeProtection"],
             ),
         )
@@ -76,15 +76,15 @@ class KeyVault(pulumi.ComponentResource):
             keyvault.Secret,
             vault_name=vault.name,
             resource_group_name=args.resource_group_name,
-            # deleting one goes through the vault's data plane; with the vault, it need not
+            # destroying the vault must not first delete each secret through the data plane
             opts=pulumi.ResourceOptions(parent=self, deleted_with=vault),
         )
         self.secrets = [
             in_vault(f"{name}-{secret}", secret_name=secret, properties=_properties(value))
             for secret, value in args.secrets.items()
         ]
-        # Without a name: a deleted secret keeps its own for days, and a customer may come back.
-        # Pulumi.yaml says what Pulumi adds (pulumi:autonaming).
+        # Azure reserves the name of a deleted secret for days, and a customer may be added again.
+        # So Pulumi adds digits to these names (pulumi:autonaming in Pulumi.yaml).
         self.references = {
             secret: _reference(in_vault(secret, properties=_properties(value)))
             for secret, value in args.versioned_secrets.items()
@@ -100,7 +100,7 @@ def _properties(value: pulumi.Input[str]) -> keyvault.SecretPropertiesArgs:
 
 
 def _reference(secret: keyvault.Secret) -> pulumi.Output[str]:
-    """Where the vault has this very value. No secret, though it comes from the same resource."""
+    """The reference to this version. It is not secret, although its resource's outputs are."""
     return pulumi.Output.unsecret(
         secret.properties.apply(
             lambda known: "/".join(known.secret_uri_with_version.split("/")[-2:])

@@ -1,7 +1,7 @@
-"""The way in: one public address and a standard load balancer in front of all machines.
+"""One public address and a standard load balancer in front of all nodes.
 
-Every rule leads to the routers (or SSH) of all healthy machines, never to an app: which instance
-serves is the routers' business.
+Every rule leads to the routers (or SSH) of all healthy nodes, never to an application: the routers
+choose the instance.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from contract.ports import HTTP, HTTPS, PUBLIC_SSH, ROUTER_HEALTH, SSH
 
 FRONTEND, POOL = "public", "core"
 IDLE_MINUTES = 30
-"""The longest that Azure allows: voice calls and WebSockets may be silent for a while."""
+"""Azure's maximum: voice calls and WebSockets may be silent for a while."""
 
 
 @dataclass(kw_only=True, frozen=True)
@@ -24,17 +24,17 @@ class LoadBalancerArgs:
     resource_group_id: pulumi.Input[str]
     cluster_name: str
     dns_label: str | None
-    """The first part of the DNS name. None: the cluster's name and six digits."""
+    """The first label of the DNS name. None: the cluster's name and six digits."""
     tcp_ports: Sequence[int]
     udp_ports: Sequence[int]
-    """Ports of services, on top of 80, 443 and SSH."""
+    """Ports of services, in addition to 80, 443 and SSH."""
     zonal: bool
-    """Whether the machines are in availability zones; the address follows."""
+    """Whether the nodes are in availability zones; the address is in the same ones."""
 
 
 @dataclass(kw_only=True, frozen=True)
 class Rule:
-    """A public port and where it leads on the machines."""
+    """A public port and the nodes' port behind it."""
 
     name: str
     frontend_port: int
@@ -42,7 +42,7 @@ class Rule:
     probe: str
     protocol: str = "Tcp"
     sticky: bool = False
-    """All traffic of a client, TCP and UDP, to the same machine."""
+    """Send all traffic of a client, TCP and UDP, to the same node."""
 
 
 def rules(args: LoadBalancerArgs) -> list[Rule]:
@@ -68,7 +68,7 @@ def rules(args: LoadBalancerArgs) -> list[Rule]:
 
 
 class LoadBalancer(pulumi.ComponentResource):
-    """Outputs: `backend_pool_id` for the machines, `public_ip`, `host_name` (its DNS name)."""
+    """Outputs: `backend_pool_id` for the nodes, `public_ip`, `host_name` (its DNS name)."""
 
     backend_pool_id: pulumi.Output[str]
     public_ip: pulumi.Output[str]
@@ -91,8 +91,8 @@ class LoadBalancer(pulumi.ComponentResource):
             opts=child,
         )
 
-        # The rules name their frontend, pool and probe by id, in the same request that creates
-        # them. Hence the explicit name: the ids must be known before the load balancer exists.
+        # The request that creates the load balancer refers to its frontend, pool and probes by id.
+        # The explicit name makes these ids known before the load balancer exists.
         balancer_name = f"{args.cluster_name}-lb"
         balancer_id = pulumi.Output.concat(
             args.resource_group_id,
@@ -110,8 +110,8 @@ class LoadBalancer(pulumi.ComponentResource):
             ],
             backend_address_pools=[network.BackendAddressPoolArgs(name=POOL)],
             probes=[
-                # a router that drains answers 503, so it gets no new connections; one without etcd
-                # keeps serving the routes that it has
+                # A draining router answers 503 and gets no new connections. A router without etcd
+                # stays healthy and keeps its routes.
                 network.ProbeArgs(
                     name="router",
                     protocol=network.ProbeProtocol.HTTP,
@@ -132,7 +132,7 @@ class LoadBalancer(pulumi.ComponentResource):
             opts=child,
         )
 
-        # by way of the load balancer's own id, so that the machines wait for it
+        # derived from the load balancer's id, so that the scale set waits for it
         self.backend_pool_id = pulumi.Output.concat(balancer.id, f"/backendAddressPools/{POOL}")
         self.public_ip = address.ip_address.apply(lambda found: found or "")
         self.host_name = address.dns_settings.apply(lambda dns: (dns and dns.fqdn) or "")
@@ -148,7 +148,7 @@ class LoadBalancer(pulumi.ComponentResource):
 def default_dns_label(args: LoadBalancerArgs) -> pulumi.Output[str]:
     """The cluster's name with six digits of the resource group's id.
 
-    Labels are unique within a region, over all of Azure's customers; the id holds the subscription.
+    Labels must be unique in a region among all Azure customers. The id contains the subscription.
     """
     return pulumi.Output.from_input(args.resource_group_id).apply(
         lambda group: f"{args.cluster_name}-{hashlib.sha256(group.encode()).hexdigest()[:6]}"
@@ -168,12 +168,12 @@ def _balancing_rule(rule: Rule, balancer_id: pulumi.Output[str]) -> network.Load
         frontend_ip_configuration=part("frontendIPConfigurations", FRONTEND),
         backend_address_pool=part("backendAddressPools", POOL),
         probe=part("probes", rule.probe),
-        # not SourceIPProtocol: TCP and UDP of a call must reach the same machine
+        # not SourceIPProtocol: TCP and UDP of a call must reach the same node
         load_distribution=network.LoadDistribution.SOURCE_IP if rule.sticky else None,
         idle_timeout_in_minutes=IDLE_MINUTES if tcp else None,
         # an idle connection ends with a reset instead of silence
         enable_tcp_reset=tcp,
         enable_floating_ip=False,
-        # machines go out through the NAT gateway
+        # nodes reach the Internet through the NAT gateway
         disable_outbound_snat=True,
     )

@@ -1,6 +1,6 @@
-"""The network: VNet, the machines' subnet, what may enter it (NSG) and how they get out (NAT).
+"""The network: VNet, the nodes' subnet, its security group, and its NAT gateway.
 
-Nothing is open that is not in the table of `rules`.
+Only the traffic in the table of `rules` is allowed.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from pulumi_azure_native import network
 
 from contract.ports import ETCD, HTTP, HTTPS, INSTANCE_PORTS, SSH, span
 
-# Nodes give these to instances (cloud-config/bin/host-ports), and Linux to outgoing connections.
+# Nodes give these to instances (cloud-config/bin/host-ports), Linux gives them to connections.
 SERVICE_ENDPOINTS = ("Microsoft.KeyVault", "Microsoft.Storage")
 
 
@@ -21,19 +21,19 @@ class NetworkArgs:
     resource_group_name: pulumi.Input[str]
     vnet_cidr: IPv4Network
     core_subnet: IPv4Network
-    """The machines' part of the network."""
+    """The nodes' part of the network."""
     admin_cidrs: Sequence[IPv4Network]
-    """From where SSH is allowed."""
+    """The ranges from which SSH is allowed."""
     tcp_ports: Sequence[int]
     udp_ports: Sequence[int]
-    """Ports of services, open to everybody."""
+    """Ports of services, open to the Internet."""
     zonal: bool
-    """Whether the machines are in availability zones; the NAT gateway's address follows."""
+    """Whether the nodes are in availability zones; the NAT gateway's address is in them, too."""
 
 
 @dataclass(kw_only=True, frozen=True)
 class Rule:
-    """One line of the table: who may reach which ports of the machines."""
+    """One row of the table: sources that may reach certain ports of the nodes."""
 
     name: str
     sources: tuple[str, ...]
@@ -43,8 +43,8 @@ class Rule:
 
 
 def rules(args: NetworkArgs) -> list[Rule]:
-    """What may enter the subnet, first match first. Rules see the client's address, and ports
-    behind the load balancer's translation.
+    """The allowed traffic into the subnet. The first match decides. Rules see the client's address,
+    and the ports after the load balancer's translation.
     """
     machines = (str(args.core_subnet),)
     admins = tuple(sorted(str(cidr) for cidr in args.admin_cidrs))
@@ -71,15 +71,15 @@ def rules(args: NetworkArgs) -> list[Rule]:
             protocol="*",
         ),
         Rule(name="ping-between-machines", sources=machines, ports=("*",), protocol="Icmp"),
-        # after all others, whose priorities then stay
+        # after all others, so that their priorities do not change
         *published,
-        # Azure's own default rules would let in the whole VNet
+        # Azure's default rules would admit the whole VNet
         Rule(name="nothing-else", sources=("*",), ports=("*",), protocol="*", access="Deny"),
     ]
 
 
 class Network(pulumi.ComponentResource):
-    """Outputs: `subnet_id`, of the machines' subnet."""
+    """Output: `subnet_id` of the nodes' subnet."""
 
     subnet_id: pulumi.Output[str]
 
@@ -87,7 +87,7 @@ class Network(pulumi.ComponentResource):
         super().__init__("fleet:index:Network", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
 
-        # Subnets are resources of their own: a VNet with inline subnets deletes the others.
+        # Subnets are separate resources: a VNet with inline subnets deletes all others.
         vnet = network.VirtualNetwork(
             f"{name}-vnet",
             resource_group_name=args.resource_group_name,
@@ -95,7 +95,7 @@ class Network(pulumi.ComponentResource):
             opts=child,
         )
 
-        # What may enter.
+        # The security group.
         security_group = network.NetworkSecurityGroup(
             f"{name}-core",
             resource_group_name=args.resource_group_name,
@@ -106,7 +106,7 @@ class Network(pulumi.ComponentResource):
             opts=child,
         )
 
-        # How machines reach the Internet: they have no public address of their own.
+        # Nodes have no public addresses and reach the Internet through a NAT gateway.
         nat_address = network.PublicIPAddress(
             f"{name}-nat",
             resource_group_name=args.resource_group_name,
@@ -132,7 +132,7 @@ class Network(pulumi.ComponentResource):
             default_outbound_access=False,
             nat_gateway=network.SubResourceArgs(id=nat_gateway.id),
             network_security_group=network.NetworkSecurityGroupArgs(id=security_group.id),
-            # storage and vault let in this subnet by these
+            # the firewalls of storage and vault need these to admit this subnet
             service_endpoints=[
                 network.ServiceEndpointPropertiesFormatArgs(service=service)
                 for service in SERVICE_ENDPOINTS
@@ -145,7 +145,7 @@ class Network(pulumi.ComponentResource):
 
 
 def _security_rule(rule: Rule, priority: int, machines: str) -> network.SecurityRuleArgs:
-    """One value goes into the singular property, several into the plural one: Azure wants it so."""
+    """Azure requires one value in the singular property, several in the plural one."""
     one_source, one_port = len(rule.sources) == 1, len(rule.ports) == 1
     return network.SecurityRuleArgs(
         name=rule.name,

@@ -1,7 +1,7 @@
-"""The machines: a scale set of Flatcar instances that boot from one cloud-config.
+"""The nodes: a scale set of Flatcar machines that boot from one cloud-config.
 
-Azure starts and replaces machines; it never changes a running one: the upgrade mode is manual, and
-new custom data reaches new or reimaged instances only.
+Azure starts and replaces nodes, but never changes a running one: the upgrade mode is manual, and
+new custom data reaches only new or reimaged nodes.
 """
 
 import base64
@@ -12,10 +12,10 @@ import pulumi
 from pulumi_azure_native import compute
 
 ADMIN = "core"
-"""Flatcar's own administrator account."""
+"""Flatcar's administrator account."""
 ETCD_DISK_GB = 16
 OS_DISK_GB = 64
-"""Room for images: Flatcar itself needs 10."""
+"""Gigabytes, with room for images: Flatcar itself needs 10."""
 
 
 @dataclass(kw_only=True, frozen=True)
@@ -24,7 +24,7 @@ class ScaleSetArgs:
     nodes: int
     vm_size: str
     zones: Sequence[str]
-    """Availability zones; none: fault domains."""
+    """Availability zones. Empty: fault domains."""
     image_version: str
     subnet_id: pulumi.Input[str]
     backend_pool_id: pulumi.Input[str]
@@ -32,7 +32,7 @@ class ScaleSetArgs:
     admin_public_key: pulumi.Input[str]
     cloud_config: pulumi.Input[str]
     after: Sequence[pulumi.Resource]
-    """What a machine asks for when it boots."""
+    """Resources that a node uses when it boots."""
 
 
 class ScaleSet(pulumi.ComponentResource):
@@ -49,7 +49,7 @@ class ScaleSet(pulumi.ComponentResource):
             resource_group_name=args.resource_group_name,
             orchestration_mode=compute.OrchestrationMode.UNIFORM,
             sku=compute.SkuArgs(name=args.vm_size, tier="Standard", capacity=args.nodes),
-            # By default Azure starts more machines and deletes the surplus: fatal for etcd.
+            # By default Azure starts extra machines and deletes the surplus, which breaks etcd.
             overprovision=False,
             upgrade_policy=compute.UpgradePolicyArgs(mode=compute.UpgradeMode.MANUAL),
             scale_in_policy=compute.ScaleInPolicyArgs(
@@ -57,7 +57,7 @@ class ScaleSet(pulumi.ComponentResource):
             ),
             zones=sorted(args.zones) or None,
             zone_balance=False if args.zones else None,
-            # five fault domains: no two machines of a quorum on one rack, where Azure can
+            # With five fault domains, Azure places nodes on different racks where it can.
             platform_fault_domain_count=1 if args.zones else 5,
             identity=compute.VirtualMachineScaleSetIdentityArgs(
                 type=compute.ResourceIdentityType.USER_ASSIGNED,
@@ -67,12 +67,12 @@ class ScaleSet(pulumi.ComponentResource):
                 os_profile=_os_profile(args),
                 storage_profile=_storage_profile(args),
                 network_profile=_network_profile(args),
-                # the serial console's output, for a machine that does not come up
+                # the serial console's output, for a node that does not boot
                 diagnostics_profile=compute.DiagnosticsProfileArgs(
                     boot_diagnostics=compute.BootDiagnosticsArgs(enabled=True)
                 ),
             ),
-            # given here: children don't inherit what a component depends on
+            # set on the child, because children don't inherit a component's dependencies
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=list(args.after),
@@ -93,7 +93,7 @@ class ScaleSet(pulumi.ComponentResource):
 
 
 def refuse_fewer_machines(args: pulumi.ResourceHookArgs) -> None:
-    """Asked by the engine before it changes the scale set, and at preview. Raises ValueError."""
+    """The engine calls it before it changes the scale set, and at preview. Raises ValueError."""
     assert args.old_inputs is not None
     assert args.new_inputs is not None
     before, wanted = (
@@ -101,9 +101,9 @@ def refuse_fewer_machines(args: pulumi.ResourceHookArgs) -> None:
     )
     if wanted < before:
         raise ValueError(
-            f"fleet:nodes = {wanted}: must not be less than {before}, as many as there are: etcd "
-            "would count those that go as dead members. Nothing was changed here. "
-            "docs/operations.md#more-or-fewer-machines has a way by hand"
+            f"fleet:nodes = {wanted}: must not be less than {before}, the current number: etcd "
+            "would count the removed nodes as dead members. The scale set was not changed. "
+            "docs/operations.md#more-or-fewer-machines describes a manual way"
         )
 
 
@@ -128,13 +128,13 @@ def _os_profile(args: ScaleSetArgs) -> compute.VirtualMachineScaleSetOSProfileAr
 
 
 def encoded(cloud_config: str) -> str:
-    """Custom data as Azure wants it: base64 of plain UTF-8; Flatcar's agent can't read gzip."""
+    """Custom data as base64 of plain UTF-8: Flatcar's agent can't read gzip."""
     return base64.b64encode(cloud_config.encode()).decode()
 
 
 def _storage_profile(args: ScaleSetArgs) -> compute.VirtualMachineScaleSetStorageProfileArgs:
     return compute.VirtualMachineScaleSetStorageProfileArgs(
-        # an offer without a plan: no terms to accept
+        # an offer without a plan, so there are no terms to accept
         image_reference=compute.ImageReferenceArgs(
             publisher="kinvolk",
             offer="flatcar-container-linux-corevm-amd64",
@@ -147,7 +147,7 @@ def _storage_profile(args: ScaleSetArgs) -> compute.VirtualMachineScaleSetStorag
             disk_size_gb=OS_DISK_GB,
             managed_disk=_premium(),
         ),
-        # etcd's own disk: docker's writes must not delay its own, and a reimage leaves it alone
+        # A disk for etcd: docker's writes must not delay etcd's, and a reimage keeps this disk.
         data_disks=[
             compute.VirtualMachineScaleSetDataDiskArgs(
                 lun=0,

@@ -1,8 +1,8 @@
 """Two storage accounts: *artefacts*, from which nodes boot, and *data*, which must not be lost.
 
-Account keys are off on *data*: only identities get in. They are on for *artefacts*, because
-azure-native uploads blobs with them (pulumi-azure-native#2015, #2948); nothing secret goes there,
-and nodes verify every file by its sha256.
+The account *data* has no keys, so only identities have access. *artefacts* has keys, because
+azure-native uploads blobs with them (pulumi-azure-native#2015, #2948). It holds nothing secret, and
+nodes check every file's sha256.
 """
 
 from collections.abc import Sequence
@@ -23,9 +23,9 @@ BACKUP_DAYS = 30
 class StorageArgs:
     resource_group_name: pulumi.Input[str]
     subnet_id: pulumi.Input[str]
-    """The machines' subnet, which may reach the accounts."""
+    """The nodes' subnet, which may reach the accounts."""
     public_admin_cidrs: Sequence[IPv4Network]
-    """From where else the accounts may be reached."""
+    """The other ranges that may reach the accounts."""
     artefacts: Artefacts
     protect: bool
     """Refuse to delete the data account."""
@@ -41,20 +41,20 @@ class Storage(pulumi.ComponentResource):
     cluster_container: pulumi.Output[str]
     backups_container: pulumi.Output[str]
     uploads: list[pulumi.Resource]
-    """What nodes fetch at boot: they must not start before it is there."""
+    """The files that nodes fetch at boot. They must exist before nodes start."""
 
     def __init__(self, name: str, args: StorageArgs, opts: pulumi.ResourceOptions) -> None:
         super().__init__("fleet:index:Storage", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
         kept = pulumi.ResourceOptions(parent=self, protect=args.protect)
 
-        # What nodes boot from.
+        # The files that nodes boot from.
         artefacts = _account("fleetartefact", args, shared_keys=True, opts=child)
         nodes = _container("nodes", artefacts, args, child)
         self.uploads = [
             storage.Blob(
-                # the hash is in the resource's name, too: the new blob is there before the old
-                # one goes
+                # The hash is part of the resource's name, so the new blob is created before the
+                # old one is deleted.
                 f"{name}-{artefact.name}-{artefact.sha256[:12]}",
                 blob_name=artefact.blob_name,
                 resource_group_name=args.resource_group_name,
@@ -68,8 +68,8 @@ class Storage(pulumi.ComponentResource):
             for artefact in args.artefacts.all()
         ]
 
-        # What must not be lost: pushed images and the record of etcd's members. `backups` is empty:
-        # nothing writes to it yet, and running stacks have it.
+        # Data that must not be lost: pushed images and the record of etcd's members. Nothing writes
+        # to `backups` yet; it stays because running stacks have it.
         data = _account("fleetdata", args, shared_keys=False, opts=kept)
         containers = {
             each: _container(each, data, args, kept) for each in ("registry", "cluster", "backups")
@@ -90,7 +90,7 @@ class Storage(pulumi.ComponentResource):
 def _account(
     logical_name: str, args: StorageArgs, *, shared_keys: bool, opts: pulumi.ResourceOptions
 ) -> storage.StorageAccount:
-    """An account; Pulumi adds eight digits, so that the name is unique worldwide (3-24 a-z0-9)."""
+    """An account. Pulumi adds eight digits: the name must be unique worldwide (3-24 a-z0-9)."""
     return storage.StorageAccount(
         logical_name,
         resource_group_name=args.resource_group_name,
@@ -119,7 +119,7 @@ def _account(
 
 
 def ip_rules(cidrs: Sequence[IPv4Network]) -> list[str]:
-    """Ranges as storage wants them: one address without /32."""
+    """Ranges in storage's format: a single address has no /32."""
     return sorted(
         str(cidr.network_address) if cidr.prefixlen == 32 else str(cidr) for cidr in cidrs
     )
@@ -147,7 +147,7 @@ def _protect_from_mistakes(
     args: StorageArgs,
     opts: pulumi.ResourceOptions,
 ) -> None:
-    """Versions and soft delete, with an end: what is deleted or overwritten can be had back."""
+    """Versions and soft delete for a limited time: deleted or overwritten data can be restored."""
     retention = storage.DeleteRetentionPolicyArgs(enabled=True, days=SOFT_DELETE_DAYS)
     storage.BlobServiceProperties(
         f"{name}-data",

@@ -1,4 +1,4 @@
-"""Tags of the stack: who pays for a resource and who answers for it."""
+"""The tags of all resources: project, stack and owner."""
 
 from collections.abc import Mapping
 
@@ -7,12 +7,12 @@ from pulumi.runtime import register_stack_transformation
 
 
 def tag_resources(tags: Mapping[str, str]) -> None:
-    """Put tags on every Azure resource that can have some, from here on."""
+    """Add tags to every Azure resource that is created from now on and can have tags."""
 
     def with_tags(
         args: pulumi.ResourceTransformationArgs,
     ) -> pulumi.ResourceTransformationResult | None:
-        # the SDK has a property `tags` for exactly those types that Azure can tag
+        # the SDK has a property `tags` exactly for the types that Azure can tag
         if not args.type_.startswith("azure-native:") or "tags" not in args.props:
             return None
         return pulumi.ResourceTransformationResult({**args.props, "tags": tags}, args.opts)

@@ -1,8 +1,8 @@
-"""The policy pack: what must never be deployed, whoever changes the program or its settings.
+"""The policy pack refuses resources that must never be deployed.
 
     pulumi preview --policy-pack policy
 
-It looks at resources as they would be sent to Azure and knows nothing of how they came about.
+It checks resources in the form that is sent to Azure, and does not use the program's code.
 """
 
 import base64
@@ -25,7 +25,7 @@ Props = Mapping[str, Any]
 
 
 class Rule(Protocol):
-    """Looks at a resource (type without package, name, inputs) and tells what is wrong with it."""
+    """Checks a resource (type without package, name, inputs) and yields its violations."""
 
     __name__: str
 
@@ -33,16 +33,16 @@ class Rule(Protocol):
 
 
 ARTEFACTS_ACCOUNT = "fleetartefact"
-"""The one account with keys: azure-native uploads blobs with them. Nothing secret is in it."""
+"""The only account with keys: azure-native uploads blobs with them. It holds nothing secret."""
 REQUIRED_TAGS = frozenset({"project", "stack", "owner"})
 EVERYBODY = frozenset({"*", "any", "internet"})
 WIDEST = {4: 8, 6: 16}
-"""Whoever may come from a range with a shorter prefix is everybody."""
+"""A range with a shorter prefix counts as the whole Internet."""
 SSH = 22
 PLATFORM_PORTS = (2379, 2380, 5000, 5001, 8089)
-"""Of etcd, the registry and the routers' health: whoever reaches etcd can start units."""
+"""Ports of etcd, the registry and the routers' health. Write access to etcd can start units."""
 PRIVATE_KEY = "PRIVATE KEY-----"
-# Azure's children and data have no tags of their own.
+# Child resources and data have no tags on Azure.
 TAGGED = (
     "compute:VirtualMachineScaleSet",
     "keyvault:Vault",
@@ -66,7 +66,7 @@ def no_public_blobs(type_: str, _name: str, props: Props) -> Iterator[str]:
 
 
 def no_account_keys(type_: str, name: str, props: Props) -> Iterator[str]:
-    """Whoever has an account's key may do everything with it, and nobody knows who it was."""
+    """An account's key permits everything and identifies nobody."""
     if (
         type_ == "storage:StorageAccount"
         and name != ARTEFACTS_ACCOUNT
@@ -76,7 +76,7 @@ def no_account_keys(type_: str, name: str, props: Props) -> Iterator[str]:
 
 
 def encrypted_storage_traffic(type_: str, _name: str, props: Props) -> Iterator[str]:
-    """Nothing crosses a network in the clear, or by an old TLS."""
+    """No traffic is unencrypted or uses an old TLS version."""
     if type_ == "storage:StorageAccount":
         if props.get("enableHttpsTrafficOnly") is not True:
             yield "enableHttpsTrafficOnly must be true"
@@ -85,21 +85,21 @@ def encrypted_storage_traffic(type_: str, _name: str, props: Props) -> Iterator[
 
 
 def no_open_ssh(type_: str, _name: str, props: Props) -> Iterator[str]:
-    """SSH leads to root on every machine: only named networks may reach it."""
+    """SSH gives root on every node, so only named networks may reach it."""
     for rule in _open_to_everybody(type_, props):
         if _has_port(rule, SSH):
-            yield f"the rule {rule.get('name')} opens SSH to everybody"
+            yield f"the rule {rule.get('name')} opens SSH to the whole Internet"
 
 
 def no_open_platform(type_: str, _name: str, props: Props) -> Iterator[str]:
-    """What the machines do among themselves is nobody else's business."""
+    """Ports for traffic between nodes are not reachable from outside."""
     for rule in _open_to_everybody(type_, props):
         if ports := [str(port) for port in PLATFORM_PORTS if _has_port(rule, port)]:
-            yield f"the rule {rule.get('name')} opens {', '.join(ports)} to everybody"
+            yield f"the rule {rule.get('name')} opens {', '.join(ports)} to the whole Internet"
 
 
 def balanced_with_care(type_: str, _name: str, props: Props) -> Iterator[str]:
-    """Only healthy machines get traffic, and one client's TCP and UDP reach the same one."""
+    """Only healthy nodes get traffic, and a client's TCP and UDP reach the same node."""
     if type_ != "network:LoadBalancer":
         return
     rules = props.get("loadBalancingRules") or ()
@@ -115,7 +115,7 @@ def balanced_with_care(type_: str, _name: str, props: Props) -> Iterator[str]:
 
 
 def closed_vaults(type_: str, _name: str, props: Props) -> Iterator[str]:
-    """Secrets are read by role, from known networks, and survive a mistake."""
+    """Secrets can be read only with a role and from known networks, and deletions can be undone."""
     if type_ == "keyvault:Vault":
         settings = props.get("properties") or {}
         if settings.get("enableRbacAuthorization") is not True:
@@ -127,19 +127,19 @@ def closed_vaults(type_: str, _name: str, props: Props) -> Iterator[str]:
 
 
 def no_keys_in_plain_sight(type_: str, _name: str, props: Props) -> Iterator[str]:
-    """Custom data and commands can be read by many; keys lie in the vault."""
+    """Many users can read custom data and commands, so keys belong in the vault."""
     if type_ == "remote:Command":
         for name in ("create", "update", "delete", "stdin", "environment"):
             if PRIVATE_KEY in str(props.get(name)):
-                yield f"{name} must not hold a private key"
+                yield f"{name} must not contain a private key"
     if type_ == "compute:VirtualMachineScaleSet":
         profile = (props.get("virtualMachineProfile") or {}).get("osProfile") or {}
         if PRIVATE_KEY.encode() in base64.b64decode(profile.get("customData") or ""):
-            yield "customData must not hold a private key"
+            yield "customData must not contain a private key"
 
 
 def tags(type_: str, _name: str, props: Props) -> Iterator[str]:
-    """Every cost and every alarm has an owner."""
+    """Every resource has tags that name its owner."""
     if type_ in TAGGED:
         missing = sorted(REQUIRED_TAGS - set(props.get("tags") or {}))
         if missing:
@@ -147,7 +147,7 @@ def tags(type_: str, _name: str, props: Props) -> Iterator[str]:
 
 
 def closed_subnets(type_: str, _name: str, props: Props) -> Iterator[str]:
-    """Every subnet says who may come in, and how its machines go out."""
+    """Every subnet has a security group and an explicit way to the Internet."""
     subnets = [props] if type_ == "network:Subnet" else []
     if type_ == "network:VirtualNetwork":
         subnets = props.get("subnets") or []
@@ -187,7 +187,7 @@ RULES: tuple[Rule, ...] = (
 
 
 def _open_to_everybody(type_: str, props: Props) -> Iterator[Props]:
-    """The security rules that let anybody in by TCP. Azure takes their words in any case."""
+    """The security rules that admit the whole Internet by TCP. Azure ignores case."""
     rules = [props] if type_ == "network:SecurityRule" else []
     if type_ == "network:NetworkSecurityGroup":
         rules = props.get("securityRules") or []
@@ -205,7 +205,7 @@ def _is_everybody(source: str) -> bool:
     try:
         network = ipaddress.ip_network(source, strict=False)
     except ValueError:
-        return False  # a tag of some service
+        return False  # a service tag
     return network.prefixlen < WIDEST[network.version]
 
 
@@ -223,7 +223,7 @@ def _contains(ports: str, port: int) -> bool:
 
 
 def violations(rule: Rule, token: str, name: str, props: Props) -> Iterator[str]:
-    """What is wrong with a resource in the eyes of one rule."""
+    """A resource's violations of one rule."""
     package, _, type_ = token.partition(":")
     if package in ("azure-native", "command"):
         yield from rule(type_, name, props)
@@ -242,8 +242,8 @@ def _policy(rule: Rule) -> ResourceValidationPolicy:
 
 
 def pack() -> PolicyPack:
-    """Starts the pack: it serves the engine until the update is over."""
-    # The engine waits for the port, which the SDK writes into a buffer and never flushes.
+    """Starts the pack, which serves the engine until the update ends."""
+    # The engine waits for the port number, which the SDK writes into a buffer and never flushes.
     sys.stdout = io.TextIOWrapper(io.FileIO(1, "w", closefd=False), write_through=True)
     return PolicyPack(
         name="fleet-azure",

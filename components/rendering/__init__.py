@@ -1,1 +1,1 @@
-"""What the program renders: cloud-config, units, requests. Pure: no resource."""
+"""Renders the cloud-config, units and requests. Pure: it creates no resources."""

@@ -1,7 +1,7 @@
 """The files that nodes fetch: the node bundle and the platform images, built by `make artefacts`.
 
-Only reads what the build wrote. A blob's name holds the content's hash, so that a new file lies
-beside the old one and nothing changes under a node's feet.
+This module only reads the build's manifest. A blob's name contains the content's hash, so a new
+file never replaces one that nodes may be fetching.
 """
 
 import json
@@ -16,7 +16,7 @@ MANIFEST = Path(".artefacts/manifest.json")
 
 @dataclass(frozen=True, kw_only=True)
 class Artefact:
-    """A file on this machine, and the name that its blob gets."""
+    """A file on this machine, and the name of its blob."""
 
     name: str
     path: str
@@ -24,7 +24,7 @@ class Artefact:
 
     @property
     def blob_name(self) -> str:
-        """`bundle-<12 digits>.tar.gz`; nodes put an image's blob name together the same way."""
+        """`bundle-<12 digits>.tar.gz`. Nodes build an image's blob name in the same way."""
         return f"{self.name}-{self.sha256[:12]}.tar.gz"
 
 
@@ -45,7 +45,7 @@ class Artefacts:
 
 
 def read(manifest: Path = MANIFEST) -> Artefacts:
-    """What the last build made. RunError if there was none, or its files are gone."""
+    """The artefacts of the last build. RunError if there was none, or its files are gone."""
     if not manifest.exists():
         raise pulumi.RunError(f"{manifest} is missing: run `make artefacts` first")
     content = json.loads(manifest.read_text())

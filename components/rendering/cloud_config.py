@@ -9,12 +9,12 @@ from components.rendering.artefacts import Artefacts
 from components.rendering.templates import ROOT, render
 
 BOOT_SCRIPTS = ("azure-token", "fetch-blob", "node-life", "node-env", "node-bundle")
-"""The scripts that must be there before the bundle, which brings all others."""
+"""The scripts that must exist before the bundle, which contains all others."""
 
 
 @dataclass(kw_only=True, frozen=True)
 class NodeConfigArgs:
-    """What nodes of one cluster are told. Nothing secret: every user of the machine can read it."""
+    """The variables of the cloud-config. Nothing secret: every user on a node can read it."""
 
     cluster_name: str
     cluster_size: int
@@ -26,7 +26,7 @@ class NodeConfigArgs:
 
 
 def cloud_config(args: NodeConfigArgs) -> pulumi.Output[str]:
-    """The text of custom data. RunError, at preview too, if no node would come of it."""
+    """The text of custom data. RunError, even at preview, if a node could not boot from it."""
 
     def filled_in(known: dict[str, str]) -> str:
         return rendered(
@@ -47,16 +47,18 @@ def cloud_config(args: NodeConfigArgs) -> pulumi.Output[str]:
         "identity_client_id": args.identity_client_id,
         "vault_url": args.vault_url,
     }
-    # Before the first `up` nothing of this is known, and what waits for it would not be checked.
+    # Before the first `up` these outputs are unknown, so placeholders are checked as well.
     filled_in(dict.fromkeys(outputs, "known-later"))
     return pulumi.Output.all(**outputs).apply(filled_in)
 
 
 def rendered(**values: object) -> str:
-    """The text for plain values. RunError if Azure or coreos-cloudinit would not take it."""
+    """The text for plain values. RunError if Azure or coreos-cloudinit would refuse it."""
     scripts = {name: (ROOT / "cloud-config" / "bin" / name).read_text() for name in BOOT_SCRIPTS}
     text = render("cloud-config/cloud-config.yaml", boot_scripts=scripts, **values)
     if problems := custom_data.problems(text.encode()):
         lines = "".join(f"\n  {problem}" for problem in problems)
-        raise pulumi.RunError(f"the cloud-config would make no node; nothing was changed:{lines}")
+        raise pulumi.RunError(
+            f"no node could boot from the cloud-config; nothing was changed:{lines}"
+        )
     return text

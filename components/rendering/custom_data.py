@@ -1,8 +1,8 @@
-"""What Flatcar makes of custom data, checked before any machine gets it.
+"""Checks custom data by Flatcar's rules before any machine gets it.
 
-Flatcar's coreos-cloudinit (config/config.go there) drops keys that it does not know without a
-word; one value of a wrong type costs the whole document, and the machine then never becomes a node.
-So everything in the rendered text is looked at, and all that is wrong is told at once.
+Flatcar's coreos-cloudinit (config/config.go there) silently drops unknown keys. A value of a wrong
+type makes it drop the whole document, and the machine never becomes a node. So this module checks
+the whole rendered text, and reports all problems together.
 """
 
 import base64
@@ -18,9 +18,9 @@ import yaml
 MAX_BYTES = 65_535
 """Azure: custom data is at most 64 KB before base64."""
 READ_ONLY = ("/usr", "/bin", "/lib", "/lib64", "/sbin")
-"""Flatcar mounts /usr read-only, and the others are links into it."""
+"""Flatcar mounts /usr read-only; the other folders are links into it."""
 
-# What a value must look like in whole, and how to say so.
+# A regular expression for the whole value, and a description of the allowed values.
 Pattern = tuple[str, str]
 TEXT: Pattern = (r"[\s\S]*", "text")
 FLAG: Pattern = (r"true|false", "true or false")
@@ -31,9 +31,9 @@ UNIT: Pattern = (
 DROP_IN: Pattern = (r"[^/]+\.conf", "a file name that ends in .conf: systemd reads no other")
 COMMAND: Pattern = (
     "start|stop|restart|reload|try-restart|reload-or-restart|reload-or-try-restart",
-    "a command that coreos-cloudinit knows, like start",
+    "a command of coreos-cloudinit, like start",
 )
-# Go takes the bits above these for something else than Unix does
+# Go and Unix interpret higher bits differently
 PERMISSIONS: Pattern = ("0?[0-7]{3}", 'octal digits in quotes, like "0755"')
 ENCODING: Pattern = (r"(gz|gzip)(\+(b64|base64))?|b64|base64", "base64, gzip or gzip+base64")
 CLOCK: Pattern = (
@@ -47,7 +47,7 @@ Shape = Pattern | Mapping[str, "Shape"] | list["Shape"]
 KNOWN: Mapping[str, Shape] = {
     "ssh_authorized_keys": [TEXT],
     "hostname": HOST,
-    "manage_etc_hosts": ("localhost", "localhost, all that there is"),
+    "manage_etc_hosts": ("localhost", "localhost, the only supported value"),
     "users": [
         {
             **dict.fromkeys(("name", "passwd", "gecos", "homedir", "primary_group", "shell"), TEXT),
@@ -89,28 +89,28 @@ KNOWN: Mapping[str, Shape] = {
         "oem": dict.fromkeys(("id", "name", "version_id", "home_url", "bug_report_url"), TEXT),
     },
 }
-"""Every key, but for `coreos.etcd`, `etcd2`, `fleet` and `flannel`: Flatcar brings none of these
-programs any more, and their settings belong into their units."""
+"""All keys except `coreos.etcd`, `etcd2`, `fleet` and `flannel`: Flatcar no longer contains these
+programs, and their settings belong in their units."""
 NEEDED = {"users": ("name",), "write_files": ("path",), "units": ("name",), "drop_ins": ("name",)}
-"""What an item of a list can't do without."""
+"""The required keys of an item of a list."""
 
 
 def problems(custom_data: bytes) -> list[str]:
-    """Everything in it that Azure, its agent or coreos-cloudinit would not take as it is meant."""
+    """Everything that Azure, its agent or coreos-cloudinit would refuse or misread."""
     if len(custom_data) > MAX_BYTES:
-        return [f"it has {len(custom_data)} bytes; Azure takes at most {MAX_BYTES}"]
+        return [f"it has {len(custom_data)} bytes; Azure accepts at most {MAX_BYTES}"]
     try:
         text = custom_data.decode()
     except UnicodeDecodeError:
         return [
-            "it is not plain UTF-8, and Azure's agent on the machine would never end reading it"
+            "it is not plain UTF-8, and Azure's agent on the node would never finish reading it"
         ]
     if not text.startswith("#cloud-config\n"):
         return ["its first line must be #cloud-config and nothing else"]
     found = []
     if variable := re.search(r"\$(public|private)_ipv[46]", text):
         found.append(
-            f"it must not hold {variable[0]}: coreos-cloudinit replaces it, also in scripts"
+            f"it must not contain {variable[0]}: coreos-cloudinit replaces it, even in scripts"
         )
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -120,7 +120,7 @@ def problems(custom_data: bytes) -> list[str]:
 
 
 def _shape(node: yaml.Node | None, shape: Shape, place: str) -> Iterator[str]:
-    """What is not of the shape that coreos-cloudinit reads at this place."""
+    """The differences from the shape that coreos-cloudinit reads at this place."""
     if isinstance(shape, Mapping):
         yield from _map(node, shape, place)
     elif isinstance(shape, list):
@@ -148,10 +148,10 @@ def _map(node: yaml.Node | None, shape: Mapping[str, Shape], place: str) -> Iter
         where = f"{place}.{key}".removeprefix(".")
         if key not in shape:
             known = key.replace("-", "_")
-            hint = f": write {known}" if known in shape else f"; there are {', '.join(shape)}"
-            yield f"{where} is a key that Flatcar drops without a word{hint}"
+            hint = f": write {known}" if known in shape else f"; known keys: {', '.join(shape)}"
+            yield f"{where} is a key that Flatcar silently drops{hint}"
         elif key in seen:
-            yield f"{where} is there twice"
+            yield f"{where} occurs twice"
         else:
             yield from _shape(value, shape[key], where)
         seen.add(key)
@@ -162,18 +162,18 @@ def _map(node: yaml.Node | None, shape: Mapping[str, Shape], place: str) -> Iter
 
 
 def _files(root: yaml.Node | None) -> Iterator[str]:
-    """Where files lie, and whether their content can be decoded."""
+    """Problems of files: their paths, and content that can't be decoded."""
     for number, file in enumerate(_items(root, "write_files")):
         place = f"write_files[{number}]"
-        path = file.get("path", "/")  # a missing one has been told
+        path = file.get("path", "/")  # a missing path is already reported
         if not path.startswith("/") or posixpath.normpath(path) != path:
             yield f"{place}.path must be absolute and plain, not {path}"
         elif any(f"{path}/".startswith(f"{folder}/") for folder in READ_ONLY):
-            yield f"{place}.path lies in /usr, which is read-only on Flatcar: {path}"
+            yield f"{place}.path is in /usr, which is read-only on Flatcar: {path}"
         try:
             _decode(file.get("content", ""), file.get("encoding", ""))
         except (binascii.Error, ValueError, OSError, EOFError, zlib.error) as error:
-            yield f"{place}.content is not what its encoding says: {error}"
+            yield f"{place}.content does not have the encoding that is set: {error}"
 
 
 def _decode(content: str, encoding: str) -> None:
@@ -185,7 +185,7 @@ def _decode(content: str, encoding: str) -> None:
 
 
 def _claims(root: yaml.Node | None) -> Iterator[str]:
-    """A second file or unit of the same name would replace the first one."""
+    """A second file or unit of the same name, which would replace the first one."""
     for kind, key in (("write_files", "path"), ("coreos.units", "name")):
         names = [item.get(key) for item in _items(root, kind)]
         for name in sorted({name for name in names if name and names.count(name) > 1}):
@@ -193,7 +193,7 @@ def _claims(root: yaml.Node | None) -> Iterator[str]:
 
 
 def _items(node: yaml.Node | None, path: str) -> list[dict[str, str]]:
-    """The texts in the maps of a list. What is of another shape has been told already."""
+    """The texts in the maps of a list. Items of another shape are already reported."""
     for step in path.split("."):
         pairs = node.value if isinstance(node, yaml.MappingNode) else []
         node = next((value for key, value in pairs if key.value == step), None)

@@ -10,13 +10,13 @@ from contract.route import PublicPort, Route
 from settings import Certificate, Health, InstanceSet
 
 START_TIMEOUT = 120
-"""Seconds that a new instance has to become healthy, before its rollout fails."""
+"""Seconds in which a new instance must become healthy; otherwise its rollout fails."""
 START_MARGIN = 60
-"""Seconds on top of what a service's own health settings take."""
+"""Seconds in addition to those that a service's health settings need."""
 KEPT_RELEASES = 3
-"""How many older releases stay known to fleet, inactive, for a quick way back."""
+"""How many older releases fleet keeps, inactive, for a quick rollback."""
 PLATFORM_TIMEOUT = 300
-"""Seconds that a unit of the platform has to start on a node."""
+"""Seconds in which a platform unit must start on a node."""
 
 
 def platform_request(artefacts: Artefacts) -> Platform:
@@ -33,7 +33,7 @@ def certificates_request(
     hosts: Mapping[str, Sequence[str]],
     references: Mapping[str, str],
 ) -> Certificates:
-    """`hosts` are known of certificates in our own vault only, and `references` are theirs."""
+    """`hosts` and `references` exist only for certificates in the stack's vault."""
 
     def source(name: str, certificate: Certificate) -> CertificateSource:
         if certificate.key_vault_secret_id is not None:
@@ -49,7 +49,7 @@ def certificates_request(
 def apply_request(
     service: InstanceSet, drain_seconds: int, references: Mapping[str, str]
 ) -> ApplyService:
-    """`references` say where the vault has each of the service's secrets: `name/version`."""
+    """`references` has `name/version` of each of the service's secrets in the vault."""
     return ApplyService(
         name=service.name,
         image=service.image,
@@ -86,6 +86,6 @@ def route(service: InstanceSet) -> Route:
 
 
 def _start_timeout(health: Health) -> int:
-    """Its start period, and as many checks as it has to pass after that."""
+    """The start period, then the checks that must pass, with a margin."""
     checks = health.healthy_threshold * (health.interval + health.timeout)
     return max(START_TIMEOUT, health.start_period + checks + START_MARGIN)

@@ -1,7 +1,7 @@
-"""The secrets of services and certificates: what the vault calls them, and who is told where.
+"""The secrets of services and certificates: their names in the vault, and references to them.
 
-A unit or a route names a secret and its version in the vault. Neither is secret; the value goes
-into the vault and nowhere else.
+A unit or a route names a secret and its version in the vault. Name and version are not secret; the
+value goes only into the vault.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,17 +15,17 @@ T = TypeVar("T")
 
 
 def service_secret(secret: str) -> str:
-    """What the vault calls a secret of services, before Pulumi adds its digits."""
+    """The vault's name of a service's secret, before Pulumi adds digits."""
     return f"service-{secret}"
 
 
 def certificate_secret(certificate: str) -> str:
-    """What the vault calls a certificate."""
+    """The vault's name of a certificate."""
     return f"certificate-{certificate}"
 
 
 def for_vault(settings: Settings) -> dict[str, pulumi.Output[str]]:
-    """The values that are used, by what the vault calls them."""
+    """The values of all secrets in use, by their names in the vault."""
     found = {service_secret(name): settings.secrets[name] for name in settings.service_secrets}
     for name, certificate in settings.certificates.items():
         if certificate.secret is not None:
@@ -38,9 +38,9 @@ def with_references(
     wanted: Mapping[str, str],
     request: Callable[[Mapping[str, str]], T],
 ) -> pulumi.Output[T]:
-    """A request that says where the vault has something.
+    """A request that needs references to secrets.
 
-    `wanted` are the vault's names, by the names under which the request looks references up.
+    `wanted` maps the names that the request uses to the vault's names.
     """
     known = {own: references[name] for own, name in wanted.items()}
     if not known:

@@ -1,6 +1,6 @@
-"""Whole files with gaps: how the templates of `cloud-config/` and `units/` are filled in.
+"""Renders the templates in `cloud-config/` and `units/`.
 
-A gap that nobody fills is an error, never an empty string.
+An undefined variable is an error, never an empty string.
 """
 
 import functools
@@ -12,18 +12,18 @@ ROOT = Path(__file__).parents[2]
 
 
 def render(template: str, **values: object) -> str:
-    """The template at a path of the project, such as `units/router.service`, filled in."""
+    """Renders the template at a path of the project, such as `units/router.service`."""
     return _environment().get_template(template).render(**values)
 
 
 @functools.cache
 def _environment() -> Environment:
-    """One for all: it keeps compiled templates, and there are hundreds of units."""
+    """One environment for all, because it caches compiled templates for hundreds of units."""
     return Environment(
         loader=FileSystemLoader(ROOT),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # units and YAML are no HTML
+        autoescape=False,  # units and YAML are not HTML
     )

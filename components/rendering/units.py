@@ -1,7 +1,7 @@
 """The fleet units of the platform and of services. Pure: settings in, text out.
 
-The cluster program fills in the release id (and the image by its digest), which depends on
-everything else in the text: `__RELEASE__`, `__IMAGE__`.
+`fleet-cluster` replaces `__IMAGE__` by the image with its digest, and `__RELEASE__` by the release
+id, which is a hash of the digest and the units' texts.
 """
 
 import re
@@ -51,7 +51,7 @@ def announce_unit(service: InstanceSet, drain_seconds: int) -> str:
 
 
 def registration(service: InstanceSet, drain_seconds: int) -> Registration:
-    """What the sidekick of an instance tells the announcer."""
+    """The registration that an instance's sidekick sends to the announcer."""
     return Registration(
         service=service.name,
         instance="__RELEASE__-%i",
@@ -65,18 +65,18 @@ def registration(service: InstanceSet, drain_seconds: int) -> Registration:
 
 
 def _customer_of(service: InstanceSet) -> str | None:
-    """The service whose customer this set is for."""
+    """The name of the service, if this set belongs to a customer."""
     return service.name.removesuffix(f"-{service.customer}") if service.customer else None
 
 
 def _health_check(service: InstanceSet) -> HealthCheck:
-    """How the announcer checks: all values, because it has no defaults."""
+    """All health settings, because the announcer has no defaults."""
     health, http = service.health, service.http
     kind = health.kind or _kind_by_ports(service)
     port, path, host = 0, "", ""
     if kind == "http" and http:
         port, path = http.port, health.http or http.health
-        # a service without hosts is the default site, which must answer for any host
+        # a service without hosts is the default site, which must accept any host
         host = http.hosts[0] if http.hosts else "localhost"
     elif kind == "tcp":
         port = health.tcp or service.tcp[0]
@@ -95,19 +95,19 @@ def _health_check(service: InstanceSet) -> HealthCheck:
 
 
 def _kind_by_ports(service: InstanceSet) -> str:
-    """`container` is the image's own health check, which docker runs."""
+    """`container` means the image's health check, which docker runs."""
     return "http" if service.http else "tcp" if service.tcp else "container"
 
 
 def _unit(name: str, **values: object) -> str:
-    """A unit without its comments: rewording one must not roll out every service anew."""
+    """A unit without comments: a changed comment must not roll out every service."""
     text = render(f"units/{name}.service", **values)
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     return re.sub(r"\n(?=\[)", "\n\n", "\n".join(lines)) + "\n"
 
 
 def command_argument(text: str) -> str:
-    """One argument of an ExecStart line, exactly as the program shall get it: $$ is a dollar.
+    """One argument of an ExecStart line, where $$ stands for a dollar.
 
     https://www.freedesktop.org/software/systemd/man/latest/systemd.service.html#Command%20lines
     """
@@ -115,16 +115,16 @@ def command_argument(text: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """In quotes: quotes and backslashes as in C, %% for systemd's specifiers."""
+    """Quotes a text: quotes and backslashes as in C, %% for a percent sign."""
     if not fits_a_unit(text):
-        raise ValueError(f"a unit cannot hold control characters: {text!r}")
+        raise ValueError(f"a unit can't contain control characters: {text!r}")
     for character, escaped in (("\\", "\\\\"), ('"', '\\"'), ("%", "%%")):
         text = text.replace(character, escaped)
     return f'"{text}"'
 
 
 def _published(service: InstanceSet) -> list[str]:
-    """The container's ports with their protocols, each once."""
+    """The container's ports with their protocols, without duplicates."""
     http = [f"{service.http.port}/tcp"] if service.http else []
     tcp = [f"{port}/tcp" for port in service.tcp]
     udp = [f"{port}/udp" for port in service.udp]

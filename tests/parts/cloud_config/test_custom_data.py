@@ -1,4 +1,4 @@
-"""Custom data that would make no node is refused at preview, whatever is wrong with it."""
+"""Preview refuses custom data from which no node could boot."""
 
 import base64
 import gzip
@@ -60,15 +60,15 @@ def test_what_is_rendered_is_right() -> None:
 @pytest.mark.parametrize(
     ("document", "problem"),
     [
-        # hyphens: dropped without a word since Alpha 3913
-        ({"write-files": []}, "write-files is a key that Flatcar drops without a word: write w"),
-        (with_unit(**{"drop-ins": []}), "coreos.units[0].drop-ins is a key that Flatcar drops"),
+        # hyphens: silently dropped since Alpha 3913
+        ({"write-files": []}, "write-files is a key that Flatcar silently drops: write write_f"),
+        (with_unit(**{"drop-ins": []}), "units[0].drop-ins is a key that Flatcar silently drops"),
         ({"coreos": {"update": {"reboot-strategy": "off"}}}, "write reboot_strategy"),
         ({"ssh-authorized-keys": []}, "ssh-authorized-keys is a key"),
         # of cloud-init, or of nobody
-        ({"runcmd": ["x"]}, "runcmd is a key that Flatcar drops without a word; there are ssh"),
-        ({"packages": ["x"]}, "packages is a key that Flatcar drops"),
-        ({"coreos": {"unit": []}}, "coreos.unit is a key that Flatcar drops"),
+        ({"runcmd": ["x"]}, "runcmd is a key that Flatcar silently drops; known keys: ssh"),
+        ({"packages": ["x"]}, "packages is a key that Flatcar silently drops"),
+        ({"coreos": {"unit": []}}, "coreos.unit is a key that Flatcar silently drops"),
         ({"coreos": {"etcd2": {"name": "x"}}}, "coreos.etcd2 is a key"),
         ({"coreos": {"update": {"strategy": "off"}}}, "coreos.update.strategy is a key"),
         (with_file(mode="0755"), "write_files[0].mode is a key"),
@@ -97,9 +97,9 @@ def test_what_is_rendered_is_right() -> None:
         (with_file(path="/opt/../usr/x"), "write_files[0].path must be absolute and plain"),
         (with_file(path="/opt/bin/"), "write_files[0].path must be absolute and plain"),
         (with_file(path=""), "write_files[0].path must be absolute and plain"),
-        (with_file(path="/usr/bin/x"), "write_files[0].path lies in /usr, which is read-only"),
-        (with_file(path="/lib/systemd/system/x.service"), "write_files[0].path lies in /usr"),
-        (with_file(path="/sbin/x"), "write_files[0].path lies in /usr"),
+        (with_file(path="/usr/bin/x"), "write_files[0].path is in /usr, which is read-only"),
+        (with_file(path="/lib/systemd/system/x.service"), "write_files[0].path is in /usr"),
+        (with_file(path="/sbin/x"), "write_files[0].path is in /usr"),
         ({"write_files": [{"content": "x"}]}, "write_files[0].path is missing"),
         ({"write_files": [FILE, FILE]}, "write_files has /opt/bin/x more than once"),
         (with_file(permissions=755), "write_files[0].permissions must be octal digits in quotes"),
@@ -107,13 +107,13 @@ def test_what_is_rendered_is_right() -> None:
         (with_file(permissions="u+x"), "write_files[0].permissions must be octal"),
         (with_file(permissions="4755"), "write_files[0].permissions must be octal"),
         (with_file(encoding="hex"), "write_files[0].encoding must be base64, gzip or gzip+base64"),
-        (with_file(encoding="base64"), "write_files[0].content is not what its encoding says"),
-        (with_file(encoding="gzip"), "write_files[0].content is not what its encoding says"),
+        (with_file(encoding="base64"), "content does not have the encoding that is set"),
+        (with_file(encoding="gzip"), "content does not have the encoding that is set"),
         (
             with_file(encoding="gzip+base64", content="eA=="),
-            "write_files[0].content is not what its encoding says",
+            "content does not have the encoding that is set",
         ),
-        (with_unit(command="begin"), "coreos.units[0].command must be a command that coreos-c"),
+        (with_unit(command="begin"), "coreos.units[0].command must be a command of coreos-c"),
         (with_unit(command="reload_or_restart"), "coreos.units[0].command must be a command"),
         (with_unit(name="x"), "coreos.units[0].name must be the file name of a systemd unit"),
         (with_unit(name="a/x.service"), "coreos.units[0].name must be the file name"),
@@ -128,7 +128,7 @@ def test_what_is_rendered_is_right() -> None:
         ({"hostname": "core-0.example"}, "hostname must be a host name without dots"),
         ({"manage_etc_hosts": True}, "manage_etc_hosts must be localhost"),
         ({"users": [{"shell": "/bin/bash"}]}, "users[0].name is missing"),
-        (with_file(content="ip=$private_ipv4"), "it must not hold $private_ipv4"),
+        (with_file(content="ip=$private_ipv4"), "it must not contain $private_ipv4"),
     ],
 )  # fmt: skip
 def test_what_flatcar_would_not_take_as_it_is_meant_is_refused(
@@ -151,12 +151,12 @@ def test_what_flatcar_would_not_take_as_it_is_meant_is_refused(
         (b"\xef\xbb\xbf#cloud-config\n", "its first line must be #cloud-config"),
         (gzip.compress(b"#cloud-config\nhostname: x\n", mtime=0), "it is not plain UTF-8"),
         ("#cloud-config\nhostname: ä\n".encode("latin-1"), "it is not plain UTF-8"),
-        (b"#cloud-config\nhostname: x\nhostname: y\n", "hostname is there twice"),
+        (b"#cloud-config\nhostname: x\nhostname: y\n", "hostname occurs twice"),
         (b"#cloud-config\n\thostname: x\n", "it is not YAML"),
         (b"#cloud-config\nhostname: x\n---\nhostname: y\n", "it is not YAML"),
         (b"#cloud-config\nhostname: \x00\n", "it is not YAML"),
-        (b"#cloud-config\n? [a]\n: b\n", "is a key that Flatcar drops"),
-        (b"#cloud-config\nhostname: x\n" + MAX_BYTES * b"#", "Azure takes at most 65535"),
+        (b"#cloud-config\n? [a]\n: b\n", "is a key that Flatcar silently drops"),
+        (b"#cloud-config\nhostname: x\n" + MAX_BYTES * b"#", "Azure accepts at most 65535"),
     ],
 )
 def test_what_is_no_cloud_config_is_refused(custom_data: bytes, problem: str) -> None:
@@ -214,7 +214,7 @@ def test_a_preview_before_anything_is_known_refuses_it(
     wrong = "#cloud-config\nruncmd: [x]\n"
     monkeypatch.setattr(cloud_config, "render", lambda *_, **__: wrong)
 
-    with pytest.raises(pulumi.RunError, match=re.escape("would make no node")):
+    with pytest.raises(pulumi.RunError, match=re.escape("no node could boot")):
         run(config)
 
 

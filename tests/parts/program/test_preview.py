@@ -241,4 +241,4 @@ def test_the_policy_pack_lets_the_program_pass_and_nothing_open(
     assert passed.succeeded, passed.text
     assert "fleet-azure" in passed.text
     assert not refused.succeeded
-    assert "the rule everybody opens SSH to everybody" in refused.text
+    assert "the rule everybody opens SSH to the whole Internet" in refused.text

@@ -249,7 +249,7 @@ def test_a_port_of_one_protocol_may_be_balanced_in_any_way() -> None:
 
 @pytest.mark.parametrize("name", ["create", "delete", "stdin"])
 def test_a_command_holds_no_key(name: str) -> None:
-    for text, expected in ((KEY, [f"{name} must not hold a private key"]), ("echo", [])):
+    for text, expected in ((KEY, [f"{name} must not contain a private key"]), ("echo", [])):
         found = [
             message
             for rule in RULES
