@@ -1,13 +1,13 @@
-"""What every provider plugin needs around its resources: starting, errors, the engine's log.
+"""What both provider plugins share: start and end, errors, the engine's log.
 
 A provider is a subclass of `Plugin` that implements Check, Diff, Create, Read, Update, Delete and
 Invoke as coroutines, each wrapped in `@rpc`, and a `__main__.py` of one line:
 
     run(lambda: MyProvider(package="command", version="1.2.1"))
 
-Errors: raise `ProviderError` with a gRPC code. The code matters: INTERNAL, DATA_LOSS and UNKNOWN
-make the engine doubt the resource's state, any other means "cleanly failed, nothing happened".
-Raise `InitFailed` for something that exists but is not healthy: the engine keeps it in the state.
+Errors: raise `ProviderError` with a gRPC code. INTERNAL, DATA_LOSS and UNKNOWN mean that the
+resource's state is uncertain; any other code means that nothing has happened. Raise `InitFailed`
+for a resource that exists but is not healthy: the engine keeps it in the state.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from pulumi.runtime.proto import (
 
 from lab.providers.wire import Props, dump_map, load_map
 
-# Calls arrive in parallel and most wait for something: more threads than cores.
+# Calls arrive in parallel, and most of them wait: more threads than cores.
 _BLOCKING_CALLS = 64
 
 _Self = TypeVar("_Self")
@@ -46,7 +46,7 @@ _Handler = Callable[[_Self, Any, Any], Awaitable[Any]]
 
 
 class ProviderError(Exception):
-    """An expected failure, with the gRPC code that tells the engine what it means."""
+    """An expected failure, with the gRPC code for the engine."""
 
     def __init__(
         self, message: str, code: grpc.StatusCode = grpc.StatusCode.FAILED_PRECONDITION
@@ -56,7 +56,7 @@ class ProviderError(Exception):
 
 
 class InitFailed(ProviderError):
-    """The resource was made but is not healthy: it stays in the state, the next run updates it."""
+    """The resource exists but is not healthy. It stays in the state; the next run updates it."""
 
     def __init__(self, message: str, *, resource_id: str, outputs: Props, inputs: Props) -> None:
         super().__init__(message, grpc.StatusCode.UNKNOWN)
@@ -86,7 +86,7 @@ def rpc(handler: _Handler[_Self]) -> _Handler[_Self]:
         except grpc.aio.AbortError:
             raise
         except Exception as error:
-            # The border to the engine: gRPC would report a bare "Exception" without this.
+            # Without this, gRPC would report a bare "Exception".
             traceback.print_exc(file=sys.stderr)
             await context.abort(grpc.StatusCode.UNKNOWN, f"{type(error).__name__}: {error}")
 
@@ -100,7 +100,7 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
         self.package = package
         self.version = version
         self.cancelled = asyncio.Event()
-        """Set on Ctrl-C: long waits should end, with an error of code CANCELLED."""
+        """Set on Ctrl-C: long waits must end with an error of code CANCELLED."""
         self._engine: grpc.aio.Channel | None = None
 
     async def configure(self, config: Props) -> None:
@@ -114,7 +114,7 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
         severity: engine_pb2.LogSeverity.ValueType = engine_pb2.LogSeverity.INFO,
         ephemeral: bool = False,
     ) -> None:
-        """Show a message beside the resource; an ephemeral one is status and leaves no trace."""
+        """Show a message beside the resource. An ephemeral one is a status and is not kept."""
         if self._engine is None:
             return
         request = engine_pb2.LogRequest(
@@ -128,11 +128,11 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
             print(f"could not log {message!r}: {error.code()}", file=sys.stderr, flush=True)
 
     def connect_engine(self, address: str) -> None:
-        """Use the engine at host:port from now on."""
+        """Use the engine at host:port."""
         self._engine = grpc.aio.insecure_channel(address, options=_GRPC_CHANNEL_OPTIONS)
 
     async def engine_gone(self) -> None:
-        """Return when the engine no longer answers, so that no orphan outlives it."""
+        """Return when the engine no longer answers, so that the plugin does not outlive it."""
         if self._engine is None:
             await asyncio.Event().wait()
             return
@@ -155,7 +155,7 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
 
     @rpc
     async def Attach(self, request: Any, context: Any) -> Any:  # noqa: ARG002
-        """PULUMI_DEBUG_PROVIDERS=package:port: the engine joins a plugin that already runs."""
+        """PULUMI_DEBUG_PROVIDERS=package:port: the engine attaches to a running plugin."""
         self.connect_engine(request.address)
         return empty_pb2.Empty()
 
@@ -205,7 +205,7 @@ def name_of(request: Any) -> str:
 
 
 async def serve(plugin: Plugin, argv: list[str]) -> None:
-    """Serve until the engine goes away. `argv` holds its address, and flags that don't matter."""
+    """Serve until the engine ends. `argv` contains its address, and flags that do not matter."""
     engine = next((argument for argument in argv if not argument.startswith("-")), None)
     if engine:
         plugin.connect_engine(engine)
@@ -224,9 +224,9 @@ def run(make_plugin: Callable[[], Plugin]) -> None:
         executor = ThreadPoolExecutor(_BLOCKING_CALLS, thread_name_prefix="call")
         asyncio.get_running_loop().set_default_executor(executor)
         await serve(make_plugin(), sys.argv[1:])
-        os._exit(1)  # at once: a call that waits in a thread would keep an orphan alive
+        os._exit(1)  # immediately: a call that waits in a thread would keep the process alive
 
-    # The engine ends a plugin by SIGINT, after its last call, and waits for it. A Ctrl-C in the
-    # terminal does not come here: plugins have a process group of their own.
+    # The engine ends a plugin with SIGINT, after its last call. A Ctrl-C in the terminal does not
+    # reach this process, because plugins have a process group of their own.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     asyncio.run(main())

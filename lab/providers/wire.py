@@ -1,12 +1,11 @@
-"""Property values on the wire between engine and provider, and nothing about any resource.
+"""Property values on the wire between engine and provider.
 
-The engine sends `google.protobuf.Struct`s in which secrets, assets and references are maps with a
-signature and an unknown value is one reserved string. `load` and `dump` translate them without
-losing anything on the way there and back: a secret that is loaded is dumped as a secret, so it can
-never reach the state in plain text by accident.
+The engine sends `google.protobuf.Struct`s. In them, secrets, assets and references are maps with a
+signature, and an unknown value is a reserved string. `load` and `dump` lose nothing: a secret that
+is loaded is dumped as a secret, so it never reaches the state in plain text.
 
     props = load_map(request.news)     # dict of plain Python values, Secret, Asset, ResRef, UNKNOWN
-    plain = reveal(props)              # what a cloud is told: no Secret wrappers, UNKNOWN kept
+    plain = reveal(props)              # without Secret wrappers, for the cloud; UNKNOWN stays
     dump_map(props)                    # back on the wire
 """
 
@@ -47,7 +46,7 @@ UNKNOWN = Unknown.UNKNOWN
 
 @dataclass(frozen=True)
 class Secret:
-    """A value that must be stored encrypted. Its repr hides it, so that no log can show it."""
+    """A value that must be stored encrypted. Its repr hides it, so that no log shows it."""
 
     value: Value
 
@@ -78,12 +77,12 @@ class ResRef:
 
 
 def load(value: struct_pb2.Value) -> Value:
-    """A wire value as a Python value. ValueError on a signature that is not known."""
+    """A wire value as a Python value. ValueError on an unknown signature."""
     match value.WhichOneof("kind"):
         case "bool_value":
             return value.bool_value
         case "number_value":
-            number = value.number_value  # the wire knows doubles only
+            number = value.number_value  # the wire has doubles only
             return int(number) if number.is_integer() else number
         case "string_value":
             return UNKNOWN if value.string_value == _UNKNOWN else value.string_value
@@ -124,7 +123,7 @@ def _load_struct(struct: struct_pb2.Struct) -> Value:
 
 def _load_asset(fields: Mapping[str, struct_pb2.Value], *, archive: bool) -> Asset:
     content_hash = fields["hash"].string_value if "hash" in fields else ""
-    # Some senders set every field: an empty text counts only when there is nothing else.
+    # Some senders set every field: an empty text counts only if nothing else is set.
     for kind in ("path", "uri", "assets", "text"):
         content = load(fields[kind]) if kind in fields else None
         if content is not None and (content != "" or kind == "text"):
@@ -189,7 +188,7 @@ def reveal(value: Value) -> Value:
 
 
 def has_unknown(value: Value) -> bool:
-    """True when the value is UNKNOWN or holds it somewhere."""
+    """True if the value is UNKNOWN or contains it."""
     match value:
         case Secret():
             return has_unknown(value.value)
@@ -202,7 +201,7 @@ def has_unknown(value: Value) -> bool:
 
 
 def has_secret(value: Value) -> bool:
-    """True when the value is a Secret or holds one somewhere."""
+    """True if the value is a Secret or contains one."""
     match value:
         case Secret():
             return True

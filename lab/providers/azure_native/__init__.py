@@ -1,1 +1,1 @@
-"""The lab's azure-native provider: the published package's types, the lab's cloud behind them."""
+"""The lab's azure-native provider: the published package's types, with the simulated Azure."""

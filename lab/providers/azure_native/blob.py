@@ -1,9 +1,9 @@
 """`storage.Blob`: a file in a container, uploaded by the provider itself.
 
-As in the real provider, the account's key signs every request, whatever the deployer's own login
-is: with shared keys off, the storage service answers KeyBasedAuthenticationNotPermitted. The cloud
-also keeps a record of each blob, made after the upload and removed after the deletion, so that an
-interrupted run is finished by running it again.
+As in the real provider, the account's key signs every request, not the deployer's login: without
+shared keys, the storage service answers KeyBasedAuthenticationNotPermitted. The simulated Azure has
+a record of each blob, which is written after the upload and removed after the deletion. So the next
+run finishes an interrupted one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _DEFAULT_CONTENT_TYPE = "application/octet-stream"
 
 
 class BlobResources:
-    """Create, read, update and delete for blobs; the same four as `CloudClient` has."""
+    """Create, read, update and delete for blobs, as in `CloudClient`."""
 
     def __init__(self, cloud: CloudClient) -> None:
         self._cloud = cloud
@@ -43,7 +43,7 @@ class BlobResources:
                 raise ProviderError(message, grpc.StatusCode.ALREADY_EXISTS)
             with _content(inputs.get("source")) as content:
                 service.upload(container, name, content, _headers(inputs))
-            if recorded:  # of a blob that somebody deleted behind Pulumi's back
+            if recorded:  # the blob was deleted without Pulumi
                 self._cloud.update(blob_id, token, _without_source(inputs), timeout)
             else:
                 self._cloud.create(token, _without_source(inputs), timeout)
@@ -82,7 +82,7 @@ class BlobResources:
 
     @contextmanager
     def _service(self, names: Props) -> Iterator[BlobClient]:
-        """The account of these inputs, or of a blob's id."""
+        """The account of these inputs, or of the names in a blob's id."""
         account = names["accountName"]
         group = names["resourceGroupName"]
         keys = self._cloud.invoke(
@@ -114,7 +114,7 @@ def _names(resource_id: str) -> dict[str, Any]:
 
 
 def _resource(blob_id: str, service: BlobClient) -> CloudResource:
-    """A blob's outputs. Raises the 404 that its absence is."""
+    """A blob's outputs. Raises a 404 if it does not exist."""
     names = _names(blob_id)
     container, name = names["containerName"], names["blobName"]
     found = service.head(container, name)
@@ -145,7 +145,7 @@ def _without_source(inputs: Props) -> Props:
 
 
 def _content(source: Asset | None) -> BinaryIO:
-    """The bytes to upload, as a file to read them from. No source is an empty blob."""
+    """The file to upload from. Without a source, the blob is empty."""
     if source is None:
         return io.BytesIO()
     if source.kind == "text":

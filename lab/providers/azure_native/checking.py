@@ -1,7 +1,7 @@
-"""Check: the inputs as they are stored, with the names and places that the program left out.
+"""Check: the inputs as they are stored, with the names and locations that the program left out.
 
-The rules are azure-native's own (provider/pkg/provider/provider.go: applyDefaults): a name or
-location that the resource has already is kept, so that a changed default never replaces anything.
+The rules are azure-native's (provider/pkg/provider/provider.go: applyDefaults): a resource keeps
+its name and location, so that a changed default never replaces it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from lab.providers.azure_native.validation import Problem, problems
 from lab.providers.wire import UNKNOWN, Asset, Props, Secret, Value, reveal
 
 CREATE_BEFORE_DELETE = "__createBeforeDelete"
-"""Marks inputs whose name was made up: only then can old and new exist side by side."""
+"""Marks inputs with a generated name: only then can old and new exist side by side."""
 
 API_VERSION = "azureApiVersion"
 
@@ -48,7 +48,7 @@ class Naming:
     proposed: str = ""
 
 
-# Answers the location of a resource group by name, None when there is no such group.
+# Returns the location of a resource group by name, None if there is no such group.
 LocateGroup = Callable[[str], Awaitable[str | None]]
 
 
@@ -61,14 +61,14 @@ async def with_defaults(
     location: str | None,
     locate_group: LocateGroup,
 ) -> Props:
-    """The new inputs with a name, a location and an API version where there is none."""
+    """The new inputs, with a name, a location and an API version if they have none."""
     inputs = dict(news)
     name_property = resource_type.name_property
     if not inputs.get(name_property):
-        name, made_up = _default_name(resource_type, olds, naming)
+        name, generated = _default_name(resource_type, olds, naming)
         if name is not None:
             inputs[name_property] = name
-            if made_up:
+            if generated:
                 inputs[CREATE_BEFORE_DELETE] = True
     if resource_type.located and not inputs.get("location"):
         found = await _default_location(olds, inputs, location, locate_group)
@@ -80,7 +80,7 @@ async def with_defaults(
 
 
 def check_problems(resource_type: ResourceType, inputs: Props) -> list[Problem]:
-    """What is wrong with inputs that have their defaults, all of it."""
+    """All problems of inputs that have their defaults."""
     shown = {name: value for name, value in inputs.items() if name not in _OURS}
     found = list(problems(schema.input_shape(resource_type.token), shown))
     if not inputs.get(resource_type.name_property):
@@ -97,7 +97,7 @@ def _missing(name: str, advice: str = "") -> Problem:
 def _default_name(
     resource_type: ResourceType, olds: Props, naming: Naming
 ) -> tuple[Value | None, bool]:
-    """A name, and whether it was made up (and so differs from every other name)."""
+    """A name, and whether it was generated (and so is unique)."""
     old = olds.get(resource_type.name_property)
     if old is not None:
         return old, bool(olds.get(CREATE_BEFORE_DELETE, False))
@@ -121,7 +121,7 @@ def _default_name(
 
 
 def _digits(seed: bytes, name: str, count: int) -> str:
-    """Hex digits that are the same in preview and update of one step: the engine's seed is."""
+    """Hex digits. They are the same in preview and update, because the engine's seed is."""
     return hashlib.sha256(seed + name.encode()).hexdigest()[:count]
 
 
@@ -145,7 +145,7 @@ def _with_secrets(resource_type: ResourceType, inputs: Props) -> Props:
 
 
 def _with_secret(value: Value, path: list[str]) -> Value:
-    """The value with what is at the path wrapped as a secret."""
+    """The value, with the property at the path as a secret."""
     if isinstance(value, Secret) or value is None:
         return value
     if not path:
@@ -156,7 +156,7 @@ def _with_secret(value: Value, path: list[str]) -> Value:
 
 
 def _source_problems(source: Value) -> list[Problem]:
-    """The real provider also takes archives and URLs; the lab says that it doesn't."""
+    """Refuses archives and URLs, which the real provider takes."""
     if not isinstance(source, Asset) or (not source.archive and source.kind != "uri"):
         return []
     reason = "the lab uploads a pulumi.FileAsset or pulumi.StringAsset, no archive and no URL"

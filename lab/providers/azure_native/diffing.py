@@ -1,7 +1,7 @@
 """Diff: what changed between two sets of inputs, by property path, and whether it replaces.
 
-The rules are azure-native's own (provider/pkg/provider/diff.go): inputs are compared with inputs,
-so that Azure's defaults in the outputs never look like changes.
+The rules are azure-native's (provider/pkg/provider/diff.go): inputs are compared with inputs, so
+that Azure's defaults in the outputs are not changes.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ class Change:
 
     @property
     def top_level(self) -> str:
-        """The input that holds the property."""
+        """The input that contains the property."""
         return str(self.path[0])
 
 
 def changes(
     resource_type: ResourceType, old: Props, new: Props, ignored: Iterable[str] = ()
 ) -> list[Change]:
-    """All changes, without those that the program asks to ignore."""
+    """All changes, without those that the program ignores."""
     ignored_paths = [parse_path(path) for path in ignored]
     return [
         Change(change.path, change.kind, _replaces(resource_type, change.path))
@@ -55,7 +55,7 @@ def changes(
 
 
 def deletes_first(old: Props) -> bool:
-    """Whether a replacement must delete first: two resources can't share an explicit name."""
+    """Whether a replacement deletes first: two resources cannot share an explicit name."""
     return not old.get(CREATE_BEFORE_DELETE, False)
 
 
@@ -89,7 +89,7 @@ def parse_path(text: str) -> Path:
 
 
 def _comparable(props: Props) -> Props:
-    """Inputs without our own marks, with the location as Azure compares it: "West US" = westus."""
+    """Inputs without internal marks; locations as Azure compares them: "West US" = westus."""
     shown = {name: value for name, value in props.items() if not name.startswith("__")}
     if isinstance(shown.get("location"), str):
         shown["location"] = shown["location"].replace(" ", "").lower()

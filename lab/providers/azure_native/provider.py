@@ -1,4 +1,4 @@
-"""The azure-native provider as the engine calls it: every call translated, none decided here."""
+"""The azure-native provider as the engine calls it. It translates calls and decides nothing."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Resources(Protocol):
 
 
 class AzureNative(Plugin):
-    """azure-native, with the lab's cloud in place of Azure."""
+    """azure-native, with the simulated Azure in place of Azure."""
 
     def __init__(self, cloud: CloudClient) -> None:
         super().__init__(package="azure-native", version=PACKAGE_VERSION)
@@ -103,7 +103,7 @@ class AzureNative(Plugin):
     async def _create(
         self, resource_type: ResourceType, inputs: Props, *, limit: float
     ) -> CloudResource:
-        """Make it; what exists although its creation failed is kept, as an unhealthy resource."""
+        """Create it. If the creation fails but the resource exists, keep it as unhealthy."""
         resources, sent = self._resources(resource_type), _sent(inputs)
         try:
             return await asyncio.to_thread(resources.create, resource_type.token, sent, limit)
@@ -130,7 +130,7 @@ class AzureNative(Plugin):
             raise ProviderError(message, grpc.StatusCode.INVALID_ARGUMENT)
         found = await asyncio.to_thread(self._resources(resource_type).read, request.id)
         if found is None:
-            return provider_pb2.ReadResponse()  # an empty id says: gone
+            return provider_pb2.ReadResponse()  # an empty id means that it does not exist
         old_inputs, old_outputs = load_map(request.inputs), load_map(request.properties)
         outputs = state.stored_outputs(resource_type, old_inputs, found.outputs)
         if old_inputs:
@@ -208,13 +208,13 @@ def _naming(request: Any) -> Naming:
 
 
 def _detail(change: diffing.Change) -> Any:
-    """The protocol numbers its kinds so that the next one is "the same, and replaces"."""
+    """In the protocol, a kind plus one means the same kind with a replacement."""
     kind = change.kind.value + int(change.replaces)
     return provider_pb2.PropertyDiff(kind=kind, inputDiff=True)  # type: ignore[arg-type]
 
 
 def _sent(inputs: Props) -> Props:
-    """What the cloud is told: plain values, without the marks that are the provider's own."""
+    """The inputs for the cloud: plain values, without the provider's own marks."""
     ours = {API_VERSION, checking.CREATE_BEFORE_DELETE}
     plain: Props = reveal({name: value for name, value in inputs.items() if name not in ours})
     return plain

@@ -1,8 +1,8 @@
 """The shapes of azure-native's resources, read from the published Python package itself.
 
-The package's generated classes hold every property's wire name and type, so nothing about Azure's
-properties is written down here. Importing is done for one resource type at a time, when it is first
-used: the whole package would take seconds and hundreds of megabytes.
+The package's generated classes have every property's wire name and type, so this module lists no
+property. It imports each resource type at its first use: the whole package would take seconds and
+hundreds of megabytes.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Record:
-    """An object with known properties. They are read when they are asked for: types recurse."""
+    """An object with known properties. They are read on access, because types are recursive."""
 
     python: type
     output: bool
@@ -72,7 +72,7 @@ class Record:
 
     @functools.cached_property
     def required(self) -> frozenset[str]:
-        """Wire names of the properties that an input of this type cannot do without."""
+        """Wire names of the required properties of an input of this type."""
         wire_names = _types.input_type_py_to_pulumi_names(self.python)
         return frozenset(
             wire_names[name]
@@ -88,7 +88,7 @@ class FileContent:
 
 @dataclass(frozen=True)
 class Anything:
-    """Whatever the package itself does not describe."""
+    """What the package does not describe."""
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,8 @@ class OneOf:
 def input_shape(token: str) -> Record:
     """What the resource type takes."""
     module = _resource_class(token).__module__
-    # Not `<package>.network.SubnetArgs`: where the name of a resource's arguments is also that
-    # of a nested type, the resource's is `SubnetInitArgs`. Its own module lists it first.
+    # Not `<package>.network.SubnetArgs`: if a nested type has that name, the resource's arguments
+    # are `SubnetInitArgs`. The resource's own module lists them first.
     namespace = sys.modules[module]
     return Record(getattr(namespace, namespace.__all__[0]), output=False)
 

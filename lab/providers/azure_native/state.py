@@ -1,8 +1,8 @@
-"""Outputs and inputs as the engine stores them: previews, secrets, and what a refresh learns.
+"""Outputs and inputs as the engine stores them: in previews, with secrets, after a refresh.
 
-Follows azure-native (provider/pkg/provider/provider.go: Read): Azure returns every default it
-filled in, and a refresh must not mistake those for changes. So old outputs are compared with new
-ones, and only what differs there is carried over to the inputs.
+As in azure-native (provider/pkg/provider/provider.go: Read): Azure returns its defaults, and a
+refresh must not take those for changes. So old outputs are compared with new ones, and only the
+differences go into the inputs.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from lab.providers.azure_native.checking import API_VERSION
 from lab.providers.azure_native.schema import Listing, Record, Shape, Table
 from lab.providers.wire import UNKNOWN, Props, Secret, Value, has_secret, reveal
 
-# Some input types list them although they are Azure's to set.
+# Some input types have them, although Azure sets them.
 _NEVER_INPUTS = frozenset({"etag", "provisioningState", "resourceGuid"})
 
-# What an update cannot change, so that dependants see known values in its preview.
+# An update cannot change these, so dependants get known values in its preview.
 _STABLE_OUTPUTS = ("name", "location")
 
 
 def preview_outputs(resource_type: ResourceType, inputs: Props, old: Props | None = None) -> Props:
-    """The outputs as far as they follow from the inputs; everything else is UNKNOWN."""
+    """The outputs that follow from the inputs; all others are UNKNOWN."""
     properties = schema.output_properties(resource_type.token)
     outputs = _preview_record(inputs, properties)
     for name in _STABLE_OUTPUTS:
@@ -33,7 +33,7 @@ def preview_outputs(resource_type: ResourceType, inputs: Props, old: Props | Non
 
 
 def stored_outputs(resource_type: ResourceType, inputs: Props, answer: Props) -> Props:
-    """The cloud's answer as it goes into the state: nothing write-only, and secrets marked."""
+    """The cloud's answer as it is stored: without write-only values, with secrets marked."""
     properties = schema.output_properties(resource_type.token)
     plain = {name: reveal(inputs[name]) for name in inputs if name in properties}
     echoed = {name: value for name, value in plain.items() if not isinstance(value, dict | list)}
@@ -49,7 +49,7 @@ def stored_outputs(resource_type: ResourceType, inputs: Props, answer: Props) ->
 def refreshed_inputs(
     resource_type: ResourceType, inputs: Props, old_outputs: Props, new_outputs: Props
 ) -> Props:
-    """The inputs with what changed in the cloud since the outputs were last stored."""
+    """The inputs, with the cloud's changes since the outputs were stored."""
     shape = schema.input_shape(resource_type.token)
     before, after = reveal(old_outputs), reveal(new_outputs)
     for path in resource_type.standalone_lists:
@@ -61,7 +61,7 @@ def refreshed_inputs(
 
 
 def imported_inputs(resource_type: ResourceType, resource_id: str, outputs: Props) -> Props:
-    """The inputs that would make this resource, for `pulumi import` and `.get()`."""
+    """The inputs that would create this resource, for `pulumi import` and `.get()`."""
     names = resource_type.parse_id(resource_id) or {}
     projected = _projected(reveal(outputs), schema.input_shape(resource_type.token))
     identity = {name: names[name] for name in resource_type.id_names if name in names}
@@ -87,7 +87,7 @@ def _preview(value: Value, shape: Shape) -> Value:
         case list(), Listing(item):
             return [_preview(element, item) for element in value]
         case ((dict() | list()), _):
-            return UNKNOWN  # Azure answers in another form: identities go in as a list, say
+            return UNKNOWN  # Azure may answer in another form; identities go in as a list
         case _, (Record() | Table() | Listing()):
             return UNKNOWN
         case _:
@@ -95,7 +95,7 @@ def _preview(value: Value, shape: Shape) -> Value:
 
 
 def _projected(value: Value, shape: Shape) -> Value:
-    """An output cut down to what an input may hold."""
+    """The part of an output that an input may contain."""
     match value, shape:
         case dict(), Record():
             properties = shape.properties
@@ -115,7 +115,7 @@ def _projected(value: Value, shape: Shape) -> Value:
 
 
 def _carry_over(value: Value, before: Value, after: Value) -> Value:
-    """The value with the differences between before and after, and only those, applied to it."""
+    """The value, with the differences between before and after applied to it."""
     if before == after:
         return value
     if isinstance(value, Secret):
@@ -145,7 +145,7 @@ def _carry_over_members(value: Props, before: Props, after: Props) -> Props:
 
 
 def _marked(output: Value, source: Value) -> Value:
-    """The output with secrets where the input it echoes has them."""
+    """The output, with secrets where the corresponding input has them."""
     if isinstance(source, Secret):
         return Secret(reveal(output))
     match output, source:
@@ -157,7 +157,7 @@ def _marked(output: Value, source: Value) -> Value:
         case list(), list() if len(output) == len(source):
             return [_marked(*pair) for pair in zip(output, source, strict=True)]
         case ((list() | dict()), _) if has_secret(source):
-            return Secret(output)  # the echo has another form: better all of it than too little
+            return Secret(output)  # in another form: hide all of it
         case _:
             return output
 

@@ -1,7 +1,7 @@
-"""What is wrong with a resource's inputs, judged by the published package's types.
+"""Checks a resource's inputs against the published package's types.
 
-Pure: inputs and a shape in, a list of problems out, every one with its property path, all at once.
-Unknown values are always right: they are checked again when they are known.
+Pure: it returns all problems, each with its property path. Unknown values are accepted; they are
+checked again when they are known.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ _NAMES = {str: "a string", bool: "true or false", int: "a whole number", float: 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing to correct: where, and what is expected there."""
+    """A problem: its property path, and what is expected there."""
 
     path: str
     reason: str
 
 
 def problems(shape: Shape, value: Value, path: str = "") -> Iterator[Problem]:
-    """Everything about the value that does not fit the shape."""
+    """Everything in the value that does not fit the shape."""
     if isinstance(value, Secret):
         value = value.value
     if value is UNKNOWN or value is None:
@@ -106,7 +106,7 @@ def _mismatch(path: str, expected: str, value: Value) -> Problem:
 
 
 def _describe(value: Value) -> str:
-    """The kind of a value, never the value: it may be a secret."""
+    """The kind of a value; never the value, which may be secret."""
     match value:
         case bool():
             return "true or false"

@@ -1,7 +1,7 @@
 """An SSH session channel that sets its environment with an answer, and one command.
 
-asyncssh sends `env` requests without asking for a reply, so it cannot tell a refusal. The request
-with a reply needs the channel's own methods, which are private: checked with asyncssh 2.24.1.
+asyncssh sends `env` requests without asking for a reply, so it does not notice a refusal. The
+request with a reply needs private methods of the channel (tested with asyncssh 2.24.1).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class CommandChannel(SSHClientChannel[bytes]):
     async def open(
         cls, connection: asyncssh.SSHClientConnection, session: asyncssh.SSHClientSession[bytes]
     ) -> CommandChannel:
-        """Open the channel. asyncssh.ChannelOpenError when the server has none to give."""
+        """Open the channel. Raises asyncssh.ChannelOpenError if the server refuses."""
         loop = asyncio.get_running_loop()
         channel = cls(connection, loop, "strict", None, "strict", _WINDOW, _PACKET)
         confirmation = await channel._open(b"session")
@@ -33,11 +33,11 @@ class CommandChannel(SSHClientChannel[bytes]):
         return channel
 
     async def setenv(self, name: str, value: str) -> bool:
-        """Ask for a variable in the command's environment. False when the server refuses."""
+        """Ask for a variable in the command's environment. False if the server refuses."""
         return bool(await self._make_request(b"env", String(name), String(value)))
 
     async def execute(self, command: str) -> bool:
-        """Start the command. False when the server refuses."""
+        """Start the command. False if the server refuses."""
         accepted = await self._make_request(b"exec", String(command))
         if accepted:
             self._session.session_started()

@@ -1,4 +1,4 @@
-"""Where to dial and with which credentials: the `connection` input as typed values."""
+"""The `connection` input as typed values: hosts and credentials."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DEFAULT_PER_DIAL_TIMEOUT = 15
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """One SSH server and how to log in to it. Its repr shows no credentials."""
+    """An SSH server, with credentials for it. Its repr shows no credentials."""
 
     host: str
     port: int = 22
@@ -24,14 +24,14 @@ class Endpoint:
     host_key: str | None = None
     """One authorized_keys line; None accepts any host key."""
     dial_error_limit: int = DEFAULT_DIAL_ERROR_LIMIT
-    """Failed dials that are tolerated; -1 for any number."""
+    """Failed dials that are allowed; -1 for any number."""
     per_dial_timeout: int = DEFAULT_PER_DIAL_TIMEOUT
-    """Seconds for the TCP connection alone; 0 for as long as the system tries."""
+    """Seconds for the TCP connection only; 0 for the system's own limit."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Connection(Endpoint):
-    """The host to run on, perhaps behind a jump host."""
+    """The host of the command, perhaps behind a jump host."""
 
     proxy: Endpoint | None = None
 

@@ -1,8 +1,8 @@
 """Dialling: the real plugin's retries, pauses, messages and error texts.
 
-With a limit of N failed dials there are N+1 dials. Without a proxy each of them is a new connection
-and every error counts alike: refused, not authorised, wrong host key. Deadline and Ctrl-C are seen
-only between dials.
+With a limit of N failed dials there are N+1 dials. Without a proxy, each is a new connection, and
+all errors count: refused, not authorised, wrong host key. Deadline and Ctrl-C are checked only
+between dials.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _FIRST_PAUSE = 0.1
 _BACKOFF = 1.5
 _LONGEST_PAUSE = 5.0
 
-# How much longer a handshake may take once the operation's time is up, before it counts as hung.
+# How long a handshake may take after the operation's time is over before it counts as hung.
 _HANDSHAKE_GRACE = 15.0
 
-# As Go's net package sets them. Keep-alives end a command whose host has vanished without a word,
-# after two and a half minutes.
+# As Go's net package sets them. Keep-alives end a command whose host has vanished after two and a
+# half minutes.
 _SOCKET_OPTIONS = (
     (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
@@ -103,7 +103,7 @@ async def retried(
         await operation.status(f"{what} {failed}/{_shown(limit)} failed: retrying")
         await operation.rest(pause)
         pause = min(pause * _BACKOFF, _LONGEST_PAUSE)
-    raise AssertionError("unreachable: the loop has no end of its own")
+    raise AssertionError("unreachable: the loop does not end")
 
 
 def _shown(limit: int) -> str:
@@ -118,8 +118,8 @@ async def _close(ssh: asyncssh.SSHClientConnection) -> None:
 async def _connect(login: Login, operation: Operation) -> asyncssh.SSHClientConnection:
     sock = await tcp_connection(login.endpoint)
     client = login.client()
-    # Host and port are told besides the socket: asyncssh would ask the socket for its peer, and
-    # trips when that is gone already, as behind a load balancer without a healthy machine.
+    # With host and port, asyncssh does not ask the socket for its peer. That fails if the peer has
+    # closed already, as a load balancer without a healthy VM does.
     handshake = asyncssh.connect(
         login.endpoint.host,
         login.endpoint.port,
@@ -133,10 +133,10 @@ async def _connect(login: Login, operation: Operation) -> asyncssh.SSHClientConn
 async def _hop(
     proxy: asyncssh.SSHClientConnection, login: Login, operation: Operation
 ) -> Callable[[], Awaitable[asyncssh.SSHClientConnection]]:
-    """Connect from the jump host, and return how to shake hands over that connection.
+    """Connect from the jump host, and return the function that does the SSH handshake.
 
-    DialError if the jump host cannot connect. The handshake itself works once: after a failure the
-    same dead connection is tried again, as the real plugin does.
+    Raises DialError if the jump host cannot connect. The handshake works once: after a failure the
+    same dead connection is tried again, as in the real plugin.
     """
     endpoint, client = login.endpoint, login.client()
     outcome: asyncssh.SSHClientConnection | DialError
@@ -165,12 +165,12 @@ async def _hop(
 
 
 def refusal(error: asyncssh.ChannelOpenError) -> str:
-    """Why the server opened no channel, in Go's words."""
+    """Go's message for a channel that the server refused."""
     return f"ssh: rejected: {_CHANNEL_REFUSALS.get(error.code, error.code)} ({error.reason})"
 
 
 async def tcp_connection(endpoint: Endpoint) -> socket.socket:
-    """A TCP connection, within the per-dial timeout. The first address's error counts."""
+    """A TCP connection, within the per-dial timeout. Reports the first address's error."""
     loop = asyncio.get_running_loop()
     if not 0 <= endpoint.port <= 0xFFFF:
         raise DialError(f"dial tcp: address {endpoint.port}: invalid port")
@@ -235,7 +235,7 @@ def _hung(endpoint: Endpoint, ended: CommandError) -> CommandError:
     address = gotext.address(endpoint.host, endpoint.port)
     return CommandError(
         f"{ended}: {address} accepts TCP connections but does not finish the SSH handshake. "
-        "pulumi-command would hang here for ever",
+        "pulumi-command would hang here forever",
         ended.code,
     )
 

@@ -1,6 +1,6 @@
-"""Diff: old inputs against new inputs, by property path, as Pulumi's own object diff does it.
+"""Diff: old inputs against new inputs, by property path, as Pulumi's own object diff.
 
-Pure. A secret is one value: what differs inside a connection is reported as `connection`.
+Pure. A secret is one value: a change inside a connection is reported as `connection`.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ def diff(olds: Props, news: Props) -> dict[str, Change]:
 
 
 def with_ignored(news: Props, state: Props, ignored: list[str]) -> Props:
-    """The new inputs, with the stored value in place of those that the user wants ignored."""
+    """The new inputs, with the stored values of ignored properties."""
     return {**news, **{name: state[name] for name in ignored if name in state}}
 
 
 def same(left: Value, right: Value) -> bool:
-    """Deep equality that tells true from 1."""
+    """Deep equality that distinguishes true from 1."""
     match left, right:
         case Secret(), Secret():
             return same(left.value, right.value)

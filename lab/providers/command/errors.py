@@ -1,4 +1,4 @@
-"""The one error of this plugin: its text is the real plugin's, word for word."""
+"""This plugin's error. Its texts are the real plugin's."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from lab.providers.plugin import ProviderError
 class CommandError(ProviderError):
     """A failed operation.
 
-    The code is UNKNOWN, as the real plugin's: the engine records nothing for a failed create and
-    keeps the old state of a failed update.
+    As in the real plugin, the code is UNKNOWN: the engine records nothing for a failed create, and
+    keeps the old state after a failed update.
     """
 
     def __init__(self, text: str, code: grpc.StatusCode = grpc.StatusCode.UNKNOWN) -> None:

@@ -1,6 +1,6 @@
-"""Values and errors in the words of the Go standard library, which the real plugin prints.
+"""Values and errors in the words of Go's standard library, as the real plugin prints them.
 
-Only texts: nothing here decides anything. Users search for these messages and tests compare them.
+Users search for these messages, and tests compare them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Check: inputs are decoded strictly, completed with defaults, and their secrets marked.
+"""Check: decodes inputs strictly, adds defaults, marks secrets.
 
-Pure: the schema says what there is, these functions apply it. Messages are the real plugin's, which
-are those of Pulumi's Go mapper, `sdk/go/common/util/mapper`.
+Pure. The messages are the real plugin's, which come from Pulumi's Go mapper,
+`sdk/go/common/util/mapper`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Checked:
-    """The inputs to store, and what is wrong with them."""
+    """The inputs to store, and their problems."""
 
     inputs: Props
     failures: list[Failure]
@@ -51,7 +51,7 @@ def without_nulls(value: Value) -> Value:
 
 
 def mismatches(struct: Struct, props: Props) -> Iterator[Failure]:
-    """What keeps the properties from being a `struct`: wrong types, missing or unknown names."""
+    """The problems of the properties: wrong types, missing or unknown names."""
     for name, declared in struct.inputs.items():
         if name in props:
             failure = _mismatch(declared.type, props[name], struct, name)
@@ -65,7 +65,7 @@ def mismatches(struct: Struct, props: Props) -> Iterator[Failure]:
 
 
 def decoding_problem(struct: Struct, props: Props) -> str | None:
-    """All mismatches in one text; None if there are none."""
+    """All problems in one text; None if there are none."""
     failures = list(mismatches(struct, props))
     if not failures:
         return None
@@ -156,7 +156,7 @@ def _go_type_of(value: Value) -> str:
 
 
 def _completed(type_: Type, value: Value) -> Value:
-    """The value with the defaults filled in; a fraction given for an integer is cut."""
+    """The value with defaults; an integer's fraction is cut."""
     if isinstance(value, Secret):
         return Secret(_completed(type_, value.value))
     if type_ is Scalar.INTEGER and isinstance(value, float):
@@ -173,7 +173,7 @@ def _completed(type_: Type, value: Value) -> Value:
 
 
 def _with_secrets(type_: Type, value: Value) -> Value:
-    """The value with everything that the schema calls secret wrapped as such, at every depth."""
+    """The value, with all properties wrapped that are secret in the schema, at every depth."""
     if isinstance(value, Secret):
         return Secret(_with_secrets(type_, value.value))
     if not isinstance(type_, Struct) or not isinstance(value, dict):

@@ -1,7 +1,7 @@
-"""What a `remote.Command` does when it is made, changed or removed.
+"""What a `remote.Command` does at create, update and delete.
 
-Every function gets plain values, without Secret wrappers, and returns the outputs that are not
-inputs. None of them is called at a preview. A stage without a command does nothing at all.
+The functions get plain values, without Secret wrappers, and return the outputs that are not inputs.
+A preview calls none of them. A stage without a command does nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from lab.providers.command.schema import REMOTE_COMMAND
 from lab.providers.wire import Props
 
 COMPUTED = frozenset({"stdout", "stderr"})
-"""Outputs that a preview cannot know."""
+"""Outputs that are unknown in a preview."""
 
 
 def new_id(name: str) -> str:
@@ -30,7 +30,7 @@ async def create(inputs: Props, operation: Operation) -> Props:
 
 
 async def update(state: Props, inputs: Props, operation: Operation) -> Props:
-    """Run `update`, or `create` again where there is none."""
+    """Run `update`, or `create` again if there is none."""
     previous = {name: value for name, value in state.items() if name not in REMOTE_COMMAND.inputs}
     command = inputs.get("update", inputs.get("create"))
     if command is None:

@@ -1,7 +1,7 @@
-"""How this plugin proves who it is to an SSH server, and how it knows the server.
+"""Credentials for an SSH server, and the check of its host key.
 
-What cannot work at any dial is found in `prepare`, before the first one: a private key or host key
-that cannot be read, an agent that does not answer.
+`prepare` finds what cannot work at any dial: an unreadable private key or host key, an agent that
+does not answer.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _NOT_ENCRYPTED = "ssh: not an encrypted key"
 
 @dataclass(frozen=True)
 class Login:
-    """Credentials that are ready to use, for any number of dials."""
+    """Loaded credentials, for any number of dials."""
 
     endpoint: Endpoint
     keys: list[asyncssh.SSHKeyPair]
     methods: list[str]
-    """SSH authentication methods in the order in which they are tried."""
+    """SSH authentication methods, in their order."""
     host_key: asyncssh.SSHKey | None
 
     def client(self) -> LoginClient:
@@ -56,7 +56,7 @@ class Login:
 
 
 class LoginClient(asyncssh.SSHClient):
-    """Answers one server's questions, and remembers which methods were tried."""
+    """Answers a server's questions, and records which methods were tried."""
 
     def __init__(self, login: Login) -> None:
         self._keys = list(login.keys)
@@ -82,13 +82,13 @@ class LoginClient(asyncssh.SSHClient):
     def kbdint_challenge_received(
         self, name: str, instructions: str, lang: str, prompts: Sequence[tuple[str, bool]]
     ) -> list[str]:
-        """The password, to whatever is asked."""
+        """The password for every question."""
         del name, instructions, lang
         return [self._password or ""] * len(prompts)
 
 
 async def prepare(endpoint: Endpoint) -> Login:
-    """Read the credentials. CommandError when they cannot work, which is never retried."""
+    """Load the credentials. Raises CommandError if they cannot work; this is never retried."""
     keys: list[asyncssh.SSHKeyPair] = []
     methods: list[str] = []
     if endpoint.private_key is not None:
@@ -99,7 +99,7 @@ async def prepare(endpoint: Endpoint) -> Login:
     agent = endpoint.agent_socket_path or os.environ.get(_AGENT_VARIABLE)
     if agent:
         agent_keys = await _agent_keys(agent)
-        # Go tries each method once: with a key of its own it never gets to the agent's.
+        # Go tries each method once: with a key of its own, it never tries the agent's keys.
         if "publickey" not in methods:
             keys += agent_keys
             methods.append("publickey")
@@ -136,7 +136,7 @@ def _decrypted_key(text: str, password: str) -> asyncssh.SSHKey:
 def _host_key(endpoint: Endpoint) -> asyncssh.SSHKey | None:
     """The first key of authorized_keys lines, as Go's `ssh.ParseAuthorizedKey`.
 
-    What stands before the key type counts as options, so a known_hosts line works as well.
+    Text before the key type counts as options, so a known_hosts line works too.
     """
     if endpoint.host_key is None:
         return None

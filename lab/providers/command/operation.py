@@ -1,7 +1,7 @@
-"""One call of the engine: its deadline, its cancellation, and where its messages go.
+"""One call of the engine: its deadline, its cancellation, and its messages.
 
-The real plugin looks at deadline and cancellation only between dials, see `rest`. Tests bring a
-`pause` of their own, so that none of them waits for real time.
+The real plugin checks deadline and cancellation only between dials, see `rest`. Tests replace
+`pause`, so that they do not wait.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ class Severity(Enum):
 
 
 class Log(Protocol):
-    """Says something about the resource. `status` text is shown until something newer is said."""
+    """Shows a message of the resource; a `status` only until the next message."""
 
     async def __call__(self, severity: Severity, text: str, *, status: bool) -> None: ...
 
 
 class Operation:
-    """What a create, update, delete or invoke needs to know about the call it serves."""
+    """The call that a create, update or delete serves."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Operation:
 
     @property
     def ended(self) -> CommandError | None:
-        """Why the operation should stop, if it should."""
+        """Why the operation must stop; None if it need not."""
         if self._cancelled.is_set():
             return CommandError("context canceled", grpc.StatusCode.CANCELLED)
         if self._deadline is not None and asyncio.get_running_loop().time() >= self._deadline:
@@ -62,7 +62,7 @@ class Operation:
         return None
 
     async def wait_ended(self) -> CommandError:
-        """Wait until the operation should stop, which may be never, and say why."""
+        """Wait until the operation must stop, which may never happen. Returns the reason."""
         while True:
             try:
                 async with asyncio.timeout_at(self._deadline):
@@ -73,7 +73,7 @@ class Operation:
                 return reason
 
     async def rest(self, seconds: float) -> None:
-        """Pause between two dials. Raises CommandError when the operation ends meanwhile."""
+        """Pause between two dials. Raises CommandError if the operation ends meanwhile."""
         pausing = asyncio.ensure_future(self._pause(seconds))
         ending = asyncio.ensure_future(self.wait_ended())
         await asyncio.wait({pausing, ending}, return_when=asyncio.FIRST_COMPLETED)
@@ -83,13 +83,13 @@ class Operation:
             raise reason
 
     async def patience(self, grace: float) -> CommandError:
-        """Wait until the operation should stop and `grace` seconds more, and say why it should."""
+        """Wait until `grace` seconds after the operation must stop. Returns the reason."""
         reason = await self.wait_ended()
         await self._pause(grace)
         return reason
 
     async def status(self, text: str) -> None:
-        """Shown while it is the newest message, and never in the final diagnostics."""
+        """A message that is shown until the next one, and not in the final diagnostics."""
         await self._log(Severity.INFO, text, status=True)
 
     async def say(self, severity: Severity, text: str) -> None:

@@ -1,4 +1,4 @@
-"""What a command prints: captured apart and together, and shown live, line by line."""
+"""A command's output: captured per stream and merged, and shown live, line by line."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import grpc
 from lab.providers.command.errors import CommandError
 from lab.providers.wire import Props
 
-# The real plugin's log reader (Go's bufio.Scanner) gives up at a line of this many bytes, stops
-# reading, and the command hangs on its full pipe.
+# At a line of this many bytes, the real plugin's log reader (Go's bufio.Scanner) stops reading, and
+# the command hangs on its full pipe.
 LONGEST_LINE = 64 * 1024
 
 _LINE_TOO_LONG = (
-    "the command printed a line of {size} bytes or more: pulumi-command would hang here for ever. "
+    "the command printed a line of {size} bytes or more: pulumi-command would hang here forever. "
     "Print shorter lines or set logging to none"
 )
 
@@ -29,7 +29,7 @@ class Stream(Enum):
 
 
 def logged_streams(logging: str | None) -> set[Stream]:
-    """The streams that are shown live. A value that is not known shows nothing, as upstream."""
+    """The streams that are shown live; none for an unknown value, as in the real plugin."""
     match logging:
         case None | "stdoutAndStderr":
             return {Stream.STDOUT, Stream.STDERR}
@@ -47,11 +47,11 @@ class LineTooLong(CommandError):
 
 
 class Transcript:
-    """Everything a command printed. Lines of the logged streams go to `show` as they come.
+    """Everything that a command printed. Lines of the logged streams go to `show` as they arrive.
 
-    Feed it inside its own `async with`; at the end of that block every line has been shown. The
-    streams are merged before they are cut into lines, so unfinished lines of both may run into
-    one, as in the real plugin.
+    Use it in an `async with`; at the end of the block, every line has been shown. As in the real
+    plugin, the streams are merged before they are split into lines, so unfinished lines of both
+    may become one.
     """
 
     def __init__(self, show: Callable[[str], Awaitable[None]], logged: set[Stream]) -> None:
@@ -73,7 +73,7 @@ class Transcript:
         await self._showing
 
     def feed(self, stream: Stream, data: bytes) -> None:
-        """Add output. LineTooLong when a logged line is longer than the real plugin can take."""
+        """Add output. Raises LineTooLong for a logged line at which the real plugin would hang."""
         self._captured[stream] += data
         self._joined += data
         if stream not in self._logged:
@@ -96,13 +96,13 @@ class Transcript:
 
     @property
     def joined(self) -> str:
-        """Both streams in the order they came, for error messages."""
+        """Both streams merged, for error messages."""
         return self._joined.decode(errors="replace")
 
     def outputs(self) -> Props:
         """`stdout` and `stderr` for the state, without one trailing newline each.
 
-        CommandError if they are not UTF-8: the real plugin then fails to answer the engine.
+        Raises CommandError if they are not UTF-8: the real plugin then fails to answer.
         """
         try:
             return {

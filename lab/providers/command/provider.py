@@ -1,4 +1,4 @@
-"""The engine's calls: decode, decide what a preview may know, and hand over to the command."""
+"""The engine's calls: decodes inputs, answers previews, and runs the command."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from lab.providers.wire import UNKNOWN, Props, dump_map, load_map, reveal
 PACKAGE = "command"
 VERSION = "1.2.1"
 
-# The real plugin's framework leaves its version in the state of the provider.
+# The real plugin's framework writes its version into the provider's state.
 _FRAMEWORK = {"__pulumi-go-provider-version": "1.2.0"}
 
 _SEVERITIES = {
@@ -33,7 +33,7 @@ _SEVERITIES = {
 
 
 class CommandProvider(Plugin):
-    """`pulumi-resource-command`. Tests bring a `pause` of their own."""
+    """`pulumi-resource-command`. Tests replace `pause`."""
 
     def __init__(self, *, pause: Pause = asyncio.sleep) -> None:
         super().__init__(package=PACKAGE, version=VERSION)
@@ -47,7 +47,7 @@ class CommandProvider(Plugin):
 
     @rpc
     async def Handshake(self, request: Any, context: Any) -> Any:  # noqa: ARG002
-        """Not implemented, as in the real plugin: the engine goes on with Configure."""
+        """Not implemented, as in the real plugin: the engine continues with Configure."""
         await context.abort(grpc.StatusCode.UNIMPLEMENTED, "method Handshake not implemented")
 
     @rpc
@@ -109,7 +109,7 @@ class CommandProvider(Plugin):
 
     @rpc
     async def Read(self, request: Any, context: Any) -> Any:  # noqa: ARG002
-        """The state as it is: there is nothing to look at."""
+        """Returns the state: there is nothing to read."""
         _refuse_others(request)
         return provider_pb2.ReadResponse(
             id=request.id, properties=request.properties, inputs=request.inputs
@@ -144,7 +144,7 @@ class CommandProvider(Plugin):
 
 
 def _kind(change: Change) -> provider_pb2.PropertyDiff.Kind.ValueType:
-    # In the protocol every replacing kind is one more than the plain one.
+    # In the protocol, a kind plus one means the same kind with a replacement.
     return cast(provider_pb2.PropertyDiff.Kind.ValueType, change.kind.value + change.replace)
 
 
@@ -174,10 +174,9 @@ def _failures(failures: list[Failure]) -> list[provider_pb2.CheckFailure]:
 
 
 def _previewed_update(state: Props, news: Props) -> Props:
-    """What is known of the outputs before an update: all of it, unless an input changes.
+    """The outputs as a preview shows them: all known, unless an input changes.
 
-    An input that is only added does not count unless it is unknown itself, as in the real plugin's
-    framework.
+    As in the real plugin's framework, an added input counts only if it is unknown itself.
     """
     declared = REMOTE_COMMAND.inputs
     changes = any(

@@ -1,7 +1,7 @@
-"""Running a command on a remote host: one connection, one session, no terminal.
+"""Runs a command on a remote host: one connection, one session, no terminal.
 
-A command that runs is never interrupted: the real plugin ignores timeouts and Ctrl-C then, and
-bounding the work is the far side's task (`timeout 900 …`). Only a warning is added here.
+As in the real plugin, timeouts and Ctrl-C do not interrupt a running command; the remote side must
+limit it (`timeout 900 …`). This plugin adds a warning.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PREVIOUS_OUTPUT = {
     "PULUMI_COMMAND_STDERR": "stderr",
 }
 
-# The signals that Go's ssh package has a number for; any other counts as 0.
+# The signals that have a number in Go's ssh package; others count as 0.
 _SIGNALS = {
     "ABRT": 6, "ALRM": 14, "FPE": 8, "HUP": 1, "ILL": 4, "INT": 2,
     "KILL": 9, "PIPE": 13, "QUIT": 3, "SEGV": 11, "TERM": 15,
@@ -37,15 +37,15 @@ remote host, you could
 	prefix the command itself with the variables in the form 'VAR=value command'"""
 
 _STILL_RUNNING = (
-    "{reason}, but the remote command still runs and nothing stops it from here. "
-    "Bound it on the remote host, for example with timeout(1)"
+    "{reason}, but the remote command still runs, and this plugin cannot stop it. "
+    "Limit it on the remote host, for example with timeout(1)"
 )
 
 
 async def run(inputs: Props, previous: Props, command: str, operation: Operation) -> Props:
-    """Run the command and return its `stdout` and `stderr`. CommandError when it fails.
+    """Run the command and return its `stdout` and `stderr`. Raises CommandError if it fails.
 
-    `previous` are the outputs of the last run, which the command may see in its environment.
+    `previous` are the outputs of the last run, for the command's environment.
     """
     async with (
         dialled(connection(inputs["connection"]), operation) as ssh,
@@ -86,7 +86,7 @@ async def _execute(
     stdin: str,
     operation: Operation,
 ) -> str | None:
-    """Start the command and wait for its end. Returns what went wrong, in Go's words, if any."""
+    """Start the command and wait for its end. Returns Go's message if it failed."""
     if not await channel.execute(command):
         return f"ssh: command {command} failed"
     if stdin:
@@ -124,9 +124,9 @@ class _Session(asyncssh.SSHClientSession[bytes]):
         self._transcript = transcript
         self._channel: asyncssh.SSHClientChannel[bytes] | None = None
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Done when the channel is; fails with LineTooLong."""
+        """Done when the channel is closed; fails with LineTooLong."""
         self.unread_stdin = False
-        """The command ended before all of its input could be sent. The real plugin fails then."""
+        """The command ended before all of its input was sent; the real plugin then fails."""
 
     def connection_made(self, chan: asyncssh.SSHClientChannel[bytes]) -> None:
         self._channel = chan

@@ -1,6 +1,6 @@
-"""The inputs of `remote.Command`, and nothing about what it does.
+"""The inputs of `remote.Command`.
 
-Names such as `remote.Connection` are the real plugin's types: they appear in its error messages.
+Names such as `remote.Connection` are types of the real plugin, which its error messages contain.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from lab.providers.wire import Value
 
 
 class Scalar(Enum):
-    """A simple type, by the name the real plugin's messages give it."""
+    """A simple type, by its name in the real plugin's messages."""
 
     STRING = "string"
     BOOLEAN = "bool"

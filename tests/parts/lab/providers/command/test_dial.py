@@ -203,7 +203,7 @@ async def test_a_silent_host_is_an_error_at_the_timeout_and_not_retried(
         await run(engine, {"host": HOST, "port": silent_port}, timeout=1)
 
     assert failed.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
-    assert "would hang here for ever" in failed.value.text
+    assert "would hang here forever" in failed.value.text
     assert engine.log.statuses() == []
 
 

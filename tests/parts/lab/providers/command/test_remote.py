@@ -128,7 +128,7 @@ async def test_logging_chooses_the_live_lines_only(
 async def test_a_line_that_would_hang_the_real_plugin_fails(
     engine: Engine, far_side: FarSide
 ) -> None:
-    with pytest.raises(Failed, match="would hang here for ever"):
+    with pytest.raises(Failed, match="would hang here forever"):
         await run(engine, far_side, "head -c 70000 /dev/zero | tr '\\0' x")
 
 
