@@ -213,9 +213,10 @@ def test_the_policy_pack_lets_the_program_pass_and_nothing_open(
         import runpy
 
         import pulumi
+        import pulumi_azure_native as azure_native
         from pulumi_azure_native import network
 
-        program = runpy.run_path("{PROJECT}/__main__.py", run_name="__main__")
+        # before the program, which tags everything after it
         network.NetworkSecurityGroup(
             "open",
             resource_group_name="group",
@@ -232,8 +233,11 @@ def test_the_policy_pack_lets_the_program_pass_and_nothing_open(
                     destination_port_range="22",
                 )
             ],
-            opts=pulumi.ResourceOptions(provider=program["azure"]),
+            opts=pulumi.ResourceOptions(
+                provider=azure_native.Provider("other", location="westeurope")
+            ),
         )
+        runpy.run_path("{PROJECT}/__main__.py", run_name="__main__")
         """
     )
     refused = engine.run(*preview)
@@ -242,3 +246,4 @@ def test_the_policy_pack_lets_the_program_pass_and_nothing_open(
     assert "fleet-azure" in passed.text
     assert not refused.succeeded
     assert "the rule everybody opens SSH to the whole Internet" in refused.text
+    assert "the tags owner, project, stack are missing" in refused.text
