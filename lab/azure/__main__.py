@@ -6,15 +6,15 @@ import signal
 
 from aiohttp import web
 
-from lab.azure.api import Api
+from lab.azure.api.faults import FaultInjection
+from lab.azure.api.server import Api
+from lab.azure.api.status import Status
 from lab.azure.arm.store import Store, write_private
 from lab.azure.control_plane import ControlPlane
 from lab.azure.data_plane import DataPlane, Settings
 from lab.azure.environment import Environment
 from lab.azure.fabric.updater import own_platform_addresses
-from lab.azure.faults import FaultInjection
 from lab.azure.host.docker_host import DockerHost, connect
-from lab.azure.status import Status
 
 LOG = logging.getLogger("lab.azure")
 

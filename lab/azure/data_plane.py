@@ -16,11 +16,11 @@ from lab.azure.endpoints.callers import Callers, LabCallers
 from lab.azure.endpoints.dns import Names
 from lab.azure.endpoints.front import Front
 from lab.azure.endpoints.metadata_service import Metadata
+from lab.azure.host.platform_addresses import METADATA, PLATFORM
 from lab.azure.identity.roles import Roles
 from lab.azure.identity.tokens import Tokens
 from lab.azure.keyvault.vault_service import VaultService
-from lab.azure.outages import Faults
-from lab.azure.platform_addresses import METADATA, PLATFORM
+from lab.azure.network.outages import Faults
 from lab.azure.storage.azurite import Azurite
 from lab.azure.storage.blob_service import BlobService
 

@@ -22,9 +22,9 @@ from dnslib import (  # type: ignore[import-untyped]
 from lab.azure.arm.store import Store
 from lab.azure.compute.vm_records import vms
 from lab.azure.endpoints.callers import Callers
+from lab.azure.host.platform_addresses import PLATFORM
 from lab.azure.keyvault.resource_types import VAULT, VAULT_SUFFIX
 from lab.azure.network.resource_types import PUBLIC_ADDRESS
-from lab.azure.platform_addresses import PLATFORM
 from lab.azure.storage.resource_types import ACCOUNT, STORAGE_SUFFIX
 
 TTL = 10

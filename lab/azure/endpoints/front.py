@@ -13,8 +13,8 @@ from aiohttp import web
 from lab.azure.endpoints.callers import Callers
 from lab.azure.keyvault.resource_types import VAULT_SUFFIX
 from lab.azure.keyvault.vault_service import VaultService
+from lab.azure.network.outages import Faults, Service, hang_up
 from lab.azure.network.service_firewalls import DEVELOPER, Sender
-from lab.azure.outages import Faults, Service, hang_up
 from lab.azure.storage.blob_service import BlobService
 from lab.azure.storage.resource_types import STORAGE_SUFFIX
 

@@ -17,7 +17,7 @@ from lab.azure.endpoints.callers import Callers
 from lab.azure.endpoints.instance_document import document, leaf
 from lab.azure.identity.tokens import Principal, Tokens
 from lab.azure.keyvault.resource_types import VAULT_AUDIENCE
-from lab.azure.outages import Faults, hang_up
+from lab.azure.network.outages import Faults, hang_up
 from lab.azure.storage.resource_types import STORAGE_AUDIENCE
 
 AUDIENCES = frozenset({STORAGE_AUDIENCE, VAULT_AUDIENCE, "https://management.azure.com"})

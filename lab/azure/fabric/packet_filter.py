@@ -8,6 +8,7 @@ Both chains are stateful.
 from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import IPv4Network, collapse_addresses
 
+from lab.azure.host.platform_addresses import METADATA, PLATFORM
 from lab.azure.load_balancer.client_addresses import CLIENTS
 from lab.azure.network.security_rules import (
     ALL_PORTS,
@@ -24,7 +25,6 @@ from lab.azure.network.security_rules import (
     SecurityGroup,
     base_tag,
 )
-from lab.azure.platform_addresses import METADATA, PLATFORM
 
 BEFORE_DNAT = -150
 AFTER_SNAT = 110

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from lab.azure.arm.store import JsonObject, Resource, Store
 from lab.azure.compute.vm_records import Vm, backend_pools, security_groups, vms
 from lab.azure.fabric.packet_filter import ruleset
+from lab.azure.host.platform_addresses import METADATA, PLATFORM
 from lab.azure.load_balancer.config import (
     Backend,
     BalancingRule,
@@ -21,7 +22,6 @@ from lab.azure.network.resource_types import LOAD_BALANCER
 from lab.azure.network.security_groups import security_group
 from lab.azure.network.security_rules import AddressSpace, SecurityGroup
 from lab.azure.network.virtual_networks import docker_network
-from lab.azure.platform_addresses import METADATA, PLATFORM
 
 
 def configuration(store: Store) -> Configuration:

@@ -12,6 +12,7 @@ from lab.azure.compute.resource_types import SCALE_SET
 from lab.azure.compute.vm_records import VM, Vm, vms
 from lab.azure.fabric.traffic import configuration, packet_filter
 from lab.azure.host.interface import Host
+from lab.azure.host.platform_addresses import METADATA, PLATFORM
 from lab.azure.load_balancer import config
 from lab.azure.network.resource_types import (
     LOAD_BALANCER,
@@ -21,7 +22,6 @@ from lab.azure.network.resource_types import (
     SUBNET,
     VIRTUAL_NETWORK,
 )
-from lab.azure.platform_addresses import METADATA, PLATFORM
 
 LOG = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from docker.models.containers import Container
 from docker.types import IPAMConfig, IPAMPool, LogConfig
 
 from lab.azure.host.interface import Finished, Network, NetworkOverlap, VmContainer, VmState
-from lab.azure.platform_addresses import PLATFORM
+from lab.azure.host.platform_addresses import PLATFORM
 
 LABEL = "fleet-azure.lab"
 RESOURCE_LABEL = f"{LABEL}.resource"

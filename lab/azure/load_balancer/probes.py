@@ -12,10 +12,10 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from lab.azure.host.platform_addresses import PLATFORM
 from lab.azure.load_balancer.config import Backend, BalancingRule, Probe, Security
 from lab.azure.load_balancer.selection import admits
 from lab.azure.network.security_rules import Flow
-from lab.azure.platform_addresses import PLATFORM
 
 LOG = logging.getLogger(__name__)
 

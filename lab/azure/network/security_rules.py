@@ -10,7 +10,7 @@ from functools import cache
 from ipaddress import IPv4Address, IPv4Network
 from typing import Literal
 
-from lab.azure.platform_addresses import PLATFORM
+from lab.azure.host.platform_addresses import PLATFORM
 
 Direction = Literal["Inbound", "Outbound"]
 

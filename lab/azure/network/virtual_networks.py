@@ -18,8 +18,8 @@ from lab.azure.arm.properties import Properties
 from lab.azure.arm.references import require, users
 from lab.azure.arm.store import JsonObject, Resource, Store
 from lab.azure.host.interface import Host, Network, NetworkOverlap
+from lab.azure.host.platform_addresses import PLATFORM
 from lab.azure.network.resource_types import NAT_GATEWAY, SECURITY_GROUP, SUBNET, VIRTUAL_NETWORK
-from lab.azure.platform_addresses import PLATFORM
 
 # Azure keeps the first four addresses of a subnet (network, gateway, two for DNS) and the last.
 RESERVED_AT_START = 4

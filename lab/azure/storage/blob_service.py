@@ -20,8 +20,8 @@ from lab.azure.identity import roles
 from lab.azure.identity.roles import Roles
 from lab.azure.identity.tokens import InvalidToken, Principal, Tokens, bearer
 from lab.azure.network import service_firewalls
+from lab.azure.network.outages import Faults, hang_up
 from lab.azure.network.service_firewalls import Sender
-from lab.azure.outages import Faults, hang_up
 from lab.azure.storage import blob_request, shared_key
 from lab.azure.storage.azurite import Azurite, unavailable
 from lab.azure.storage.blob_request import BlobRequest, Target

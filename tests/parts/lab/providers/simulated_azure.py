@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 
 from aiohttp import web
 
-from lab.azure.api import Api
+from lab.azure.api.faults import FaultInjection
+from lab.azure.api.server import Api
+from lab.azure.api.status import Status
 from lab.azure.arm.errors import AzureError
 from lab.azure.arm.store import Resource
-from lab.azure.faults import FaultInjection
-from lab.azure.outages import Faults
-from lab.azure.status import Status
+from lab.azure.network.outages import Faults
 from tests.unit.lab.azure.azure import Azure
 
 TOKEN = "a-token-for-tests"

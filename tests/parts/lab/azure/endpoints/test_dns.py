@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from dnslib import QTYPE, RCODE, DNSRecord  # type: ignore[import-untyped]
 
-from lab.azure.platform_addresses import PLATFORM
+from lab.azure.host.platform_addresses import PLATFORM
 from tests.parts.lab.azure.conftest import Running
 from tests.unit.lab.azure.stored_resources import GROUP, StoredResources
 

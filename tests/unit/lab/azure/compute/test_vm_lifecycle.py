@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from lab.azure.faults import FaultInjection
-from lab.azure.outages import Faults
+from lab.azure.api.faults import FaultInjection
+from lab.azure.network.outages import Faults
 from tests.unit.lab.azure.azure import EVERYTHING_BUT_VMS, SCALE_SET, Azure, scale_set
 from tests.unit.lab.azure.conftest import refusal
 

@@ -7,12 +7,12 @@ import pytest
 from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 
-from lab.azure.api import Api
+from lab.azure.api.faults import FaultInjection
+from lab.azure.api.server import Api
+from lab.azure.api.status import Status
 from lab.azure.arm.subscription import DEPLOYER_OBJECT_ID
-from lab.azure.faults import FaultInjection
 from lab.azure.identity.resource_types import GET_CLIENT_CONFIG
-from lab.azure.outages import Faults
-from lab.azure.status import Status
+from lab.azure.network.outages import Faults
 from lab.azure.storage.resource_types import LIST_ACCOUNT_KEYS
 from tests.unit.lab.azure.azure import EVERYTHING_BUT_VMS, GROUP, Azure, inputs_of
 

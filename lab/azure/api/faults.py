@@ -3,13 +3,13 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from lab.azure.api.status import node_name
 from lab.azure.arm.errors import AzureError
 from lab.azure.arm.store import JsonObject, Store
 from lab.azure.compute.scale_sets import ScaleSetKind
 from lab.azure.compute.vm_lifecycle import VmLifecycle
 from lab.azure.compute.vm_records import Vm, vms
-from lab.azure.outages import Faults, Service
-from lab.azure.status import node_name
+from lab.azure.network.outages import Faults, Service
 
 _SERVICES: Mapping[str, Service] = {"blob": "blob", "vault": "vault", "metadata": "metadata"}
 

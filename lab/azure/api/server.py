@@ -10,6 +10,8 @@ from typing import Any
 
 from aiohttp import web
 
+from lab.azure.api.faults import FaultInjection
+from lab.azure.api.status import Status
 from lab.azure.arm.errors import AzureError, not_found, not_modelled
 from lab.azure.arm.manager import ResourceManager
 from lab.azure.arm.store import JsonObject, Resource, Store
@@ -19,11 +21,9 @@ from lab.azure.arm.subscription import (
     SUBSCRIPTION_ID,
     TENANT_ID,
 )
-from lab.azure.faults import FaultInjection
 from lab.azure.identity.resource_types import GET_CLIENT_CONFIG
 from lab.azure.keyvault import secrets
 from lab.azure.resource_types import RESOURCE_TYPES
-from lab.azure.status import Status
 from lab.azure.storage.accounts import account_keys
 from lab.azure.storage.resource_types import ACCOUNT, LIST_ACCOUNT_KEYS
 
