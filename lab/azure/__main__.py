@@ -2,7 +2,11 @@
 
 import asyncio
 import logging
+import os
 import signal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 from aiohttp import web
 
@@ -12,7 +16,6 @@ from lab.azure.api.status import Status
 from lab.azure.arm.store import Store, write_private
 from lab.azure.control_plane import ControlPlane
 from lab.azure.data_plane import DataPlane, Settings
-from lab.azure.environment import Environment
 from lab.azure.fabric.updater import own_platform_addresses
 from lab.azure.host.docker_host import DockerHost, connect
 
@@ -21,6 +24,46 @@ LOG = logging.getLogger("lab.azure")
 API_PORT = 8900
 SHUTDOWN_SECONDS = 5.0
 """For calls in progress. The next start finishes what takes longer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """The settings of this process, from its environment variables."""
+
+    api_token: str
+    """LAB_API_TOKEN: what callers of the API must present."""
+
+    node_image: str
+    """LAB_NODE_IMAGE: the image that VMs boot from."""
+
+    azurite_url: str
+    """LAB_AZURITE_URL: the blob store, e.g. ``http://fleet-lab-azurite:10000``."""
+
+    azurite_account: str
+    """LAB_AZURITE_ACCOUNT: the blob store's only account."""
+
+    azurite_key: str
+    """LAB_AZURITE_KEY: its key, base64."""
+
+    container: str
+    """LAB_CONTAINER: the container of this process (default ``fleet-lab-cloud``), which joins every
+    virtual network."""
+
+    state: Path
+    """LAB_STATE: the folder for what must survive a restart (default ``/var/lib/lab``)."""
+
+    @classmethod
+    def read(cls, variables: Mapping[str, str] = os.environ) -> "Environment":
+        """Raises KeyError for a variable that is missing."""
+        return cls(
+            api_token=variables["LAB_API_TOKEN"],
+            node_image=variables["LAB_NODE_IMAGE"],
+            azurite_url=variables["LAB_AZURITE_URL"],
+            azurite_account=variables["LAB_AZURITE_ACCOUNT"],
+            azurite_key=variables["LAB_AZURITE_KEY"],
+            container=variables.get("LAB_CONTAINER", "fleet-lab-cloud"),
+            state=Path(variables.get("LAB_STATE", "/var/lib/lab")),
+        )
 
 
 async def run(environment: Environment) -> None:

@@ -25,7 +25,6 @@ class AutoName(Enum):
     HEX = "the resource's name and eight hex digits"
     UUID = "a random UUID"
     COPY = "the resource's name as it is (children of another resource)"
-    NONE = "the name must be given"
 
 
 @dataclass(frozen=True, kw_only=True)

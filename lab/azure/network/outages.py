@@ -21,10 +21,6 @@ class Faults:
     def is_down(self, service: Service) -> bool:
         return service in self.down
 
-    def clear(self) -> None:
-        self.down.clear()
-        self.delay.clear()
-
 
 def hang_up(request: web.BaseRequest) -> web.Response:
     """Resets the connection. aiohttp needs a response, but the client never gets it."""

@@ -116,8 +116,6 @@ def _default_name(
             return str(uuid.UUID(_digits(naming.seed, naming.name, 32))), True
         case AutoName.COPY:
             return naming.name, False
-        case AutoName.NONE:
-            return None, False
 
 
 def _digits(seed: bytes, name: str, count: int) -> str:

@@ -222,7 +222,7 @@ async def test_a_slow_vault_answers_late_and_a_healed_one_at_once(
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(ask(running, "/secrets/a"), 0.3)
 
-    running.plane.faults.clear()
+    running.plane.faults.delay.clear()
 
     assert (await asyncio.wait_for(ask(running, "/secrets/a"), 20))[0] == 403
 

@@ -250,7 +250,7 @@ async def test_storage_that_is_down_resets_connections(storage: Running) -> None
     with pytest.raises(aiohttp.ServerDisconnectedError):
         await get(storage, "/films/one")
 
-    storage.plane.faults.clear()
+    storage.plane.faults.down.clear()
     assert (await get(storage, "/films/one"))[0] == 200
 
 
