@@ -48,7 +48,7 @@ def test_the_lab_goes_with_its_last_stack(
     assert_is_as_before(untouched)
 
 
-def test_down_leaves_nothing_of_a_lab_that_died_with_its_machine(
+def test_down_removes_everything_of_a_lab_whose_machine_died(
     small: LabStack, untouched: Machine
 ) -> None:
     skip_if_others_run()

@@ -15,11 +15,11 @@ def test_ssh_greets_an_administrator(stack: LabStack) -> None:
     assert greeting(stack.public_ip, source="127.0.0.1").startswith(b"SSH-2.0")
 
 
-def test_ssh_refuses_everybody_else(stack: LabStack) -> None:
+def test_ssh_refuses_other_keys(stack: LabStack) -> None:
     assert greeting(stack.public_ip, source="127.0.0.9") == b""
 
 
-def test_web_is_for_everybody(stack: LabStack) -> None:
+def test_web_ports_are_open_to_everyone(stack: LabStack) -> None:
     with socket.create_connection(
         (stack.public_ip, 80), timeout=10, source_address=("127.0.0.9", 0)
     ) as connection:
@@ -37,7 +37,7 @@ def test_public_address_has_no_other_ports(stack: LabStack, port: int) -> None:
     ("port", "reachable"),
     [(80, True), (2379, True), (2380, True), (22, False), (5000, False), (8089, False)],
 )
-def test_machines_reach_of_each_other_what_they_need(
+def test_nodes_reach_only_the_ports_of_other_nodes_that_they_need(
     stack: LabStack, port: int, reachable: bool
 ) -> None:
     there = shell.nodes(stack.name)["core-1"]

@@ -52,7 +52,7 @@ def test_state_and_azure_hold_the_same_resources(stack: LabStack) -> None:
     assert stack.azure_ids() == stack.state_ids()
 
 
-def test_status_shows_machines_platform_and_services(stack: LabStack) -> None:
+def test_status_shows_nodes_platform_and_services(stack: LabStack) -> None:
     said = succeeded(stack.lab("status", stack.name))
 
     for node in ("core-0", "core-1", "core-2"):

@@ -72,7 +72,7 @@ def test_logs_follow_the_app_its_sidekick_and_its_unit(stack: LabStack, tmp_path
             eventually(lambda line=line: line in said(), line)  # type: ignore[misc]
 
 
-def test_each_line_is_written_once_and_is_the_units(stack: LabStack) -> None:
+def test_each_line_of_a_container_is_in_the_journal_once(stack: LabStack) -> None:
     one = stack.instances()[0]
     line = f"serving on port 8080 as {one['n']}"
     id_of = f"docker inspect --format '{{{{.Id}}}}' {container(one)}"

@@ -20,7 +20,7 @@ def test_a_crashed_instance_comes_back_and_only_its_open_request_suffers(stack: 
     assert stack.pulumi("preview", "--expect-no-changes").returncode == 0
 
 
-def test_a_killed_machines_instances_move_and_it_rejoins(stack: LabStack) -> None:
+def test_instances_of_a_killed_node_move_and_the_node_rejoins(stack: LabStack) -> None:
     victim = stack.instances()[0]["machine"]
 
     stack.fault("kill", victim)
@@ -37,7 +37,7 @@ def test_a_killed_machines_instances_move_and_it_rejoins(stack: LabStack) -> Non
     assert stack.node(victim, "systemctl list-units --failed --no-legend --plain") == ""
 
 
-def test_a_reimaged_machine_comes_back_as_the_same_member_with_its_disk(stack: LabStack) -> None:
+def test_a_reimaged_node_keeps_its_disk_and_membership(stack: LabStack) -> None:
     members = member_ids(stack)
     stack.node("core-1", "sudo touch /var/lib/etcd/kept /home/core/gone")
 

@@ -11,14 +11,14 @@ from tests.lab.stack import LabStack
 NODES = ("core-0", "core-1", "core-2")
 
 
-def test_three_machines_are_in_fleet(stack: LabStack) -> None:
+def test_three_nodes_are_in_fleet(stack: LabStack) -> None:
     machines = stack.cluster()["machines"]
 
     assert sorted(one["node"] for one in machines) == list(NODES)
     assert {one["metadata"]["role"] for one in machines} == {"core"}
 
 
-def test_fleetctl_on_a_node_lists_the_machines(stack: LabStack) -> None:
+def test_fleetctl_on_a_node_lists_all_nodes(stack: LabStack) -> None:
     addresses = {one["address"] for one in stack.cluster()["machines"]}
 
     listed = stack.node("core-1", "/opt/bin/fleetctl list-machines --no-legend --fields=ip")
@@ -63,7 +63,7 @@ def test_no_unit_has_failed(stack: LabStack, node: str) -> None:
 
 
 @pytest.mark.parametrize("node", NODES)
-def test_etcd_has_a_disk_of_its_own(stack: LabStack, node: str) -> None:
+def test_etcd_has_a_separate_disk(stack: LabStack, node: str) -> None:
     mounted = stack.node(node, "findmnt --noheadings --output=SOURCE,FSTYPE /var/lib/etcd").split()
 
     assert mounted[0].startswith("/dev/loop")
@@ -98,7 +98,7 @@ def test_instances_run_an_image_by_digest_from_their_nodes_registry(stack: LabSt
     assert all(image.startswith("localhost:5000/example-app@sha256:") for image in images)
 
 
-def test_one_instance_a_machine(stack: LabStack) -> None:
+def test_each_node_runs_one_instance(stack: LabStack) -> None:
     machines = [one["machine"] for one in stack.instances()]
 
     assert len(machines) == len(set(machines)) == 2

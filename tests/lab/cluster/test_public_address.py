@@ -24,7 +24,7 @@ def test_page_names_instance_node_and_release(stack: LabStack) -> None:
     assert len(named) == 1, f"one of {known} in {answer.body}"
 
 
-def test_requests_are_spread_over_instances_and_machines(stack: LabStack) -> None:
+def test_requests_are_spread_over_instances_and_nodes(stack: LabStack) -> None:
     served_by = [stack.served_by() for _ in range(40)]
 
     assert len({one["instance"] for one in served_by}) == 2
@@ -42,7 +42,7 @@ def test_https_shows_the_certificate_that_was_made_for_the_stack(stack: LabStack
     assert "Hello from" in answer.body
 
 
-def test_unknown_host_is_answered_404_when_services_name_hosts(stack: LabStack) -> None:
+def test_unknown_host_gets_404_if_services_name_hosts(stack: LabStack) -> None:
     def named(*hosts: str) -> Change:
         return hello(http={"port": 8080, "health": "/health", "hosts": list(hosts)})
 

@@ -79,7 +79,7 @@ def test_a_failing_release_says_which_instance_failed_and_why(failure: Failure) 
     assert re.search(r"GET http://[0-9.:]+/nope answered 404", line)
 
 
-def test_a_crashing_release_says_its_last_words(failure: Failure) -> None:
+def test_a_crashing_release_is_reported_with_its_last_log_lines(failure: Failure) -> None:
     assert re.search(r"crashing [0-9a-f]{8} instance 1 did not become ready", failure.said)
     assert "invalid literal for int() with base 10: 'nonsense'" in failure.said
 

@@ -84,7 +84,7 @@ def all_asked(stack: LabStack) -> Iterator[Asked]:
             thread.join()
 
 
-def test_two_of_three_machines_die_and_return(nine: LabStack) -> None:
+def test_two_of_three_nodes_die_and_return(nine: LabStack) -> None:
     with all_asked(nine) as asked:
         for victim in ("core-1", "core-2"):
             nine.fault("kill", victim)
@@ -96,7 +96,7 @@ def test_two_of_three_machines_die_and_return(nine: LabStack) -> None:
     assert asked.wrong == []
 
 
-def test_the_leader_of_etcd_restarts_at_once(nine: LabStack) -> None:
+def test_the_leader_of_etcd_restarts(nine: LabStack) -> None:
     leader = etcd_leader(nine)
 
     with all_asked(nine) as asked:
@@ -107,7 +107,7 @@ def test_the_leader_of_etcd_restarts_at_once(nine: LabStack) -> None:
     assert asked.wrong == []
 
 
-def test_docker_restarts_on_a_machine(nine: LabStack) -> None:
+def test_docker_restarts_on_a_node(nine: LabStack) -> None:
     with all_asked(nine) as asked:
         nine.node("core-0", "sudo systemctl restart docker")
         eventually(lambda: all_announced(nine), "all instances are announced again")

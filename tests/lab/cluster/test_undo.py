@@ -10,7 +10,7 @@ from tests.lab.stack import LabStack, eventually
 TWO_MINUTES = 120.0
 
 
-def test_one_more_host_and_instance_are_taken_back_while_a_machine_is_away(
+def test_a_failed_change_is_undone_while_a_node_is_away(
     stack: LabStack,
 ) -> None:
     """The release stays the same: only its route and its number were to change."""
@@ -35,7 +35,7 @@ def test_one_more_host_and_instance_are_taken_back_while_a_machine_is_away(
         stack.fault("start", victim)
 
 
-def test_a_removal_that_is_killed_while_it_drains_is_taken_back(stack: LabStack) -> None:
+def test_a_removal_killed_during_its_drain_is_undone(stack: LabStack) -> None:
     def without(config: Config) -> None:
         del config["fleet:services"]["hello"]
 

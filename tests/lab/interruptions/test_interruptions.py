@@ -42,7 +42,7 @@ def standing(small: LabStack) -> LabStack:
     return small
 
 
-def test_up_interrupted_again_and_again_gets_to_the_same_end(gone: LabStack) -> None:
+def test_up_interrupted_repeatedly_ends_in_the_same_state(gone: LabStack) -> None:
     for moment, number in MOMENTS:
         gone.interrupt("up", moment, number)
 
@@ -51,7 +51,7 @@ def test_up_interrupted_again_and_again_gets_to_the_same_end(gone: LabStack) -> 
     assert_is_complete(gone)
 
 
-def test_up_after_an_impatient_ctrl_c_gets_to_the_same_end(standing: LabStack) -> None:
+def test_up_after_two_ctrl_c_ends_in_the_same_state(standing: LabStack) -> None:
     """The second one ends pulumi at once, whatever it was doing."""
     release = standing.served_by()["release"]
 
@@ -63,7 +63,7 @@ def test_up_after_an_impatient_ctrl_c_gets_to_the_same_end(standing: LabStack) -
     assert standing.served_by()["release"] != release
 
 
-def test_an_update_that_was_killed_can_be_taken_back(standing: LabStack) -> None:
+def test_a_killed_update_can_be_undone(standing: LabStack) -> None:
     """Pulumi's state says that nothing was changed, so going back is no change to it: the cluster
     goes back by itself."""
     before, update = hello(env={"A": "b"}), hello(env={"A": "c"})
@@ -84,7 +84,7 @@ def test_an_update_that_was_killed_can_be_taken_back(standing: LabStack) -> None
     assert_is_complete(standing)
 
 
-def test_down_interrupted_in_its_middle_can_be_run_again(standing: LabStack) -> None:
+def test_an_interrupted_down_can_be_run_again(standing: LabStack) -> None:
     standing.interrupt("down", "hello-rollout deleting", CTRL_C)
     for moment in ("scale-set-core deleting", "network-vnet deleting"):
         standing.interrupt("down", moment, KILL)

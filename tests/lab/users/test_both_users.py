@@ -22,7 +22,7 @@ VICTIM = "core-2"
 """The machine of Tok.tv's that is killed; the call is elsewhere."""
 
 
-def test_nobody_notices_what_changes_around_them(toktv: LabStack, docebo: LabStack) -> None:
+def test_calls_and_visitors_are_not_affected_by_changes(toktv: LabStack, docebo: LabStack) -> None:
     """A customer comes, a customer goes, a certificate changes, a machine of each stack dies."""
     renewed = certificate("*.docebo.example", "*.acme.example")
     docebo.trusted.append(renewed)

@@ -23,7 +23,7 @@ HOOLI = {
 }
 
 
-def test_a_new_customer_is_only_what_is_his(docebo: LabStack) -> None:
+def test_a_new_customer_changes_only_its_own_resources(docebo: LabStack) -> None:
     before = docebo.starts("lms")
     with docebo.changed(customers(hooli=HOOLI)):
         assert changes(docebo) == {
@@ -55,7 +55,7 @@ def test_a_new_customer_is_only_what_is_his(docebo: LabStack) -> None:
         assert visitor.get("/").status_code == 404
 
 
-def test_a_changed_customer_is_the_only_one_that_rolls(docebo: LabStack) -> None:
+def test_only_a_changed_customer_is_rolled_out(docebo: LabStack) -> None:
     before = docebo.starts("lms")
 
     with docebo.changed(customer("globex", image="docebo/lms:7.1.0")):
@@ -74,7 +74,7 @@ def test_a_changed_customer_is_the_only_one_that_rolls(docebo: LabStack) -> None
     assert_all_went_well(visits.failures, visits.answered)
 
 
-def test_broken_customers_hold_up_nobody(docebo: LabStack) -> None:
+def test_broken_customers_do_not_block_others(docebo: LabStack) -> None:
     """One image is missing, one instance never gets well, one customer just grows."""
     docebo.configure(
         customer("acme", env={"TITLE": "Acme Academy", "THEME": "neon"}),

@@ -30,7 +30,7 @@ INSTANCES = {"acme": {"1", "2"}, "globex": {"1", "2"}, "initech": {"1"}}
         ("initech.docebo.example", "Welcome to Initech Learning", "en", "7.1.0"),
     ],
 )
-def test_a_customers_site_is_as_the_config_says(
+def test_a_customers_site_matches_the_config(
     docebo: LabStack, host: str, title: str, language: str, version: str
 ) -> None:
     with Browser(docebo, f"https://{host}") as visitor:
@@ -56,7 +56,7 @@ def test_no_router_takes_a_host_to_another_customers_instance(docebo: LabStack, 
         assert met == INSTANCES[customer], f"by the router {address}"
 
 
-def test_a_host_that_no_customer_has_is_nobodys(docebo: LabStack) -> None:
+def test_a_host_of_no_customer_gets_404(docebo: LabStack) -> None:
     for address in shell.nodes(docebo.name).values():
         with Browser(docebo, "http://nobody.docebo.example", address=address) as stranger:
             answer = stranger.get("/")
@@ -65,7 +65,7 @@ def test_a_host_that_no_customer_has_is_nobodys(docebo: LabStack) -> None:
         assert "X-Customer" not in answer.headers
 
 
-def test_who_comes_by_http_is_sent_to_https(docebo: LabStack) -> None:
+def test_http_is_redirected_to_https(docebo: LabStack) -> None:
     with Browser(docebo, "http://acme.docebo.example") as visitor:
         answer = visitor.get("/courses/onboarding")
 
@@ -74,7 +74,7 @@ def test_who_comes_by_http_is_sent_to_https(docebo: LabStack) -> None:
         assert visitor.get("/courses/onboarding", follow_redirects=True).status_code == 200
 
 
-def test_a_visitor_stays_where_he_signed_in(docebo: LabStack) -> None:
+def test_a_visitor_stays_on_the_instance_of_the_sign_in(docebo: LabStack) -> None:
     password = sample_secrets.made_up(docebo.name)["acme-admin"]
     with Browser(docebo, "https://acme.docebo.example") as admin:
         admin.follow_redirects = True
@@ -97,7 +97,7 @@ def test_a_customers_password_opens_no_other_customers_site(docebo: LabStack) ->
 @pytest.mark.parametrize(
     ("options", "spoken"), [(["--http2"], "2"), (["--http1.1", "--tlsv1.2"], "1.1")]
 )
-def test_https_is_spoken_in_modern_versions(
+def test_modern_tls_versions_are_accepted(
     docebo: LabStack, options: list[str], spoken: str
 ) -> None:
     done = curl(docebo, "--write-out", "%{http_version} %{http_code}", *options)
@@ -105,7 +105,7 @@ def test_https_is_spoken_in_modern_versions(
     assert done.stdout == f"{spoken} 200", done.stderr
 
 
-def test_https_is_not_spoken_in_old_versions(docebo: LabStack) -> None:
+def test_old_tls_versions_are_refused(docebo: LabStack) -> None:
     done = curl(docebo, "--tls-max", "1.1", "--tlsv1.0", "--ciphers", "DEFAULT@SECLEVEL=0")
 
     assert done.returncode == 35, done.stderr  # the server refuses the handshake

@@ -68,7 +68,7 @@ def test_pulumi_keeps_them_encrypted_and_shows_none(
     assert [found for text in texts for found in leaked(text, secrets)] == []
 
 
-def test_a_changed_secret_rolls_only_those_who_use_it(docebo: LabStack) -> None:
+def test_a_changed_secret_rolls_out_only_its_users(docebo: LabStack) -> None:
     before = docebo.starts("lms")
     try:
         docebo.set_secret("acme-admin", "another-password")
@@ -85,7 +85,7 @@ def test_a_changed_secret_rolls_only_those_who_use_it(docebo: LabStack) -> None:
     assert "do=logout" in page
 
 
-def test_a_customer_that_is_gone_leaves_no_secret_behind(docebo: LabStack) -> None:
+def test_a_removed_customers_secrets_are_deleted(docebo: LabStack) -> None:
     for node in docebo.nodes:
         folders = docebo.node(node, "sudo ls /run/fleet-secrets/instances 2>/dev/null; true")
         running = docebo.node(node, "docker ps --format '{{.Names}}'").split()

@@ -40,7 +40,7 @@ def test_a_client_stays_with_the_instance_that_has_its_session(toktv: LabStack) 
     assert sessions[-1]["visits"] == 21
 
 
-async def test_a_live_channel_passes_the_routers(toktv: LabStack) -> None:
+async def test_a_live_channel_works_through_the_routers(toktv: LabStack) -> None:
     with Browser(toktv, API) as ada:
         ada.put("/session", json={"name": "Ada"}).raise_for_status()
         live = ada.post("/rooms/lobby/ticket").raise_for_status().json()["live"]
@@ -85,7 +85,7 @@ def talk(toktv: LabStack) -> Iterator[Call]:
         yield found
 
 
-def test_a_call_outlives_a_router_on_another_machine(toktv: LabStack, talk: Call) -> None:
+def test_a_call_survives_the_restart_of_another_nodes_router(toktv: LabStack, talk: Call) -> None:
     talk.goes_on()
 
     for node in set(toktv.nodes) - {talk.entrance}:
@@ -94,7 +94,7 @@ def test_a_call_outlives_a_router_on_another_machine(toktv: LabStack, talk: Call
     talk.goes_on()
 
 
-def test_a_call_outlives_changes_of_its_own_router(toktv: LabStack, talk: Call) -> None:
+def test_a_call_survives_changes_of_its_router(toktv: LabStack, talk: Call) -> None:
     """An API instance that crashes and comes back is two new configurations for every router."""
     crashed = next(one for one in toktv.instances("api"))
     container = f"api-{crashed['release']}-{crashed['n']}"
@@ -106,7 +106,7 @@ def test_a_call_outlives_changes_of_its_own_router(toktv: LabStack, talk: Call) 
     talk.goes_on()
 
 
-def test_a_call_outlives_the_loss_of_the_other_instance(toktv: LabStack, talk: Call) -> None:
+def test_a_call_survives_the_loss_of_the_other_instance(toktv: LabStack, talk: Call) -> None:
     other = next(one for one in toktv.instances("voice") if str(one["n"]) != talk.instance)
     container = f"voice-{other['release']}-{other['n']}"
     before = announced_at(toktv, "voice", other)
@@ -118,7 +118,7 @@ def test_a_call_outlives_the_loss_of_the_other_instance(toktv: LabStack, talk: C
     talk.goes_on()
 
 
-def test_a_published_port_comes_and_goes_with_the_config(toktv: LabStack) -> None:
+def test_a_published_port_follows_the_config(toktv: LabStack) -> None:
     url = f"http://{toktv.public_ip}:8080"
 
     with toktv.changed(service("api", tcp=[{"port": 8080}])):

@@ -30,7 +30,7 @@ def test_nginx_takes_the_configuration(config: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_bare_nginx_writes_the_routers_own_log() -> None:
+def test_bare_nginx_writes_the_same_log_as_the_router() -> None:
     config = bare_config(LOG)
 
     assert LOG in config

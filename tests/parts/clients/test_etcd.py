@@ -41,7 +41,7 @@ def test_value_is_read_back(etcd: Etcd, base: str) -> None:
     assert read.node.created_index == written.node.created_index == written.index
 
 
-def test_missing_key_is_none_to_find_and_an_error_to_get(etcd: Etcd, base: str) -> None:
+def test_find_returns_none_and_get_raises_for_a_missing_key(etcd: Etcd, base: str) -> None:
     assert etcd.find(f"{base}/key") is None
     with pytest.raises(KeyNotFound) as raised:
         etcd.get(f"{base}/key")
@@ -161,7 +161,7 @@ def test_watch_without_a_change_ends(real_etcd_url: str, base: str) -> None:
         assert etcd.watch(base, wait_index=written.index + 1, recursive=True, timeout=0.2) is None
 
 
-def test_watch_from_long_ago_says_so(real_etcd_url: str, base: str) -> None:
+def test_watch_from_a_compacted_index_raises(real_etcd_url: str, base: str) -> None:
     with Etcd([real_etcd_url]) as etcd:
         written = etcd.set(f"{base}/a", "1")
         for _ in range(1001):

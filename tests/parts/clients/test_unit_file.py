@@ -97,7 +97,7 @@ def test_continued_lines_stay_one_value() -> None:
         ("[Unit]\nA=1\n[Service]\nB=x \\\n" + "x" * 2048 + "\n", "line 5: 2048 bytes"),
     ],
 )
-def test_what_fleet_would_misread_is_refused(text: str, message: str) -> None:
+def test_a_unit_that_fleet_would_misread_is_refused(text: str, message: str) -> None:
     with pytest.raises(UnitFileError, match=message):
         parse(text, origin="x.service")
 

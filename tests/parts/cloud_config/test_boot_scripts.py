@@ -61,7 +61,7 @@ class TestNodeEnv:
 
 
 class TestFetchBlob:
-    def test_it_brings_the_blob(self, node: NodeFolder, tmp_path: Path) -> None:
+    def test_the_blob_is_fetched(self, node: NodeFolder, tmp_path: Path) -> None:
         sha256 = node.offer_blob("thing.tar.gz", b"content")
 
         done = node.run("fetch-blob", "thing.tar.gz", sha256, str(tmp_path / "file"))
@@ -69,9 +69,7 @@ class TestFetchBlob:
         assert done.returncode == 0, done.stderr
         assert (tmp_path / "file").read_bytes() == b"content"
 
-    def test_it_waits_for_a_role_that_has_not_spread(
-        self, node: NodeFolder, tmp_path: Path
-    ) -> None:
+    def test_fetching_waits_for_a_role_to_propagate(self, node: NodeFolder, tmp_path: Path) -> None:
         sha256 = node.offer_blob("thing.tar.gz", b"content")
         node.azure.refusals = 3
 
@@ -80,7 +78,7 @@ class TestFetchBlob:
         assert done.returncode == 0
         assert done.stderr.count("403") == 3
 
-    def test_what_has_another_hash_is_not_accepted(self, node: NodeFolder, tmp_path: Path) -> None:
+    def test_a_blob_with_another_hash_is_refused(self, node: NodeFolder, tmp_path: Path) -> None:
         node.offer_blob("thing.tar.gz", b"planted")
         node.play("sleep", "kill $PPID")
 
@@ -104,7 +102,7 @@ class TestNodeBundle:
         conf = node.file("/etc/fleet-node.conf")
         conf.write_text(f"{conf.read_text()}BUNDLE_BLOB=bundle.tar.gz\nBUNDLE_SHA256={sha256}\n")
 
-    def test_it_brings_programs_once(self, node: NodeFolder) -> None:
+    def test_a_bundle_is_fetched_only_once(self, node: NodeFolder) -> None:
         self.configure(node, bundle(etcd="#!/bin/sh\n"))
 
         first = node.run("node-bundle")
@@ -114,7 +112,7 @@ class TestNodeBundle:
         assert node.file("/opt/bin/etcd").stat().st_mode & 0o777 == 0o755
         assert node.azure.requests.count("/nodes/bundle.tar.gz") == 1
 
-    def test_another_bundle_is_brought(self, node: NodeFolder) -> None:
+    def test_a_new_bundle_is_fetched(self, node: NodeFolder) -> None:
         self.configure(node, bundle(etcd="old"))
         node.run("node-bundle")
         self.configure(node, bundle(etcd="new"))

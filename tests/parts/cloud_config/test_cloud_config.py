@@ -38,7 +38,7 @@ def units(document: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def test_it_reads_as_reviewed(text: str) -> None:
+def test_the_rendered_text_matches_the_snapshot(text: str) -> None:
     assert_matches("cloud-config.yaml", text)
 
 
@@ -54,17 +54,17 @@ def test_the_real_coreos_cloudinit_accepts_it(text: str, tmp_path: Path) -> None
     assert checked.returncode == 0, checked.stderr
 
 
-def test_it_fits_into_custom_data_with_room_to_grow(text: str) -> None:
+def test_the_cloud_config_is_well_below_the_size_limit(text: str) -> None:
     assert text.startswith("#cloud-config\n")
     assert len(encoded(text)) < 32_000
 
 
-def test_a_value_that_nobody_gives_is_an_error() -> None:
+def test_an_undefined_variable_is_an_error() -> None:
     with pytest.raises(Exception, match="is undefined"):
         cloud_config.rendered(cluster_name="fleet-dev")
 
 
-def test_there_is_one_command_and_it_cannot_block(document: dict[str, Any]) -> None:
+def test_the_only_command_does_not_block(document: dict[str, Any]) -> None:
     commands = {
         unit["name"]: unit["command"] for unit in document["coreos"]["units"] if "command" in unit
     }
@@ -93,14 +93,14 @@ def test_every_script_that_a_unit_calls_is_there(units: dict[str, str]) -> None:
     assert called <= scripts | from_programs
 
 
-def test_what_boots_before_the_bundle_needs_nothing_of_it() -> None:
+def test_scripts_before_the_bundle_use_nothing_from_it() -> None:
     for name in cloud_config.BOOT_SCRIPTS:
         called = set(re.findall(r"/opt/bin/([\w-]+)", (SCRIPTS / name).read_text()))
 
         assert called <= set(cloud_config.BOOT_SCRIPTS), name
 
 
-def test_the_docker_configuration_is_json_that_keeps_containers_over_a_restart(
+def test_dockers_configuration_keeps_containers_during_a_restart(
     document: dict[str, Any],
 ) -> None:
     (daemon,) = (f for f in document["write_files"] if f["path"] == "/etc/docker/daemon.json")
@@ -125,7 +125,9 @@ def test_the_journal_drops_no_line_of_a_container_because_another_is_noisy(
     assert int(settings["LogRateLimitBurst"]) >= 1_000_000
 
 
-def test_the_node_file_is_one_that_docker_and_systemd_read_alike(document: dict[str, Any]) -> None:
+def test_docker_and_systemd_read_the_same_values_from_the_node_file(
+    document: dict[str, Any],
+) -> None:
     (node,) = (f for f in document["write_files"] if f["path"] == "/etc/fleet-node.conf")
 
     for line in node["content"].splitlines():

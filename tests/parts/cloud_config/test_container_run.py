@@ -93,7 +93,7 @@ def _command(node: NodeFolder) -> str:
     return command
 
 
-def test_it_ends_as_the_container_ends(
+def test_the_script_ends_with_the_containers_exit_code(
     container: Container, script: subprocess.Popen[bytes]
 ) -> None:
     container.ends(3)
@@ -101,9 +101,7 @@ def test_it_ends_as_the_container_ends(
     assert script.wait(30) == 3
 
 
-def test_container_that_was_gone_at_once_is_no_exception(
-    node: NodeFolder, container: Container
-) -> None:
+def test_container_that_ends_immediately_is_handled(node: NodeFolder, container: Container) -> None:
     node.write("/process", "0\n")
     node.write("/code", "127\n")
 
@@ -124,7 +122,7 @@ def test_restart_of_docker_ends_nothing(
     assert script.wait(30) == 3
 
 
-def test_container_that_ends_while_docker_is_away_is_asked_about_later(
+def test_exit_code_is_read_after_docker_returns(
     node: NodeFolder, container: Container, script: subprocess.Popen[bytes]
 ) -> None:
     container.docker_goes_away()
@@ -158,7 +156,9 @@ def test_stop_without_docker_ends_the_container_all_the_same(
     assert script.wait(30) == 143
 
 
-def test_container_that_does_not_start_says_why(node: NodeFolder, container: Container) -> None:
+def test_failed_start_of_a_container_is_reported_with_the_reason(
+    node: NodeFolder, container: Container
+) -> None:
     node.write("/refusal", "docker: Error response from daemon: exec format error.\n")
 
     done = node.run("container-run", UNIT, NAME, "--", "image")
@@ -168,7 +168,7 @@ def test_container_that_does_not_start_says_why(node: NodeFolder, container: Con
     del container
 
 
-def test_container_of_the_same_name_that_was_left_over_goes_first(
+def test_leftover_container_of_the_same_name_is_removed(
     node: NodeFolder, script: subprocess.Popen[bytes]
 ) -> None:
     commands = [call.split()[1] for call in node.calls if call.startswith("docker")]
@@ -178,7 +178,7 @@ def test_container_of_the_same_name_that_was_left_over_goes_first(
     del script
 
 
-def test_each_port_gets_a_number_of_the_nodes_counter(
+def test_each_port_is_published_on_a_number_from_the_counter(
     node: NodeFolder, container: Container
 ) -> None:
     node.write("/process", "0\n")
@@ -193,7 +193,7 @@ def test_each_port_gets_a_number_of_the_nodes_counter(
     del container
 
 
-def test_its_lines_go_to_the_journal_once_as_the_units_own(
+def test_each_line_is_in_the_units_journal_once(
     node: NodeFolder, script: subprocess.Popen[bytes]
 ) -> None:
     command = _command(node)
@@ -205,7 +205,7 @@ def test_its_lines_go_to_the_journal_once_as_the_units_own(
     del script
 
 
-def test_it_says_how_it_is_used(node: NodeFolder) -> None:
+def test_wrong_arguments_print_the_usage(node: NodeFolder) -> None:
     for arguments in ((), (UNIT,), (UNIT, NAME, "8080/tcp"), (UNIT, NAME, "--")):
         done = node.run("container-run", *arguments)
 
@@ -213,7 +213,7 @@ def test_it_says_how_it_is_used(node: NodeFolder) -> None:
         assert "usage: container-run UNIT NAME" in done.stderr
 
 
-def test_container_that_outlives_its_unit_is_ended(node: NodeFolder) -> None:
+def test_container_that_survives_its_unit_is_stopped(node: NodeFolder) -> None:
     node.play("docker", "[[ $1 == version ]] || { echo 'is not running' >&2; exit 1; }")
 
     done = node.run("container-end", NAME)
@@ -222,9 +222,7 @@ def test_container_that_outlives_its_unit_is_ended(node: NodeFolder) -> None:
     assert node.calls == [f"docker kill {NAME}", "docker version"]
 
 
-def test_docker_that_is_away_is_waited_for_to_end_a_container(
-    node: NodeFolder, tmp_path: Path
-) -> None:
+def test_stopping_a_container_waits_for_docker_to_return(node: NodeFolder, tmp_path: Path) -> None:
     node.play("docker", f"echo >>{tmp_path}/asked; (($(wc -l <{tmp_path}/asked) > 4))")
 
     assert node.run("container-end", NAME).returncode == 0

@@ -53,7 +53,7 @@ def with_unit(**changes: object) -> dict[str, Any]:
     return {"coreos": {"units": [UNIT | changes]}}
 
 
-def test_what_is_rendered_is_right() -> None:
+def test_the_rendered_cloud_config_is_accepted() -> None:
     assert problems(rendered.cloud_config().encode()) == []
 
 
@@ -131,9 +131,7 @@ def test_what_is_rendered_is_right() -> None:
         (with_file(content="ip=$private_ipv4"), "it must not contain $private_ipv4"),
     ],
 )  # fmt: skip
-def test_what_flatcar_would_not_take_as_it_is_meant_is_refused(
-    document: object, problem: str
-) -> None:
+def test_custom_data_that_flatcar_would_misread_is_refused(document: object, problem: str) -> None:
     (told,) = found(document)
 
     assert problem in told
@@ -159,19 +157,19 @@ def test_what_flatcar_would_not_take_as_it_is_meant_is_refused(
         (b"#cloud-config\nhostname: x\n" + MAX_BYTES * b"#", "Azure accepts at most 65535"),
     ],
 )
-def test_what_is_no_cloud_config_is_refused(custom_data: bytes, problem: str) -> None:
+def test_text_that_is_no_cloud_config_is_refused(custom_data: bytes, problem: str) -> None:
     (told,) = problems(custom_data)
 
     assert problem in told
 
 
-def test_the_largest_that_azure_takes_is_fine() -> None:
+def test_custom_data_of_azures_maximum_size_is_accepted() -> None:
     head = b"#cloud-config\nhostname: x\n"
 
     assert problems(head + (MAX_BYTES - len(head)) * b"#") == []
 
 
-def test_everything_is_told_at_once() -> None:
+def test_all_problems_of_custom_data_are_reported_together() -> None:
     document = with_unit(command="go") | with_file(path="/usr/x", permissions="9")
 
     assert len(found(document | {"runcmd": []})) == 4
@@ -184,13 +182,13 @@ def test_everything_is_told_at_once() -> None:
         ("gzip+base64", lambda data: base64.b64encode(gzip.compress(data))),
     ],
 )
-def test_encoded_content_is_fine(encoding: str, encode: Callable[[bytes], bytes]) -> None:
+def test_encoded_content_is_accepted(encoding: str, encode: Callable[[bytes], bytes]) -> None:
     content = encode(b"\x00\xff").decode()
 
     assert found(with_file(encoding=encoding, content=content)) == []
 
 
-def test_every_key_that_is_let_pass_is_one_that_the_real_coreos_cloudinit_knows(
+def test_every_accepted_key_is_known_to_coreos_cloudinit(
     tmp_path: Path,
 ) -> None:
     document = example(KNOWN)
@@ -208,7 +206,7 @@ def test_every_key_that_is_let_pass_is_one_that_the_real_coreos_cloudinit_knows(
     assert 'unrecognized key "runcmd"' in counter_check.stderr
 
 
-def test_a_preview_before_anything_is_known_refuses_it(
+def test_a_preview_with_unknown_outputs_refuses_bad_custom_data(
     run: Callable[[Config], Recorded], config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wrong = "#cloud-config\nruncmd: [x]\n"

@@ -33,20 +33,20 @@ def given(node: NodeFolder, count: int = 1) -> list[int]:
     return [int(line) for line in done.stdout.splitlines()]
 
 
-def test_every_start_moves_on(node: NodeFolder) -> None:
+def test_every_start_advances_the_counter(node: NodeFolder) -> None:
     node.write(COUNTER, "40000\n")
 
     assert [given(node), given(node, 3), given(node)] == [[40000], [40001, 40002, 40003], [40004]]
 
 
-def test_starts_at_once_get_ports_of_their_own(node: NodeFolder) -> None:
+def test_parallel_starts_get_different_ports(node: NodeFolder) -> None:
     with ThreadPoolExecutor(8) as starts:
         ports = [port for each in starts.map(lambda _: given(node, 2), range(16)) for port in each]
 
     assert len(set(ports)) == 32
 
 
-def test_counter_outlives_a_power_cut(node: NodeFolder) -> None:
+def test_counter_survives_a_power_cut(node: NodeFolder) -> None:
     """A port is used only after the disk has the number that comes after it."""
     node.write(COUNTER, "40000\n")
     node.play("sync", "exit 1")
@@ -66,7 +66,7 @@ def test_port_in_use_is_skipped(node: NodeFolder) -> None:
     assert given(node, 2) == [40001, 40003]
 
 
-def test_counter_begins_again_only_after_the_whole_range(node: NodeFolder) -> None:
+def test_counter_starts_over_only_after_the_whole_range(node: NodeFolder) -> None:
     node.write(COUNTER, f"{LAST}\n")
 
     assert given(node, 2) == [LAST, FIRST]

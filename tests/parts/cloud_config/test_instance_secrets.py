@@ -20,7 +20,7 @@ def fetch(node: NodeFolder, *wanted: str) -> subprocess.CompletedProcess[str]:
     return node.run("instance-secrets", "api-0a1b2c3d-1", *wanted)
 
 
-def test_each_is_a_file_with_exactly_its_value(node: NodeFolder) -> None:
+def test_each_secret_is_a_file_with_exactly_its_value(node: NodeFolder) -> None:
     done = fetch(node, f"DB_PASSWORD={VERSIONED}", "KEY=service-key-4d5e6f/fedcba")
 
     assert done.returncode == 0, done.stderr
@@ -29,7 +29,7 @@ def test_each_is_a_file_with_exactly_its_value(node: NodeFolder) -> None:
     assert sorted(one.name for one in node.file(FOLDER).iterdir()) == ["DB_PASSWORD", "KEY"]
 
 
-def test_every_user_in_the_container_can_read_them_and_on_the_node_only_root(
+def test_secrets_are_readable_in_the_container_and_by_root_only_on_the_node(
     node: NodeFolder,
 ) -> None:
     fetch(node, f"DB_PASSWORD={VERSIONED}")
@@ -40,7 +40,7 @@ def test_every_user_in_the_container_can_read_them_and_on_the_node_only_root(
     assert node.file(FOLDER).parent.stat().st_mode & 0o777 == 0o700
 
 
-def test_what_a_crashed_instance_left_is_gone(node: NodeFolder) -> None:
+def test_files_of_a_crashed_instance_are_removed(node: NodeFolder) -> None:
     node.write(f"{FOLDER}/OLD", "old")
 
     assert fetch(node, f"DB_PASSWORD={VERSIONED}").returncode == 0
@@ -57,7 +57,7 @@ def test_it_waits_for_a_vault_that_does_not_answer_yet(node: NodeFolder) -> None
     assert done.stderr.count("error: no secret service-db-1a2b3c in http://") == 3
 
 
-def test_without_a_secret_the_instance_does_not_start_and_none_lies_around(
+def test_a_missing_secret_prevents_the_start_and_leaves_no_files(
     node: NodeFolder,
 ) -> None:
     script = node.file("/opt/bin/instance-secrets")
@@ -84,7 +84,7 @@ def test_neither_token_nor_value_is_seen_on_a_command_line_or_in_a_log(node: Nod
     assert "words" not in told
 
 
-def test_it_says_how_it_is_used(node: NodeFolder) -> None:
+def test_wrong_arguments_print_the_usage(node: NodeFolder) -> None:
     done = fetch(node)
 
     assert done.returncode != 0

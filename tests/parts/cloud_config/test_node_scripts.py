@@ -129,7 +129,7 @@ class TestEtcdPrepare:
         ]
 
     @pytest.mark.parametrize("failure", ["exit 1", "true"], ids=["fails", "writes nothing"])
-    def test_etcd_does_not_start_by_an_earlier_decision(
+    def test_etcd_does_not_start_with_an_earlier_runs_decision(
         self, node: NodeFolder, failure: str
     ) -> None:
         node.run("etcd-prepare")
@@ -150,7 +150,7 @@ class TestEtcdPrepare:
 
 
 class TestPlatformImage:
-    def test_an_image_that_is_there_is_not_fetched(self, node: NodeFolder) -> None:
+    def test_an_existing_image_is_not_fetched(self, node: NodeFolder) -> None:
         node.play("docker")
 
         done = node.run("platform-image", "ensure", "router", SHA256)
@@ -174,7 +174,7 @@ class TestPlatformImage:
         assert f"docker tag fleet/router:key fleet/router:sha-{sha256[:12]}" in node.calls
         assert list(node.file("/var/tmp").iterdir()) == []
 
-    def test_it_says_how_it_is_used(self, node: NodeFolder) -> None:
+    def test_wrong_arguments_print_the_usage(self, node: NodeFolder) -> None:
         done = node.run("platform-image", "remove", "router", SHA256)
 
         assert done.returncode == 2
@@ -207,7 +207,7 @@ class TestFleetCluster:
         assert self.ran(node).endswith("fleet/cluster:sha-0123456789ab platform")
         assert node.file("/stdin").read_text() == f"{order}\n"
 
-    def test_other_verbs_get_their_order_unread(self, node: NodeFolder) -> None:
+    def test_other_verbs_get_stdin_unchanged(self, node: NodeFolder) -> None:
         assert node.run("fleet-cluster", "apply", stdin='{"name": "x"}').returncode == 0
 
         # no etcd answers here
@@ -215,7 +215,7 @@ class TestFleetCluster:
         assert node.file("/stdin").read_text() == '{"name": "x"}'
         assert "/var/run/fleet.sock:" in self.ran(node)
 
-    def test_rollouts_wait_in_line_when_many_are_at_work(self, node: NodeFolder) -> None:
+    def test_rollouts_wait_when_many_are_running(self, node: NodeFolder) -> None:
         with ExitStack() as others:
             slots = [others.enter_context(locked(node, f"fleet-cluster-{n}")) for n in range(1, 7)]
             line = others.enter_context(locked(node, "fleet-cluster-queue"))
@@ -235,7 +235,7 @@ class TestFleetCluster:
 
             assert [rollout.wait(60) for rollout in rollouts] == [0, 0, 0]
 
-    def test_looking_waits_for_nobody(self, node: NodeFolder) -> None:
+    def test_status_does_not_wait_for_rollouts(self, node: NodeFolder) -> None:
         with ExitStack() as others:
             for name in ("queue", *range(1, 7)):
                 others.enter_context(locked(node, f"fleet-cluster-{name}"))
@@ -297,12 +297,12 @@ class TestRolloutSettle:
     def test_without_a_mark_there_is_nothing_to_do(self, node: NodeFolder) -> None:
         assert not self.settled(node)
 
-    def test_an_interrupted_rollout_is_taken_back(self, node: NodeFolder) -> None:
+    def test_an_interrupted_rollout_is_undone(self, node: NodeFolder) -> None:
         node.azure.etcd["/rollouts"] = MARK
 
         assert self.settled(node)
 
-    def test_one_that_is_at_work_is_left_alone(self, node: NodeFolder) -> None:
+    def test_a_running_rollout_is_left_alone(self, node: NodeFolder) -> None:
         node.azure.etcd["/rollouts"] = MARK
         node.azure.etcd["/locks/lms-acme"] = {"key": "/locks/lms-acme", "value": "{}"}
 
@@ -310,7 +310,7 @@ class TestRolloutSettle:
 
 
 class TestContainerFirewall:
-    def test_containers_reach_neither_identities_nor_etcd(self, node: NodeFolder) -> None:
+    def test_containers_can_not_reach_the_metadata_service_or_etcd(self, node: NodeFolder) -> None:
         node.play("iptables", "[[ $* != *--check* && $* != *--list-rules* ]]")
 
         done = node.run("container-firewall")
@@ -345,7 +345,7 @@ class TestNodeLife:
         node.run("node-life", "boot")
         assert node.file("/run/node-life/boot").read_text() != first
 
-    def test_each_start_of_docker_has_another(self, node: NodeFolder) -> None:
+    def test_each_start_of_docker_has_another_id(self, node: NodeFolder) -> None:
         ids = set()
         for _ in range(3):
             assert node.run("node-life", "docker").returncode == 0
@@ -353,12 +353,12 @@ class TestNodeLife:
 
         assert len(ids) == 3
 
-    def test_it_says_how_it_is_used(self, node: NodeFolder) -> None:
+    def test_wrong_arguments_print_the_usage(self, node: NodeFolder) -> None:
         assert node.run("node-life", "both").stderr == "usage: node-life boot|docker\n"
 
 
 class TestNodeDocker:
-    def test_docker_that_knows_our_configuration_is_left_alone(self, node: NodeFolder) -> None:
+    def test_docker_with_the_right_configuration_is_left_alone(self, node: NodeFolder) -> None:
         node.play("docker", "echo true")
         node.write("/run/node-life/docker", "id\n")
         node.play("systemctl")
@@ -387,7 +387,7 @@ class TestNodeDocker:
 
         assert "systemctl restart docker.service" in node.calls
 
-    def test_docker_that_does_not_follow_is_told(self, node: NodeFolder) -> None:
+    def test_docker_that_ignores_the_configuration_is_reported(self, node: NodeFolder) -> None:
         node.play("docker", "echo false")
         node.play("systemctl")
 
@@ -400,7 +400,7 @@ class TestImagePull:
         assert node.run("image-pull", "localhost:5000/a@sha256:1").returncode == 0
         assert "docker pull --quiet localhost:5000/a@sha256:1" in node.calls
 
-    def test_an_image_that_is_here_is_not_asked_for(self, node: NodeFolder) -> None:
+    def test_an_existing_image_is_not_pulled(self, node: NodeFolder) -> None:
         node.play("docker")
 
         assert node.run("image-pull", "localhost:5000/a@sha256:1").returncode == 0
@@ -437,7 +437,7 @@ class TestNodePrune:
 class TestAccessLogRotate:
     LOG = "/var/log/router/access.log"
 
-    def test_a_log_over_its_size_becomes_the_one_before(self, node: NodeFolder) -> None:
+    def test_a_log_over_its_limit_is_renamed(self, node: NodeFolder) -> None:
         node.write(self.LOG, "")
         with node.file(self.LOG).open("ab") as nginx:  # which keeps it open, and appends
             nginx.truncate(64 * 1024 * 1024 + 1)
@@ -448,7 +448,7 @@ class TestAccessLogRotate:
         assert node.file(self.LOG).read_bytes() == b"next\n"
         assert node.file(f"{self.LOG}.1").stat().st_size == 64 * 1024 * 1024 + 1
 
-    def test_any_other_is_left_alone(self, node: NodeFolder) -> None:
+    def test_a_smaller_log_is_left_alone(self, node: NodeFolder) -> None:
         assert node.run("access-log-rotate").returncode == 0, "there need not be one"
         node.write(self.LOG, "line\n")
 
@@ -463,7 +463,7 @@ class TestFleetUnregister:
     def _machine_id(self, node: NodeFolder) -> None:
         node.write("/etc/machine-id", "0123abcd\n")
 
-    def test_the_registration_from_before_is_removed(self, node: NodeFolder) -> None:
+    def test_the_nodes_old_registration_is_removed(self, node: NodeFolder) -> None:
         registered(node, "10.20.0.4")
 
         assert node.run("fleet-unregister").returncode == 0
@@ -471,7 +471,7 @@ class TestFleetUnregister:
         [call] = deletions(node)
         assert call.endswith("/_coreos.com/fleet/machines/0123abcd/object")
 
-    def test_another_machines_registration_is_left_alone(self, node: NodeFolder) -> None:
+    def test_another_nodes_registration_is_left_alone(self, node: NodeFolder) -> None:
         registered(node, "10.20.0.5")
 
         assert node.run("fleet-unregister").returncode == 0

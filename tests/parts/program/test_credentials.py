@@ -24,7 +24,7 @@ NOW = datetime.datetime(2026, 11, 23, tzinfo=datetime.UTC)
 
 
 class TestSshKey:
-    def test_openssh_reads_both_halves(self, tmp_path: Path) -> None:
+    def test_openssh_reads_both_keys(self, tmp_path: Path) -> None:
         private_key, public_key = new_ssh_key("admin of dev")
         file = tmp_path / "key"
         file.write_text(private_key)
@@ -48,7 +48,7 @@ class TestSshKey:
 
 
 class TestCertificate:
-    def test_it_is_for_the_names_and_addresses(self) -> None:
+    def test_the_certificate_covers_the_names_and_addresses(self) -> None:
         private_key, pem = new_certificate(["a.example"], ["20.1.2.3"], NOW)
 
         certificate = x509.load_pem_x509_certificate(pem.encode())
@@ -58,7 +58,7 @@ class TestCertificate:
         assert [str(one) for one in names.get_values_for_type(x509.IPAddress)] == ["20.1.2.3"]
         assert certificate.public_key() == key.public_key()
 
-    def test_it_is_valid_at_once_and_for_the_time_that_is_said(self) -> None:
+    def test_the_certificate_is_valid_immediately_for_the_documented_time(self) -> None:
         certificate = x509.load_pem_x509_certificate(new_certificate(["a"], [], NOW)[1].encode())
 
         assert certificate.not_valid_before_utc < NOW
@@ -73,18 +73,18 @@ class TestCertificate:
             **changes,
         }
 
-    def test_it_stays_as_long_as_it_fits(self) -> None:
+    def test_the_certificate_is_kept_while_it_fits(self) -> None:
         diff = SelfSignedCertificateProvider().diff("id", self.state(), self.state(not_after=None))
 
         assert diff.changes is False
 
     @pytest.mark.parametrize(("key", "value"), [("hosts", ["b"]), ("addresses", ["4.3.2.1"])])
-    def test_other_names_replace_it(self, key: str, value: list[str]) -> None:
+    def test_other_names_replace_the_certificate(self, key: str, value: list[str]) -> None:
         diff = SelfSignedCertificateProvider().diff("id", self.state(), self.state(**{key: value}))
 
         assert diff.replaces == [key]
 
-    def test_it_is_replaced_before_it_ends(self) -> None:
+    def test_the_certificate_is_replaced_before_it_expires(self) -> None:
         soon = datetime.datetime.now(datetime.UTC) + RENEWAL - datetime.timedelta(days=1)
 
         diff = SelfSignedCertificateProvider().diff(

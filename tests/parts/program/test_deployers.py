@@ -78,7 +78,7 @@ def deployed(tmp_path: Path) -> Iterator[Deployed]:
 
 
 @pytest.mark.parametrize("deployers", [(ANNA, BERT), (BERT, ANNA)])
-def test_a_list_takes_over_whatever_its_order_is(
+def test_a_list_of_deployers_inherits_the_role_in_any_order(
     deployed: Deployed, deployers: Sequence[str]
 ) -> None:
     assert deployed.by(ANNA) == [ANNA]

@@ -49,7 +49,7 @@ def use(sample: str, folder: Path, **changes: object) -> None:
     file.write_text(yaml.safe_dump(own | {"config": config}))
 
 
-def test_a_sample_stack_is_refused_with_what_to_set_and_then_it_is_fine(
+def test_a_sample_stack_is_accepted_after_its_secrets_are_set(
     engine: PulumiStack, tmp_path: Path
 ) -> None:
     use("docebo", tmp_path)
@@ -118,7 +118,7 @@ config:
 """
 
 
-def test_values_that_yaml_readers_take_differently_arrive_as_written_in_the_lab_too(
+def test_ambiguous_yaml_values_arrive_as_written(
     engine: PulumiStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "project/Pulumi.test.yaml"
@@ -144,7 +144,7 @@ def test_values_that_yaml_readers_take_differently_arrive_as_written_in_the_lab_
     assert services["lms"]["customers"].keys() == {"no"}
 
 
-def test_what_lost_its_form_without_quotes_is_refused_with_how_to_write_it(
+def test_an_unquoted_value_that_yaml_changed_is_refused_with_advice(
     engine: PulumiStack, tmp_path: Path
 ) -> None:
     use("dev", tmp_path)
@@ -182,7 +182,7 @@ def test_an_encrypted_value_in_the_wrong_place_is_refused_and_not_shown(
     assert "hunter2" not in refused.text
 
 
-def test_bad_input_is_told_all_at_once_with_path_and_value(
+def test_all_problems_are_reported_together_with_path_and_value(
     engine: PulumiStack, tmp_path: Path
 ) -> None:
     services = {
@@ -202,7 +202,7 @@ def test_bad_input_is_told_all_at_once_with_path_and_value(
         assert expected in refused.text
 
 
-def test_the_policy_pack_lets_the_program_pass_and_nothing_open(
+def test_the_policy_pack_accepts_the_program_and_refuses_open_ports(
     engine: PulumiStack, tmp_path: Path
 ) -> None:
     use("dev", tmp_path)

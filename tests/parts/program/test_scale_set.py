@@ -85,7 +85,7 @@ def machines(tmp_path: Path) -> Iterator[Machines]:
         yield Machines(cloud, engine)
 
 
-def test_more_machines_are_fine_and_fewer_are_refused_before_anything_is_done(
+def test_more_nodes_are_accepted_and_fewer_are_refused(
     machines: Machines,
 ) -> None:
     machines.up(3)
@@ -102,7 +102,7 @@ def test_more_machines_are_fine_and_fewer_are_refused_before_anything_is_done(
     machines.up(5)
 
 
-def test_other_changes_of_the_model_are_none_of_its_business(machines: Machines) -> None:
+def test_other_changes_of_the_model_are_accepted(machines: Machines) -> None:
     machines.up(3)
     machines.wanted(3, size="Standard_D4s_v5")
 
@@ -111,7 +111,7 @@ def test_other_changes_of_the_model_are_none_of_its_business(machines: Machines)
     assert outcome.succeeded, outcome.text
 
 
-def test_fewer_machines_are_fine_once_they_are_fewer(machines: Machines) -> None:
+def test_a_smaller_number_is_accepted_after_the_nodes_are_gone(machines: Machines) -> None:
     machines.up(5)
     machines.scale_by_hand(3)
     refreshed = machines.engine.refresh()
@@ -122,7 +122,7 @@ def test_fewer_machines_are_fine_once_they_are_fewer(machines: Machines) -> None
     assert machines.capacity == 3
 
 
-def test_a_cluster_may_be_made_anew_with_fewer_machines(machines: Machines) -> None:
+def test_a_new_cluster_may_have_fewer_nodes(machines: Machines) -> None:
     machines.up(5)
     destroyed = machines.engine.destroy()
     assert destroyed.succeeded, destroyed.text

@@ -160,7 +160,7 @@ def test_units_are_readable_in_the_state_and_name_the_version(
     assert re.search(rf"PASSWORD=service-db-[0-9a-f]{{6}}/{vault.version_of(VALUE)}", unit)
 
 
-def test_what_looks_like_a_number_stays_the_text_it_is(engine: PulumiStack, vault: Vault) -> None:
+def test_a_text_that_looks_like_a_number_stays_text(engine: PulumiStack, vault: Vault) -> None:
     set_secret(engine, "db", "true")
     set_secret(engine, "0-pin", "0042")
 
@@ -169,7 +169,9 @@ def test_what_looks_like_a_number_stays_the_text_it_is(engine: PulumiStack, vaul
     assert sorted(vault.secrets().values()) == ["0042", "true"]
 
 
-def test_another_value_is_another_unit_and_the_same_name(engine: PulumiStack, vault: Vault) -> None:
+def test_a_new_value_changes_the_unit_but_not_the_secrets_name(
+    engine: PulumiStack, vault: Vault
+) -> None:
     set_secret(engine, "0-pin", "1")
     set_secret(engine, "db", VALUE)
     run(engine, "up", "--yes", "--skip-preview")
@@ -185,7 +187,7 @@ def test_another_value_is_another_unit_and_the_same_name(engine: PulumiStack, va
     assert "~ azure-native:resources:ResourceGroup: (update)" in preview.text
 
 
-def test_a_secret_that_comes_back_gets_another_name(engine: PulumiStack, vault: Vault) -> None:
+def test_a_secret_that_is_added_again_gets_another_name(engine: PulumiStack, vault: Vault) -> None:
     set_secret(engine, "0-pin", "1")
     set_secret(engine, "db", VALUE)
     run(engine, "up", "--yes", "--skip-preview")
@@ -203,7 +205,7 @@ def test_a_secret_that_comes_back_gets_another_name(engine: PulumiStack, vault: 
     assert len(before & set(vault.secrets())) == 1
 
 
-def test_protection_can_be_taken_back_and_the_vault_then_destroyed(
+def test_protection_can_be_switched_off_and_the_vault_destroyed(
     engine: PulumiStack, vault: Vault
 ) -> None:
     """Azure refuses to switch its protection against purging off again."""

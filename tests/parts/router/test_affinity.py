@@ -117,9 +117,7 @@ def test_tcp_and_udp_of_a_client_reach_the_same_instance_through_any_router(
             assert {client: by_tcp(other_port, client) for client in CLIENTS} == tcp
 
 
-def test_clients_of_a_dead_instance_fall_over_and_others_stay(
-    etcd: EtcdServer, router: Router
-) -> None:
+def test_clients_of_a_dead_instance_move_and_others_stay(etcd: EtcdServer, router: Router) -> None:
     port = free_port()
     with voices("one", "two", "three") as (one, two, three):
         index = serve(etcd, port, {"r1-1": one, "r1-2": two, "r1-3": three})
@@ -191,7 +189,7 @@ def test_during_a_rollout_clients_stay_with_the_old_instance_until_it_goes(
         }
 
 
-def test_single_instance_gets_everybody(etcd: EtcdServer, router: Router) -> None:
+def test_single_instance_gets_all_clients(etcd: EtcdServer, router: Router) -> None:
     port = free_port()
     with voices("one") as (one,):
         router.wait_until_applied(serve(etcd, port, {"r1-1": one}))
@@ -276,7 +274,7 @@ def choice(ports: Mapping[frozenset[int], int], chosen: frozenset[int], client: 
 
 @settings(max_examples=150, deadline=None)
 @given(chosen=st.sampled_from(SETS), other=st.sampled_from(NUMBERS), client=clients)
-def test_instance_that_comes_or_goes_moves_only_the_clients_it_must(
+def test_starting_or_lost_instance_moves_only_its_clients(
     oracle: Mapping[frozenset[int], int], chosen: frozenset[int], other: int, client: str
 ) -> None:
     if other in chosen or len(chosen) == 4:

@@ -65,7 +65,7 @@ def test_router_announces_its_node_and_how_far_it_is(etcd: EtcdServer, api: Rout
     assert 0 < ttl <= 15
 
 
-def test_router_tells_which_start_of_its_node_and_of_docker_this_is(
+def test_router_reports_the_boot_and_docker_start_of_its_node(
     etcd: EtcdServer, folder: Path
 ) -> None:
     life = folder / "node-life"
@@ -125,7 +125,7 @@ def retiring_workers(router: Router) -> list[int]:
     ]
 
 
-def test_open_connections_do_not_pile_up_workers_for_ever(
+def test_open_connections_do_not_accumulate_old_workers(
     etcd: EtcdServer, folder: Path, backends: tuple[Backend, Backend]
 ) -> None:
     megabytes = 25
@@ -149,7 +149,7 @@ def test_open_connections_do_not_pile_up_workers_for_ever(
             assert held_open.recv(100) == b"still there?"
 
 
-def test_open_connection_outlives_a_day_of_changes(
+def test_open_connection_survives_a_day_of_changes(
     etcd: EtcdServer, api: Router, backends: tuple[Backend, Backend]
 ) -> None:
     with open_websocket(api, "api.test") as call:
@@ -248,7 +248,7 @@ def patient(unsteady_etcd: EtcdServer, folder: Path) -> Iterator[Router]:
         yield router
 
 
-def test_instances_that_expired_while_etcd_was_away_are_kept_and_hold_up_nothing(
+def test_instances_that_expired_in_an_outage_of_etcd_are_kept_without_blocking(
     unsteady_etcd: EtcdServer, patient: Router, backends: tuple[Backend, Backend]
 ) -> None:
     one, two = backends
@@ -266,7 +266,7 @@ def test_instances_that_expired_while_etcd_was_away_are_kept_and_hold_up_nothing
         eventually(lambda: (patient.announced() or {})["kept"] == [], what="it is told")
 
 
-def test_instance_that_expired_while_etcd_only_hung_is_kept_too(
+def test_instance_that_expired_while_etcd_hung_is_kept(
     unsteady_etcd: EtcdServer, patient: Router, backends: tuple[Backend, Backend]
 ) -> None:
     value = json.dumps({"http": backends[0].address})
@@ -280,7 +280,7 @@ def test_instance_that_expired_while_etcd_only_hung_is_kept_too(
     assert patient.get("acme.test").json()["instance"] == "one"
 
 
-def test_kept_address_is_given_up_as_soon_as_another_service_has_it(
+def test_kept_address_is_dropped_when_another_service_gets_it(
     unsteady_etcd: EtcdServer, patient: Router, backends: tuple[Backend, Backend]
 ) -> None:
     route = {"hosts": ["globex.test"], "http": True}
@@ -293,7 +293,7 @@ def test_kept_address_is_given_up_as_soon_as_another_service_has_it(
         assert patient.get("acme.test").status_code == 503
 
 
-def test_address_of_a_node_that_has_started_again_is_not_kept(
+def test_address_of_a_rebooted_node_is_not_kept(
     unsteady_etcd: EtcdServer, patient: Router, backends: tuple[Backend, Backend]
 ) -> None:
     """Before anything is announced there: who listens on its ports is not known yet."""
@@ -482,7 +482,7 @@ def test_open_request_survives_the_end_of_the_router(
         assert answer.result().status_code == 200
 
 
-def test_empty_services_directory_is_fine(router: Router) -> None:
+def test_empty_services_directory_is_accepted(router: Router) -> None:
     assert router.get("anything.test").status_code == 404
 
 

@@ -58,7 +58,7 @@ def lose(etcd: EtcdServer, router: Router, instance: str) -> None:
     router.wait_until_applied(change.node.modified_index)
 
 
-def test_calls_are_held_while_another_instance_comes_and_goes(
+def test_calls_continue_while_another_instance_starts_and_stops(
     etcd: EtcdServer, router: Router, servers: Servers
 ) -> None:
     port = free_port()
@@ -89,7 +89,7 @@ def test_tcp_and_udp_of_a_call_come_from_one_address(
         assert servers[0].bound[caller.name][0] == "127.0.0.2"
 
 
-def test_callers_with_the_same_port_on_different_addresses_are_told_apart(
+def test_callers_with_the_same_port_on_different_addresses_are_distinguished(
     etcd: EtcdServer, router: Router, servers: Servers
 ) -> None:
     port, own_port = free_port(), free_port()
@@ -104,7 +104,7 @@ def test_callers_with_the_same_port_on_different_addresses_are_told_apart(
         assert_held(callers)
 
 
-def test_callers_whose_first_choice_of_a_port_is_the_same_are_told_apart(
+def test_callers_with_the_same_first_port_choice_get_different_ports(
     etcd: EtcdServer, router: Router, servers: Servers
 ) -> None:
     def choice(address: str, port: int) -> int:
@@ -148,7 +148,7 @@ def test_client_stays_where_its_connection_is_until_it_hangs_up(
         assert {caller.instance for caller in later} == {"one", "two", "three"}
 
 
-def test_caller_who_only_listens_hears_on_while_other_services_change(
+def test_caller_who_only_listens_keeps_hearing_while_other_services_change(
     etcd: EtcdServer, router: Router, servers: Servers
 ) -> None:
     port = free_port()

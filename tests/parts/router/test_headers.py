@@ -126,7 +126,7 @@ def test_no_protocol_but_websocket_is_offered_to_an_instance(
         assert header not in answer
 
 
-def test_websocket_is_told_that_it_was_upgraded(
+def test_websocket_gets_its_upgrade_header(
     etcd: EtcdServer, router: Router, backends: Backends
 ) -> None:
     for sticky in (False, True):
@@ -194,7 +194,7 @@ def test_no_header_that_claims_where_a_request_came_from_reaches_an_instance(
         *("X-Forwarded-Server", "X-Original-URL", "X-Rewrite-URL", "X-Envoy-External-Address"),
     ],
 )
-def test_everyday_names_are_among_them(name: str) -> None:
+def test_common_forwarding_headers_are_dropped(name: str) -> None:
     assert name in (*DROPPED, *WRITTEN)
 
 
@@ -245,7 +245,7 @@ def test_names_with_underscores_are_dropped_elsewhere(
 
 
 @pytest.mark.parametrize("asks", [False, True])
-def test_underscores_forge_nothing(
+def test_headers_with_underscores_can_not_imitate_the_routers(
     etcd: EtcdServer, router: Router, backends: Backends, asks: bool
 ) -> None:
     serve(etcd, router, backends[0].address, underscore_headers=asks)

@@ -76,7 +76,7 @@ def site(etcd: EtcdServer, folder: Path, tmp_path: Path, backends: Backends) -> 
         yield Site(etcd=etcd, vault=vault, router=router)
 
 
-def test_host_is_shown_its_own_certificate_and_others_the_stacks(site: Site) -> None:
+def test_host_gets_its_certificate_and_other_hosts_the_stacks(site: Site) -> None:
     site.vault.put("certificate-api", "v1", make_pem("api.test", subject="api"))
     with running(site.router):
         site.is_to_have("api", "v1", "api.test")
@@ -119,7 +119,7 @@ def test_router_starts_without_a_vault_that_does_not_answer(site: Site) -> None:
         site.reports("/certificates/api: https://127.0.0.1")
 
 
-def test_vault_that_refuses_is_asked_again_until_the_role_has_spread(site: Site) -> None:
+def test_refused_fetch_is_retried_until_the_role_has_propagated(site: Site) -> None:
     site.vault.put("certificate-api", "v1", make_pem("api.test", subject="api"))
     site.vault.denies = True
     site.is_to_have("api", "v1", "api.test")
@@ -176,7 +176,7 @@ OTHER_KEY, _ = make_certificate("api.test")
     ],
     ids=["expired", "too early", "password", "mismatch", "no certificate", "no key", "PKCS #12"],
 )
-def test_version_that_can_not_serve_is_reported_and_the_last_good_one_stays(
+def test_unusable_version_is_reported_and_the_last_good_one_stays(
     site: Site, content: str, reason: str
 ) -> None:
     site.vault.put("certificate-api", "v1", make_pem("api.test", subject="good"))
@@ -246,7 +246,7 @@ def test_certificate_of_another_vault_is_followed_to_its_newest_version(site: Si
         site.shows("shop.example.test", "stack")
 
 
-def test_token_goes_to_vaults_only(site: Site) -> None:
+def test_token_is_sent_to_vaults_only(site: Site) -> None:
     elsewhere = {"secret_id": "https://vault.attacker.test/secrets/bought"}
     site.etcd.client.set("/certificates/other", json.dumps(elsewhere))
 
@@ -254,7 +254,7 @@ def test_token_goes_to_vaults_only(site: Site) -> None:
         site.reports("is not in a vault beside")
 
 
-def test_certificate_that_is_no_longer_named_is_gone(site: Site) -> None:
+def test_certificate_that_is_no_longer_named_is_removed(site: Site) -> None:
     for name in ("api", "shop"):
         site.vault.put(f"certificate-{name}", "v1", make_pem(f"{name}.test", subject=name))
     site.is_to_have("api", "v1", "api.test")

@@ -58,7 +58,7 @@ def test_client_that_waits_for_leave_to_send_gets_it(
         assert client.makefile("rb").read().startswith(b"HTTP/1.1 200 ")
 
 
-def test_pages_of_the_router_are_not_to_be_had_by_their_names(
+def test_pages_of_the_router_have_no_address(
     etcd: EtcdServer, router: Router, backends: Backends
 ) -> None:
     serve(etcd, router, backends[0].address)

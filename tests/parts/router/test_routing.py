@@ -38,7 +38,7 @@ def test_requests_of_a_host_are_spread_over_the_instances(
     assert set(answers) == {"one", "two"}
 
 
-def test_unknown_host_gets_a_friendly_404(
+def test_unknown_host_gets_the_404_page(
     etcd: EtcdServer, router: Router, backends: Backends
 ) -> None:
     serve_api(etcd, router, *backends)
@@ -68,7 +68,7 @@ def test_service_without_hosts_takes_every_unknown_host(
     assert router.get("api.test").json()["instance"] == "one"
 
 
-def test_service_without_instances_answers_503_and_when_to_come_back(
+def test_service_without_instances_answers_503_with_retry_after(
     etcd: EtcdServer, router: Router
 ) -> None:
     serve_api(etcd, router)
@@ -88,7 +88,7 @@ def test_websocket_is_passed_through(etcd: EtcdServer, router: Router, backends:
         assert client.recv(100) == b"hello"
 
 
-def test_instance_is_told_the_truth_about_the_client(
+def test_instance_gets_true_headers_about_the_client(
     etcd: EtcdServer, router: Router, backends: Backends
 ) -> None:
     serve_api(etcd, router, backends[0])
@@ -135,7 +135,7 @@ def test_odd_request_id_is_replaced(etcd: EtcdServer, router: Router, backends: 
     assert len(answer.headers["X-Request-Id"]) == 32
 
 
-def test_dead_instance_costs_no_request(
+def test_dead_instance_fails_no_request(
     etcd: EtcdServer, router: Router, backends: Backends
 ) -> None:
     one, two = backends
@@ -196,7 +196,7 @@ def test_error_of_an_application_is_not_asked_for_twice(
     assert sum(len(backend.requests) for backend in backends) == 2
 
 
-def test_503_of_an_application_is_passed_on_and_harms_no_other_request(
+def test_503_of_an_application_is_passed_on_without_affecting_others(
     etcd: EtcdServer, router: Router, backends: Backends
 ) -> None:
     serve_api(etcd, router, *backends)
@@ -302,7 +302,7 @@ def test_broken_route_costs_only_its_own_service(
 
 
 @pytest.mark.parametrize("name", ["aaa", "zzz"])
-def test_host_stays_with_who_has_it_until_that_one_lets_go(
+def test_host_stays_with_its_service_until_that_drops_it(
     etcd: EtcdServer, router: Router, backends: Backends, name: str
 ) -> None:
     one, two = backends
@@ -325,7 +325,7 @@ def test_host_stays_with_who_has_it_until_that_one_lets_go(
     assert {router.get("api.test").json()["instance"] for _ in range(4)} == {"two"}
 
 
-def test_default_site_stays_with_who_has_it(
+def test_default_site_stays_with_its_service(
     etcd: EtcdServer, router: Router, backends: Backends
 ) -> None:
     for name, backend in zip(("old", "new"), backends, strict=True):

@@ -130,7 +130,7 @@ def test_visitors_cannot_write(lms: Container) -> None:
     assert "Defaced" not in lms.get("/courses/onboarding").text
 
 
-def test_without_a_secret_nobody_signs_in(start: Start) -> None:
+def test_without_a_secret_signing_in_is_impossible(start: Start) -> None:
     with start(password=None) as lms:
         lms.wait_until_healthy()
         with lms.browser() as browser:

@@ -148,7 +148,7 @@ def test_the_cookie_is_for_https_only_where_the_client_came_by_https(api: Contai
 # live channels
 
 
-async def test_what_one_says_everyone_in_the_room_hears(api: Container) -> None:
+async def test_a_message_reaches_everyone_in_the_room(api: Container) -> None:
     async with (
         joined(api, "/live/lobby") as listener,
         joined(api, "/live/derby") as elsewhere,
@@ -175,7 +175,7 @@ async def test_everyone_sees_who_is_there(api: Container) -> None:
         assert api.get("/rooms/lobby").json()["present"] == []
 
 
-async def test_who_has_no_ticket_only_listens(api: Container) -> None:
+async def test_a_client_without_a_ticket_only_listens(api: Container) -> None:
     async with joined(api, "/live/lobby") as listener:
         await listener.send_json({"text": "let me in"})
 

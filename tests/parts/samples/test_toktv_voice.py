@@ -130,12 +130,12 @@ def test_all_instances_show_the_certificate_of_the_secret(start: Start) -> None:
         assert ada.certificate == bob.certificate == der
 
 
-def test_without_one_each_makes_its_own(start: Start) -> None:
+def test_without_a_certificate_each_instance_generates_one(start: Start) -> None:
     with start("1") as one, start("2") as two, call(one, "ada") as ada, call(two, "bob") as bob:
         assert ada.certificate != bob.certificate
 
 
-def test_nobody_is_banned_for_connecting_often(voice: Container) -> None:
+def test_frequent_connections_cause_no_ban(voice: Container) -> None:
     """All clients come from the routers' few addresses: a ban would hit everyone."""
     for _ in range(30):
         socket.create_connection(("127.0.0.1", voice.port("64738/tcp"))).close()
@@ -144,7 +144,7 @@ def test_nobody_is_banned_for_connecting_often(voice: Container) -> None:
         assert ada.has_media()
 
 
-def test_nobody_is_superuser(voice: Container) -> None:
+def test_there_is_no_superuser(voice: Container) -> None:
     assert "Password for 'SuperUser'" not in voice.logs
     with pytest.raises(Refused):
         call(voice, "SuperUser", password="")

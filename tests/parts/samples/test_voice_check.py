@@ -66,7 +66,7 @@ def test_a_server_without_media_is_not() -> None:
     assert done.stderr == f"check-voice: no answer to a ping on UDP port {port}\n"
 
 
-def test_an_answer_to_something_else_is_none() -> None:
+def test_an_answer_to_another_ping_does_not_count() -> None:
     with server(answer=lambda ping: pong(bytes(len(ping)))) as port:
         done = check(port)
 

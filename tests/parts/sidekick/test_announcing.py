@@ -50,7 +50,7 @@ def test_healthy_instance_is_announced_with_its_published_ports(
     }
 
 
-def test_sidekick_says_in_the_name_of_its_unit_what_it_announces(
+def test_announcement_is_logged_in_the_sidekicks_journal(
     announcer: Announcer, sidekick: Sidekick, docker: FakeDocker, app: Backend
 ) -> None:
     docker.runs({"8080/tcp": port_of(app)})
@@ -227,7 +227,7 @@ def test_udp_service_is_announced_when_dockers_health_check_passes(
 
 
 @pytest.mark.usefixtures("docker")
-def test_instance_that_never_had_a_container_says_what_its_unit_said(
+def test_failure_without_a_container_quotes_the_units_log(
     announcer: Announcer, sidekick: Sidekick
 ) -> None:
     announcer.log("no matching manifest for linux/amd64 in the manifest list entries\n")
@@ -239,7 +239,7 @@ def test_instance_that_never_had_a_container_says_what_its_unit_said(
     assert failure["log"] == "no matching manifest for linux/amd64 in the manifest list entries"
 
 
-def test_key_says_since_when_the_node_and_its_docker_run(
+def test_key_has_the_boot_and_docker_start_of_its_node(
     announcer: Announcer, sidekick: Sidekick, docker: FakeDocker, app: Backend
 ) -> None:
     announcer.docker_starts("docker-1", boot="boot-1")

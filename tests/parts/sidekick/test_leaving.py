@@ -129,7 +129,7 @@ def test_drain_ends_with_an_instance_that_dies_meanwhile(
     assert sidekick.wait() == 0
 
 
-def test_instance_that_dies_before_it_was_healthy_leaves_its_last_words(
+def test_instance_that_dies_before_it_was_healthy_is_reported_with_its_log(
     announcer: Announcer, sidekick: Sidekick, docker: FakeDocker
 ) -> None:
     docker.runs({"8080/tcp": "1"})

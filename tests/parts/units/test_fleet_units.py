@@ -33,7 +33,7 @@ from tests.program.systemd_words import words
 
 
 @pytest.mark.parametrize("name", sorted(rendered.fleet_units()))
-def test_it_reads_as_reviewed(name: str) -> None:
+def test_the_rendered_text_matches_the_snapshot(name: str) -> None:
     if "@2" not in name:
         assert_matches(name, rendered.fleet_units()[name])
 

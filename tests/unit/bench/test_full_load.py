@@ -23,9 +23,7 @@ def test_a_full_load_counts_what_was_answered_on_as_many_connections_as_asked_fo
 
 
 @pytest.mark.parametrize("path", ["/busy", None])
-def test_a_load_that_nothing_answers_as_it_should_is_no_measurement(
-    site: Site, path: str | None
-) -> None:
+def test_a_load_with_wrong_answers_is_not_a_measurement(site: Site, path: str | None) -> None:
     url = f"{site.url}{path}" if path else "http://127.0.0.1:9/"
 
     with pytest.raises(StepFailed):

@@ -54,7 +54,7 @@ def test_nothing_is_left_of_it_however_the_run_ends(
     assert not (project / "Pulumi.labbench.yaml").exists()
 
 
-def test_what_a_killed_run_left_is_gone_before_anything_is_measured(
+def test_leftovers_of_a_killed_run_are_removed_before_measuring(
     project: Path, downs: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(session, "stacks_left", lambda: ["labbench"])

@@ -32,7 +32,7 @@ def test_complete_cluster_is_recorded_as_formed(world: World) -> None:
     assert world.lines[-1] == "the cluster is complete: 3 etcd members, 3 machines in fleet"
 
 
-def test_wait_lasts_until_the_last_member_has_come(world: World) -> None:
+def test_wait_lasts_until_the_last_member_has_joined(world: World) -> None:
     members = SomeMembers(0)
     beginning = world.clock.now()
 

@@ -63,16 +63,14 @@ class TestScaleSet:
     def machines(self, stack: Recorded) -> dict[str, Any]:
         return stack.one(SCALE_SET).inputs
 
-    def test_azure_neither_adds_nor_changes_machines_by_itself(
-        self, machines: dict[str, Any]
-    ) -> None:
+    def test_azure_does_not_add_or_change_nodes_on_its_own(self, machines: dict[str, Any]) -> None:
         assert machines["orchestrationMode"] == "Uniform"
         assert machines["overprovision"] is False
         assert machines["upgradePolicy"] == {"mode": "Manual"}
         assert "automaticRepairsPolicy" not in machines
         assert machines["sku"]["capacity"] == 3
 
-    def test_nobody_logs_in_with_a_password(self, machines: dict[str, Any]) -> None:
+    def test_passwords_are_disabled(self, machines: dict[str, Any]) -> None:
         profile = machines["virtualMachineProfile"]["osProfile"]
 
         assert profile["linuxConfiguration"]["disablePasswordAuthentication"] is True
@@ -86,7 +84,7 @@ class TestScaleSet:
             "version": "4593.2.5",
         }
 
-    def test_etcd_has_a_disk_of_its_own(self, machines: dict[str, Any]) -> None:
+    def test_etcd_has_a_separate_disk(self, machines: dict[str, Any]) -> None:
         (disk,) = machines["virtualMachineProfile"]["storageProfile"]["dataDisks"]
 
         assert (disk["lun"], disk["caching"]) == (0, "None")
@@ -104,7 +102,7 @@ class TestScaleSet:
         assert "VAULT_URL=https://fleet12345678.vault.azure.net\n" in text
         assert "PRIVATE KEY" not in text
 
-    def test_machines_wait_for_all_that_they_ask_for_at_boot(self, stack: Recorded) -> None:
+    def test_nodes_wait_for_everything_that_they_fetch_at_boot(self, stack: Recorded) -> None:
         waits_for = stack.one(SCALE_SET).dependencies
 
         for type_ in (
@@ -122,7 +120,7 @@ class TestScaleSet:
         for address in stack.all("azure-native:network:PublicIPAddress"):
             assert address.inputs["zones"] == ["1", "2", "3"]
 
-    def test_without_zones_machines_spread_over_fault_domains(
+    def test_without_zones_nodes_are_spread_over_fault_domains(
         self, machines: dict[str, Any]
     ) -> None:
         assert "zones" not in machines
@@ -143,11 +141,11 @@ class TestFleet:
             assert connection["hostKey"] == "ssh-ed25519 AAAA"
             assert connection["dialErrorLimit"] == -1
 
-    def test_no_command_outlives_the_machines(self, stack: Recorded) -> None:
+    def test_commands_are_deleted_with_the_scale_set(self, stack: Recorded) -> None:
         for command in stack.all(COMMAND):
             assert command.deleted_with == stack.one(SCALE_SET).urn
 
-    def test_commands_run_again_on_new_machines(self, stack: Recorded) -> None:
+    def test_commands_run_again_on_a_new_scale_set(self, stack: Recorded) -> None:
         for command in stack.all(COMMAND):
             assert command.inputs["create"].endswith("# on scale set scale-set-core12345678")
 
@@ -168,10 +166,10 @@ class TestFleet:
         assert hello.urn not in voice.dependencies
         assert voice.urn not in hello.dependencies
 
-    def test_the_cluster_is_ready_with_all_its_machines(self, stack: Recorded) -> None:
+    def test_ready_waits_for_all_nodes(self, stack: Recorded) -> None:
         assert self.order(stack, "fleet-ready")["size"] == 3
 
-    def test_a_change_of_one_service_is_no_change_of_another(
+    def test_a_change_of_one_service_does_not_change_another(
         self, run: Run, config: Config, voice: Config
     ) -> None:
         config["services"]["voice"] = voice
@@ -187,7 +185,7 @@ class TestFleet:
 
         assert changed == {"hello-rollout"}
 
-    def test_removal_is_told_whom_and_how_slowly(self, stack: Recorded) -> None:
+    def test_removal_gets_the_service_and_the_drain(self, stack: Recorded) -> None:
         removal = stack.one(COMMAND, "hello-rollout").inputs["delete"]
 
         told, _, verb = removal.partition(" | ")
@@ -201,7 +199,7 @@ class TestFleet:
 
 
 class TestOutputs:
-    def test_they_say_how_to_reach_everything(self, stack: Recorded) -> None:
+    def test_outputs_have_all_addresses(self, stack: Recorded) -> None:
         outputs = stack.outputs
         host = outputs["url"].removeprefix("http://")
 

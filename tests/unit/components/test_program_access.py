@@ -41,7 +41,7 @@ class TestNetwork:
 
         assert ssh["sourceAddressPrefixes"] == ["10.8.0.0/16", "198.51.100.0/24", "203.0.113.7/32"]
 
-    def test_etcd_is_open_to_machines_only(self, stack: Recorded) -> None:
+    def test_etcd_is_open_to_nodes_only(self, stack: Recorded) -> None:
         (etcd,) = (r for r in self.rules(stack) if r.get("destinationPortRange") == "2379-2380")
 
         assert etcd["sourceAddressPrefix"] == "10.20.0.0/24"
@@ -68,7 +68,7 @@ class TestNetwork:
         ]
         assert last["name"] == "nothing-else"
 
-    def test_machines_go_out_by_nat_and_only_by_it(self, stack: Recorded) -> None:
+    def test_nodes_reach_the_internet_only_through_nat(self, stack: Recorded) -> None:
         subnet = stack.one("azure-native:network:Subnet")
 
         assert subnet.inputs["defaultOutboundAccess"] is False
@@ -120,7 +120,7 @@ class TestLoadBalancer:
         assert self.rules(balancer)["http"]["probe"]["id"].endswith("/router")
         assert self.rules(balancer)["ssh"]["probe"]["id"].endswith("/ssh")
 
-    def test_a_clients_tcp_and_udp_reach_the_same_machine(self, balancer: Registered) -> None:
+    def test_a_clients_tcp_and_udp_reach_the_same_node(self, balancer: Registered) -> None:
         for name in ("tcp-64738", "udp-64738", "ssh"):
             assert self.rules(balancer)[name]["loadDistribution"] == "SourceIP"
 
@@ -131,7 +131,9 @@ class TestLoadBalancer:
 
         assert set(self.rules(balancer)) == {"http", "https", "ssh"}
 
-    def test_machines_do_not_go_out_through_it(self, balancer: Registered) -> None:
+    def test_nodes_do_not_use_the_load_balancer_for_outbound_traffic(
+        self, balancer: Registered
+    ) -> None:
         assert all(rule["disableOutboundSnat"] for rule in self.rules(balancer).values())
 
     def test_the_dns_label_is_the_same_each_time_and_unlikely_to_be_taken(
@@ -194,7 +196,7 @@ class TestStorage:
 
 
 class TestKeyVault:
-    def test_it_knows_roles_only_and_lets_in_nodes_and_admins(self, stack: Recorded) -> None:
+    def test_the_vault_uses_roles_and_admits_nodes_and_admins(self, stack: Recorded) -> None:
         properties = stack.one("azure-native:keyvault:Vault").inputs["properties"]
 
         assert properties["enableRbacAuthorization"] is True
@@ -232,7 +234,7 @@ class TestIdentity:
             "identity-deployer-manage-secrets": ("fleet-id", "b86a8fe4"),
         }
 
-    def test_a_new_identity_is_named_as_one(self, stack: Recorded) -> None:
+    def test_a_new_identity_is_sent_with_its_type(self, stack: Recorded) -> None:
         for one in stack.all("azure-native:authorization:RoleAssignment"):
             if one.inputs["principalId"] != DEPLOYER:
                 assert one.inputs["principalType"] == "ServicePrincipal"
@@ -248,7 +250,7 @@ class TestIdentity:
         # whose ids they are, Azure knows
         assert "principalType" not in assignment.inputs
 
-    def test_with_a_list_of_deployers_nothing_depends_on_who_runs_it(
+    def test_with_a_list_of_deployers_the_current_identity_does_not_matter(
         self, run: Run, config: Config
     ) -> None:
         first, second = (f"{digit * 8}-2222-3333-4444-555555555555" for digit in "12")

@@ -67,14 +67,14 @@ def test_values_reach_secrets_of_the_vault_and_nothing_else(told: Recorded) -> N
     assert PASSWORD not in json.dumps(told.outputs)
 
 
-def test_they_are_secret_on_their_way(told: Recorded) -> None:
+def test_secrets_are_secret_outputs(told: Recorded) -> None:
     for name in ("service-db", "certificate-acme"):
         secret = told.one(SECRET, name)
         assert "properties" in secret.secret_inputs
         assert secret.deleted_with.endswith("keyvault:Vault::fleet")
 
 
-def test_a_secret_that_nobody_uses_stays_out_of_the_vault(told: Recorded) -> None:
+def test_an_unused_secret_is_not_stored_in_the_vault(told: Recorded) -> None:
     assert {one.name for one in told.all(SECRET) if not one.name.startswith("key-vault")} == {
         "service-db",
         "certificate-acme",
@@ -92,7 +92,7 @@ def test_a_unit_names_secret_and_version_and_its_order_is_no_secret(told: Record
     assert "stdin" not in told.one(COMMAND, "lms-acme-rollout").secret_inputs
 
 
-def test_another_value_rolls_out_the_services_that_use_it_and_no_other(
+def test_a_new_value_rolls_out_only_the_services_that_use_it(
     run: Run, secrets: Config, told: Recorded
 ) -> None:
     secrets["secrets"]["db"] = "another"
@@ -101,13 +101,11 @@ def test_another_value_rolls_out_the_services_that_use_it_and_no_other(
     assert changed(told, run(secrets)) == {"service-db", "lms-acme-rollout"}
 
 
-def test_another_certificate_reaches_routers_and_rolls_out_nothing(
-    run: Run, secrets: Config, told: Recorded
-) -> None:
+def test_a_new_certificate_rolls_out_no_service(run: Run, secrets: Config, told: Recorded) -> None:
     assert changed(told, run(secrets)) == {"certificate-acme", "fleet-certificates"}
 
 
-def test_routers_are_told_where_certificates_are(told: Recorded) -> None:
+def test_routers_get_the_references_of_certificates(told: Recorded) -> None:
     (certificate,) = order(told, "fleet-certificates")["certificates"].values()
 
     assert certificate["secret"] == "certificate-acme-1a2b3c"
@@ -119,14 +117,14 @@ def test_a_stack_without_certificates_takes_away_those_it_had(stack: Recorded) -
     assert order(stack, "fleet-certificates") == {"certificates": {}}
 
 
-def test_certificate_that_fails_holds_up_no_service(told: Recorded) -> None:
+def test_a_failing_certificate_does_not_block_services(told: Recorded) -> None:
     certificates = told.one(COMMAND, "fleet-certificates")
 
     assert told.one(COMMAND, "fleet-platform").urn in certificates.dependencies
     assert certificates.urn not in told.one(COMMAND, "lms-acme-rollout").dependencies
 
 
-def test_machines_do_not_wait_for_secrets_of_services(told: Recorded) -> None:
+def test_nodes_do_not_wait_for_secrets_of_services(told: Recorded) -> None:
     machines = told.one("azure-native:compute:VirtualMachineScaleSet")
 
     assert told.one(SECRET, "service-db").urn not in machines.dependencies
@@ -148,7 +146,7 @@ def test_adding_a_customer_changes_nothing_of_others(
     assert changed(told, run(secrets)) == {"lms-aaa", "lms-aaa-rollout", "service-aaa-db"}
 
 
-def test_customers_wait_for_none_of_each_other(told: Recorded) -> None:
+def test_customers_do_not_wait_for_each_other(told: Recorded) -> None:
     acme, globex = (told.one(COMMAND, f"lms-{name}-rollout") for name in ("acme", "globex"))
 
     assert not acme.dependencies & {globex.urn}

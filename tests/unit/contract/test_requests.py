@@ -27,7 +27,7 @@ def test_service_is_read() -> None:
     assert (service.instances, service.drain, service.keep) == (2, 2.0, 2)
 
 
-def test_what_is_written_is_read_again() -> None:
+def test_a_written_request_can_be_read() -> None:
     service = read()
 
     assert read_request(ApplyService, encode(service)) == service
@@ -66,7 +66,7 @@ def test_wrong_input_is_refused_with_its_place(changes: dict[str, Any], message:
 
 
 @pytest.mark.parametrize(("text", "message"), [("hello", "not JSON"), ("[]", "not a JSON object")])
-def test_what_is_no_json_object_is_refused(text: str, message: str) -> None:
+def test_text_that_is_no_json_object_is_refused(text: str, message: str) -> None:
     with pytest.raises(Malformed, match=message):
         read_request(ApplyService, text)
 

@@ -29,7 +29,7 @@ def test_a_report_is_read_as_it_was_written() -> None:
     assert decode(RouterReport, encode(REPORT)) == REPORT
 
 
-def test_what_a_reason_says_is_not_taken_for_a_problem_of_its_own() -> None:
+def test_a_reason_is_not_parsed_as_another_problem() -> None:
     assert REPORT.why_left_out(ROUTE).startswith("host a.b belongs to web; /services/x/route: is")
     assert REPORT.why_left_out(ROUTE).endswith("; tcp port 7000 belongs to web")
     assert REPORT.why_left_out("/services/x/route") == ""

@@ -88,7 +88,7 @@ def test_no_other_python_file_spells_a_key_or_a_port() -> None:
 
 
 @pytest.mark.parametrize(("file", "text"), OTHER_FILES)
-def test_a_file_that_can_not_import_it_says_the_same(file: str, text: str) -> None:
+def test_files_that_can_not_import_the_contract_agree_with_it(file: str, text: str) -> None:
     assert text in (PROJECT / file).read_text()
 
 

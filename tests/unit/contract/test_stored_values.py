@@ -60,7 +60,7 @@ def test_an_instance_as_the_shell_script_wrote_it() -> None:
     assert json.loads(encode(instance)) == json.loads(text)
 
 
-def test_an_instance_without_http_and_one_that_says_little() -> None:
+def test_instances_without_optional_fields_are_read() -> None:
     assert decode(Instance, '{"http": null, "tcp": null}') == Instance()
     assert decode(Instance, "{}") == Instance()
 
@@ -104,7 +104,7 @@ def test_a_mark_of_a_service_that_was_not_there_before() -> None:
     assert decode(Mark, json.dumps({**MARK, "before": None})).before is None
 
 
-def test_what_a_later_release_adds_is_ignored_in_etcd_and_refused_in_a_request() -> None:
+def test_unknown_fields_are_ignored_in_etcd_and_refused_in_requests() -> None:
     text = '{"http": true, "new": 1}'
 
     assert decode(Route, text) == Route(http=True)

@@ -98,7 +98,7 @@ def os_profile(props: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("type_", sorted(GOOD))
-def test_what_is_as_it_should_be_passes(type_: str) -> None:
+def test_correct_resources_pass(type_: str) -> None:
     assert broken(type_, GOOD[type_]) == []
 
 
@@ -203,7 +203,7 @@ def test_what_is_as_it_should_be_passes(type_: str) -> None:
         ),
     ],
 )
-def test_what_must_not_be_is_refused(type_: str, change: Change, rule: str) -> None:
+def test_violations_are_refused(type_: str, change: Change, rule: str) -> None:
     props = copy.deepcopy(GOOD[type_])
 
     change(props)
@@ -222,7 +222,7 @@ def test_what_must_not_be_is_refused(type_: str, change: Change, rule: str) -> N
         rule_of(sourceAddressPrefix="10.20.0.0/24", destinationPortRange="2379-2380"),
     ],
 )
-def test_other_open_ports_are_none_of_its_business(change: Change) -> None:
+def test_other_open_ports_are_accepted(change: Change) -> None:
     props = copy.deepcopy(GOOD["network:NetworkSecurityGroup"])
 
     change(props)
@@ -230,7 +230,7 @@ def test_other_open_ports_are_none_of_its_business(change: Change) -> None:
     assert broken("network:NetworkSecurityGroup", props) == []
 
 
-def test_every_rule_of_all_ports_open_is_told() -> None:
+def test_a_rule_for_all_ports_violates_every_port_rule() -> None:
     props = copy.deepcopy(GOOD["network:NetworkSecurityGroup"])
 
     rule_of(sourceAddressPrefix="*", destinationPortRange="*")(props)

@@ -65,14 +65,14 @@ def test_instance_whose_key_expired_is_kept() -> None:
     assert found.kept == (KEY,)
 
 
-def test_kept_instance_holds_up_no_change_of_another_service() -> None:
+def test_kept_instance_does_not_block_changes_of_other_services() -> None:
     found = after(globex=globex(http="10.0.0.6:32768", node="core-2"))
 
     assert addresses(found, "globex") == ["10.0.0.6:32768"]
     assert addresses(found) == ["10.0.0.5:32770"]
 
 
-def test_service_that_lost_some_of_its_instances_keeps_them_too() -> None:
+def test_service_that_lost_some_instances_keeps_them() -> None:
     both = {"r1-1": INSTANCE, "r1-2": {"http": "10.0.0.6:32768"}}
     was = survey(tree({"acme": {"route": ACME, "instances": both}}, ttl=TTL), {}, asked=0.0)
     one = {"r1-2": both["r1-2"]}
@@ -161,7 +161,7 @@ def test_node_that_has_started_again_since_ends_it(sighting: Sighting, is_kept: 
     assert bool(addresses(after(sighting))) is is_kept
 
 
-def test_another_instance_tells_of_a_new_start_too() -> None:
+def test_another_instances_key_proves_a_new_boot() -> None:
     elsewhere = {"http": "10.0.0.5:32799", "node": "core-1"}
     reboot = globex(**elsewhere, boot="second", docker="two")
     docker = globex(**elsewhere, boot="first", docker="two")
@@ -177,7 +177,7 @@ def test_router_knows_better_than_a_key_which_docker_runs() -> None:
     assert addresses(after(report("first", "one", heard=50), globex=older)) == ["10.0.0.5:32770"]
 
 
-def test_instance_that_tells_no_start_is_kept_until_its_address_is_claimed() -> None:
+def test_instance_without_a_boot_id_is_kept_until_its_address_is_used() -> None:
     silent = {"http": "10.0.0.5:32770"}
 
     assert addresses(after(report("second", heard=102), instance=silent)) == ["10.0.0.5:32770"]

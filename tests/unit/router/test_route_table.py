@@ -43,7 +43,7 @@ def test_service_is_served_with_its_instances() -> None:
     assert found.problems == ()
 
 
-def test_service_without_a_route_is_nobodys_business() -> None:
+def test_service_without_a_route_is_ignored() -> None:
     assert look({"api": {"instances": {"r-1": HTTP}}}).services == {}
 
 
@@ -81,7 +81,7 @@ def test_second_default_site_is_left_out() -> None:
     }
 
 
-def test_service_without_http_is_no_default_site() -> None:
+def test_service_without_http_is_not_the_default_site() -> None:
     voice = {"hosts": [], "http": False, "tcp": [{"port": 7000}]}
     site = {"hosts": [], "http": True}
 
@@ -103,7 +103,7 @@ def test_claims_of_another_are_refused(route: dict[str, Any], reason: str) -> No
     assert problems({"a": {"route": first}, "b": {"route": route}}) == {"/services/b/route": reason}
 
 
-def test_who_claimed_first_keeps_it_and_the_other_one_the_rest_of_its_route() -> None:
+def test_first_service_keeps_a_host_and_the_second_its_other_hosts() -> None:
     """A host moves to a service that comes first by name, and is still served where it was."""
     old = {"hosts": ["moves.x"], "http": True, "tcp": [{"port": 7000}]}
     new = {"hosts": ["stays.x", "moves.x"], "http": True, "tcp": [{"port": 7000}, {"port": 7001}]}
@@ -121,7 +121,7 @@ def test_who_claimed_first_keeps_it_and_the_other_one_the_rest_of_its_route() ->
     assert api.listeners == {("tcp", 7001)}
 
 
-def test_service_whose_hosts_are_all_anothers_is_no_default_site() -> None:
+def test_service_that_lost_all_hosts_is_not_the_default_site() -> None:
     route = {"hosts": ["a.b"], "http": True}
 
     found = look({"first": {"route": route}, "second": {"route": route}})

@@ -17,12 +17,12 @@ def test_defaults_are_those_of_a_node() -> None:
     assert settings.ready_file == Path("/run/router/ready")
 
 
-def test_missing_node_name_is_named() -> None:
+def test_missing_node_name_is_reported() -> None:
     with pytest.raises(SettingsError, match="NODE_NAME"):
         from_environment({"MACHINE_ID": "abc"})
 
 
-def test_nonsense_number_is_named() -> None:
+def test_invalid_number_is_reported() -> None:
     with pytest.raises(SettingsError, match="ROUTER_DRAIN must be a number, not 'long'"):
         from_environment(NODE | {"ROUTER_DRAIN": "long"})
 

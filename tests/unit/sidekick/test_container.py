@@ -48,7 +48,7 @@ def test_addresses_are_the_nodes() -> None:
     assert container.probe == "10.0.0.4:32770"
 
 
-def test_container_that_has_ended_says_how() -> None:
+def test_ended_container_is_reported_with_its_exit_code() -> None:
     with pytest.raises(NotServing, match="container voice-0badcafe-1 ended with exit code 3"):
         read_container(inspected(Running=False, ExitCode=3), VOICE, "10.0.0.4")
 

@@ -130,7 +130,7 @@ def test_instance_without_a_container_is_reported_after_a_moment() -> None:
     assert [verdict.report for verdict in verdicts] == [n == GRACE for n in range(5)]
 
 
-def test_instance_whose_process_has_ended_is_reported_at_once() -> None:
+def test_ended_process_is_reported_immediately() -> None:
     instance = Instance()
     instance.standing = without_container(instance.standing, instance.now)
 
@@ -148,9 +148,7 @@ def test_successor_of_a_dead_container_has_to_prove_itself_again() -> None:
 
 
 @pytest.mark.parametrize(("kind", "first"), [("http", NEW_PAUSE), ("command", NEW_COMMAND_PAUSE)])
-def test_new_instance_is_checked_often_and_later_as_the_service_says(
-    kind: str, first: float
-) -> None:
+def test_new_instance_is_checked_more_often(kind: str, first: float) -> None:
     instance = Instance(replace(HEALTH, kind=kind))
 
     assert instance.check(FAILED).interval == first

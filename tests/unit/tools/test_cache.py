@@ -27,7 +27,7 @@ def write(text: str = "made") -> cache.Maker:
     return make
 
 
-def test_what_is_there_is_not_made_again() -> None:
+def test_an_existing_entry_is_not_built_again() -> None:
     first = cache.ensure(entry(), write("first"))
 
     second = cache.ensure(entry(), write("second"))
@@ -36,7 +36,7 @@ def test_what_is_there_is_not_made_again() -> None:
     assert second.read_text() == "first"
 
 
-def test_what_failed_half_way_leaves_nothing_and_can_be_made_again() -> None:
+def test_a_failed_build_leaves_nothing_and_can_be_repeated() -> None:
     def fail(path: Path) -> None:
         path.write_text("half")
         raise KeyboardInterrupt
@@ -67,7 +67,7 @@ def test_a_killed_build_leaves_nothing_that_counts_as_finished() -> None:
     assert cache.ensure(entry(), write("whole")).read_text() == "whole"
 
 
-def test_two_builds_at_once_make_a_thing_once() -> None:
+def test_parallel_builds_make_an_entry_once() -> None:
     made: list[str] = []
 
     def make(path: Path) -> None:

@@ -24,12 +24,12 @@ def test_a_failed_command_shows_the_last_twenty_lines_and_the_log(tmp_path: Path
     assert message.endswith("Count again.")
 
 
-def test_a_missing_program_is_named(tmp_path: Path) -> None:
+def test_a_missing_program_is_reported(tmp_path: Path) -> None:
     with pytest.raises(StepFailed, match="no-such-program is not installed"):
         run(["no-such-program"], what="trying", log=tmp_path / "step.log")
 
 
-def test_a_captured_command_fails_with_its_own_words() -> None:
+def test_a_captured_command_fails_with_its_output() -> None:
     with pytest.raises(StepFailed, match="asking failed: out of order"):
         capture(["sh", "-c", "echo out of order >&2; exit 1"], what="asking", advice="Wait.")
 

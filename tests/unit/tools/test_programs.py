@@ -43,7 +43,7 @@ def test_a_build_command_sets_the_version_and_hides_paths() -> None:
     ]
 
 
-def test_what_the_user_has_installed_is_used(command: Callable[[str, str], None]) -> None:
+def test_installed_programs_are_used(command: Callable[[str, str], None]) -> None:
     command("pulumi", "exit 0")
 
     folder = ensure_program("pulumi")
@@ -51,7 +51,7 @@ def test_what_the_user_has_installed_is_used(command: Callable[[str, str], None]
     assert folder.name == "commands"
 
 
-def test_what_nodes_run_is_never_taken_from_the_users_machine(
+def test_programs_for_nodes_are_always_built(
     command: Callable[[str, str], None],
 ) -> None:
     command("confd", "exit 0")
@@ -62,7 +62,7 @@ def test_what_nodes_run_is_never_taken_from_the_users_machine(
     assert (folder / "confd").read_text() == f"built by {go_toolchain.VERSION}\n"
 
 
-def test_where_go_cannot_become_the_pinned_version_keys_say_so(
+def test_without_the_pinned_go_version_keys_differ(
     command: Callable[[str, str], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     command("go", GO_WITHOUT_OTHERS)
@@ -76,7 +76,7 @@ def test_where_go_cannot_become_the_pinned_version_keys_say_so(
     assert "go1.99.0" in capsys.readouterr().err
 
 
-def test_every_program_has_a_key_of_its_own() -> None:
+def test_every_program_has_a_different_key() -> None:
     keys = {program.key for program in PROGRAMS.values()}
 
     assert len(keys) == len(PROGRAMS)

@@ -15,7 +15,7 @@ def pair() -> tuple[Crypt, Crypt]:
     return Crypt(KEY, here, there), Crypt(KEY, there, here)
 
 
-def test_it_is_the_ocb2_of_the_paper() -> None:
+def test_the_cipher_matches_the_papers_test_vectors() -> None:
     # appendix of "Efficient Instantiations of Tweakable Blockciphers and Refinements to Modes OCB
     # and PMAC" (Rogaway). Its nonce comes after this one.
     nonce_before = (int.from_bytes(KEY, "little") - 1).to_bytes(16, "little")
@@ -30,7 +30,7 @@ def test_it_is_the_ocb2_of_the_paper() -> None:
 
 
 @pytest.mark.parametrize("length", [0, 1, 15, 16, 17, 32, 33, 200])
-def test_what_one_end_encrypts_the_other_reads(length: int) -> None:
+def test_one_end_decrypts_the_others_packets(length: int) -> None:
     client, server = pair()
 
     assert server.decrypt(client.encrypt(b"x" * length)) == b"x" * length

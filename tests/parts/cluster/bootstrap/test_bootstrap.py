@@ -192,7 +192,7 @@ def test_interrupted_growth_from_one_member_continues(
     assert _etcd(third).get("/precious").node.value == "yes"
 
 
-def test_bootstrap_outlasts_role_assignments_that_spread_slowly(
+def test_bootstrap_waits_for_role_assignments_to_propagate(
     make_node: MakeNode, blob: SimulatedBlob
 ) -> None:
     blob.denials = 2

@@ -38,9 +38,7 @@ docker_daemon.stop()
 
 
 @pytest.mark.parametrize("story", [ONCE, KILLED, ITS_NUMBER_IS_ANOTHERS])
-def test_it_starts_once_keeps_its_data_in_the_cache_and_leaves_nothing(
-    tmp_path: Path, story: str
-) -> None:
+def test_the_daemon_starts_once_and_leaves_nothing(tmp_path: Path, story: str) -> None:
     script = f"""set -euo pipefail
     mount -t tmpfs tmpfs /run
     ip link set lo up

@@ -49,14 +49,14 @@ def in_namespace(tmp_path: Path, *, before: str, while_running: str = "") -> tup
 
 
 @pytest.mark.parametrize("before", ["", USER_RULES])
-def test_nothing_of_docker_stays_and_nothing_else_goes(tmp_path: Path, before: str) -> None:
+def test_only_dockers_rules_are_removed(tmp_path: Path, before: str) -> None:
     saved, after = in_namespace(tmp_path, before=before)
 
     assert _rules(after) == _rules(saved)
     assert "DOCKER" not in after
 
 
-def test_a_rule_that_somebody_added_meanwhile_stays(tmp_path: Path) -> None:
+def test_a_rule_added_in_between_stays(tmp_path: Path) -> None:
     _, after = in_namespace(
         tmp_path, before="", while_running="iptables -A FORWARD -s 10.9.0.0/16 -j ACCEPT"
     )

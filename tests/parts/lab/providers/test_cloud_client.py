@@ -34,7 +34,7 @@ def client(cloud: SimulatedAzure) -> CloudClient:
         (501, "property x", grpc.StatusCode.UNIMPLEMENTED),
     ],
 )
-def test_a_refusal_has_its_code(
+def test_a_refusal_has_azures_code(
     client: CloudClient, cloud: SimulatedAzure, status: int, message: str, code: grpc.StatusCode
 ) -> None:
     cloud.failures["ResourceGroup"] = AzureError("SomeCode", message, status)
@@ -45,7 +45,7 @@ def test_a_refusal_has_its_code(
     assert caught.value.code is code
 
 
-def test_creating_what_exists_is_told_apart_from_other_conflicts(client: CloudClient) -> None:
+def test_creating_an_existing_resource_has_its_own_error(client: CloudClient) -> None:
     client.create(GROUP, INPUTS)
 
     with pytest.raises(CloudError, match="cannot create already existing resource") as caught:
@@ -64,7 +64,7 @@ def test_a_resource_can_be_read_until_it_is_deleted(client: CloudClient) -> None
     assert client.read(made.id) is None
 
 
-def test_deleting_what_is_gone_is_no_error(client: CloudClient) -> None:
+def test_deleting_a_missing_resource_is_no_error(client: CloudClient) -> None:
     client.delete("/subscriptions/x/resourceGroups/gone")
 
 
@@ -75,7 +75,7 @@ def test_a_wrong_token_is_refused(cloud: SimulatedAzure) -> None:
     assert caught.value.code is grpc.StatusCode.UNAUTHENTICATED
 
 
-def test_a_cloud_that_is_not_there_is_unavailable(
+def test_a_cloud_that_does_not_run_is_unavailable(
     cloud: SimulatedAzure, client: CloudClient
 ) -> None:
     cloud.stop()
@@ -86,7 +86,7 @@ def test_a_cloud_that_is_not_there_is_unavailable(
     assert caught.value.code is grpc.StatusCode.UNAVAILABLE
 
 
-def test_a_cloud_that_takes_too_long_is_given_up() -> None:
+def test_a_cloud_that_takes_too_long_is_an_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
 
@@ -114,7 +114,7 @@ def test_an_answer_that_is_not_the_clouds_is_shown() -> None:
         thread.join(timeout=5)
 
 
-def test_without_the_labs_environment_the_way_out_is_named(
+def test_without_the_labs_environment_the_error_names_lab_exec(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("LAB_API_URL", raising=False)

@@ -66,7 +66,7 @@ async def test_an_expected_error_keeps_its_code() -> None:
     assert error.details() == "no"
 
 
-async def test_a_bug_is_named_and_traced(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_bug_is_reported_with_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     error = await failure("unexpected")
 
     assert error.code() is grpc.StatusCode.UNKNOWN

@@ -123,7 +123,7 @@ def test_switchover_checks_for_the_units_scripts_before_it_stops_anything(world:
     assert {commands[0] for commands in asked} == {"/usr/bin/test -x /opt/bin/container-run"}
 
 
-def test_failure_after_the_last_switchover_goes_back_too(
+def test_failure_after_the_last_switchover_is_undone(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     apply_platform(world)

@@ -42,7 +42,7 @@ def test_new_hosts_are_undone_with_instances_that_fit_on_no_node() -> None:
     assert not [name for name in world.cluster.units if "@3" in name]
 
 
-def test_new_hosts_are_undone_also_while_an_instance_is_missing() -> None:
+def test_new_hosts_are_undone_even_if_an_instance_is_missing() -> None:
     world = World(machines=3)
     world.apply(V1.but(instances=3))
     world.cluster.kill_machine(list(world.cluster.machines)[-1])

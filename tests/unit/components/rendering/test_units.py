@@ -43,7 +43,7 @@ class TestSecrets:
             f"KEY={REFERENCES['key']}",
         ]
 
-    def test_the_container_sees_files_and_where_they_are(self) -> None:
+    def test_the_container_gets_secrets_as_files_with_their_paths(self) -> None:
         command = words(_value(app_unit(FULL, REFERENCES), "ExecStart"), {})
 
         assert "/run/fleet-secrets/instances/<%p>-<%i>:/run/secrets:ro" in command
@@ -234,7 +234,7 @@ def test_a_customers_container_knows_whose_it_is() -> None:
     assert "CUSTOMER" not in app_unit(WEB, {})
 
 
-def test_routers_are_told_where_certificates_are() -> None:
+def test_routers_get_the_references_of_certificates() -> None:
     ours = Certificate.model_validate({"secret": "web-pem"})
     theirs = "https://my-vault.vault.azure.net/secrets/web"
 

@@ -33,7 +33,7 @@ def test_located_types_are_those_that_take_a_location(resource_type: ResourceTyp
 
 
 @ALL
-def test_an_id_can_be_taken_apart_again(resource_type: ResourceType) -> None:
+def test_an_id_can_be_parsed(resource_type: ResourceType) -> None:
     names = {name: f"a-{name}" for name in resource_type.id_names}
     if "scope" in names:
         names["scope"] = f"/subscriptions/{SUBSCRIPTION_ID}/resourceGroups/group"

@@ -34,19 +34,19 @@ def status(probes: dict[str, dict[str, bool]], power: str = "running") -> dict[s
         ({}, ["core-0", "core-1"]),
     ],
 )
-def test_every_probe_must_find_every_machine_well(
+def test_ready_means_that_every_probe_finds_every_vm_healthy(
     probes: dict[str, dict[str, bool]], missing: list[str]
 ) -> None:
     assert unready("dev", status(probes)) == missing
 
 
-def test_machines_that_are_off_are_not_waited_for() -> None:
+def test_readiness_does_not_wait_for_stopped_vms() -> None:
     assert unready("dev", status({"router": {"0": False, "1": False}}, power="stopped")) == []
 
 
-def test_other_stacks_machines_are_not_waited_for() -> None:
+def test_readiness_does_not_wait_for_other_stacks() -> None:
     assert unready("de", status({})) == []
 
 
-def test_a_balancer_that_has_not_reported_yet_has_found_nobody() -> None:
+def test_before_the_first_report_no_vm_is_ready() -> None:
     assert unready("dev", {**status({}), "probes": {}}) == ["core-0", "core-1"]

@@ -122,7 +122,7 @@ def test_hundreds_of_instances_are_counted_only() -> None:
     assert len(said.splitlines()) < 120
 
 
-def test_cluster_that_does_not_answer_leaves_the_machines_to_be_seen() -> None:
+def test_status_shows_vms_when_the_cluster_does_not_answer() -> None:
     said = picture([MACHINE], {}, ["the cluster itself does not answer: no route"])
 
     assert row(said, "core-0") == [

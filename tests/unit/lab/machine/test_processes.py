@@ -50,7 +50,7 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
             subprocess.run(["kill", "-9", str(pid)], stderr=subprocess.DEVNULL)
 
 
-def test_what_a_killed_engine_left_running_is_killed(engine: Engine) -> None:
+def test_leftovers_of_a_killed_engine_are_killed(engine: Engine) -> None:
     killed, plugin = engine(str(state_root()))
     killed.kill()
     killed.wait()
@@ -61,7 +61,7 @@ def test_what_a_killed_engine_left_running_is_killed(engine: Engine) -> None:
     assert group(plugin) == []
 
 
-def test_the_parts_of_an_engine_at_work_are_left_alone(engine: Engine) -> None:
+def test_processes_of_a_running_engine_are_left_alone(engine: Engine) -> None:
     working, plugin = engine(str(state_root()))
 
     end_leftovers()

@@ -22,7 +22,7 @@ def busy(monkeypatch: pytest.MonkeyPatch) -> set[int]:
 
 
 @pytest.mark.usefixtures("busy")
-def test_only_dev_has_the_port_of_habit() -> None:
+def test_only_dev_has_port_5000() -> None:
     assert choose_port("dev", set()) == DEFAULT_PORT
     assert choose_port("toktv", set()) in OTHER_PORTS
 
@@ -32,7 +32,7 @@ def test_a_stack_gets_the_same_port_each_time() -> None:
     assert choose_port("toktv", set()) == choose_port("toktv", {choose_port("docebo", set())})
 
 
-def test_a_port_that_is_taken_is_passed_over(busy: set[int]) -> None:
+def test_a_port_in_use_is_skipped(busy: set[int]) -> None:
     first = choose_port("toktv", set())
     busy.update({DEFAULT_PORT, first})
 
@@ -40,14 +40,14 @@ def test_a_port_that_is_taken_is_passed_over(busy: set[int]) -> None:
     assert choose_port("dev", set()) in OTHER_PORTS
 
 
-def test_other_stacks_go_round_and_never_to_the_port_of_dev(busy: set[int]) -> None:
+def test_other_stacks_never_get_the_port_of_dev(busy: set[int]) -> None:
     busy.update(OTHER_PORTS)
     busy.remove(OTHER_PORTS[0])
 
     assert choose_port("toktv", set()) == OTHER_PORTS[0]
 
 
-def test_a_listener_is_noticed(listener: int) -> None:
+def test_a_listening_port_is_detected(listener: int) -> None:
     assert not registry._is_free(listener)
 
 

@@ -43,7 +43,7 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 
 
 @given(VALUES)
-def test_what_is_dumped_and_loaded_is_the_same(value: Any) -> None:
+def test_a_value_survives_dump_and_load(value: Any) -> None:
     assert load(dump(value)) == value
 
 
@@ -93,7 +93,7 @@ def test_an_unknown_signature_is_an_error() -> None:
         load(dump({rpc._special_sig_key: "something new"}))
 
 
-def test_what_has_no_wire_form_is_an_error() -> None:
+def test_a_value_without_a_wire_form_is_an_error() -> None:
     with pytest.raises(TypeError, match="a set cannot be sent"):
         dump({1, 2})
 

@@ -66,7 +66,7 @@ def test_a_pulumi_that_is_gone_loses_its_lock(stack: Stack, start: Start) -> Non
     assert not lock.exists()
 
 
-def test_a_dead_pulumi_that_nobody_buried_loses_its_lock(stack: Stack, start: Start) -> None:
+def test_a_zombie_pulumi_loses_its_lock(stack: Stack, start: Start) -> None:
     killed = start("pulumi", "60")
     killed.kill()
     stat = Path(f"/proc/{killed.pid}/stat")
@@ -79,7 +79,7 @@ def test_a_dead_pulumi_that_nobody_buried_loses_its_lock(stack: Stack, start: St
     assert not lock.exists()
 
 
-def test_another_program_with_its_number_keeps_no_lock(stack: Stack, start: Start) -> None:
+def test_a_reused_process_id_does_not_keep_the_lock(stack: Stack, start: Start) -> None:
     lock = locked_by(start("other", "60").pid)
 
     stack.unlock()

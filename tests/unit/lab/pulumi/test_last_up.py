@@ -79,14 +79,14 @@ def test_a_change_of_state_or_secrets_is_another_up(
     assert not last_up.is_repeated(stack)
 
 
-def test_other_stacks_are_other_ups(stack: Stack, project: Path) -> None:
+def test_ups_of_other_stacks_do_not_count(stack: Stack, project: Path) -> None:
     last_up.remember(stack)
     (project / "Pulumi.dev2.yaml").write_text("before")
 
     assert not last_up.is_repeated(Stack("dev2", None))  # type: ignore[arg-type]
 
 
-def test_all_that_the_program_and_the_plugins_import_counts() -> None:
+def test_all_imported_modules_count() -> None:
     """Read from Python itself: a new folder must not be forgotten."""
     look = (
         "import json, sys;"

@@ -91,7 +91,7 @@ def test_nothing_is_touched_when_state_and_azure_agree(monkeypatch: pytest.Monke
     assert stack.ran == []
 
 
-def test_what_a_destroy_forgot_and_did_not_come_to_is_deleted(
+def test_resources_that_a_destroy_forgot_are_deleted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It ended in order: nothing is pending, and there is nothing to refresh."""
@@ -111,7 +111,7 @@ def test_an_interrupted_operation_is_looked_after(monkeypatch: pytest.MonkeyPatc
     assert stack.ran == ["refresh"]
 
 
-def test_what_no_state_knows_is_deleted_children_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resources_in_no_state_are_deleted_children_first(monkeypatch: pytest.MonkeyPatch) -> None:
     azure, stack = FakeAzure(), FakeStack()
 
     _recover(monkeypatch, azure, stack)
@@ -136,7 +136,7 @@ def test_a_stack_whose_name_begins_alike_is_left_alone(monkeypatch: pytest.Monke
     assert not [id for id in azure.deleted if id.startswith(f"{DEV}2")]
 
 
-def test_what_is_still_being_made_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_repair_waits_for_running_operations(monkeypatch: pytest.MonkeyPatch) -> None:
     azure = FakeAzure(LOST, LOST)
 
     _recover(monkeypatch, azure, FakeStack())
@@ -144,13 +144,13 @@ def test_what_is_still_being_made_is_waited_for(monkeypatch: pytest.MonkeyPatch)
     assert LOST in azure.deleted
 
 
-def test_another_stacks_operations_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_repair_does_not_wait_for_other_stacks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recovery, "PATIENCE", 0.0)
 
     _recover(monkeypatch, FakeAzure(OTHER_STACKS), FakeStack())
 
 
-def test_an_azure_that_stays_busy_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_azure_that_stays_busy_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recovery, "PATIENCE", 0.0)
 
     with pytest.raises(StepFailed, match=r"still busy with .*virtualnetworks/lost"):

@@ -41,7 +41,7 @@ def lent() -> dict[str, Any]:
     return found
 
 
-def test_a_config_that_lacks_nothing_is_taken_as_it_is() -> None:
+def test_a_complete_config_is_not_changed() -> None:
     write(services={"hello": {"image": "a:1"}})
 
     assert sample_secrets.config_file("s", pulumi) is None
@@ -55,7 +55,7 @@ def test_services_and_customers_get_what_they_name() -> None:
     assert len(set(sample_secrets.made_up("s").values())) == 2
 
 
-def test_what_the_config_holds_is_left_alone() -> None:
+def test_existing_values_are_left_alone() -> None:
     own = {"secure": "v1:own"}
     write(services={"a": {"secrets": {"A": "own", "B": "other"}}}, secrets={"own": own})
 
@@ -117,7 +117,7 @@ def test_a_certificate_that_no_host_needs_is_not_made_up() -> None:
     assert sample_secrets.config_file("s", pulumi) is None
 
 
-def test_what_is_made_up_is_for_its_owner_only() -> None:
+def test_generated_secrets_are_readable_by_their_owner_only() -> None:
     write(services={"a": {"secrets": {"A": "one"}}})
     file = sample_secrets.config_file("s", pulumi)
 
@@ -125,7 +125,7 @@ def test_what_is_made_up_is_for_its_owner_only() -> None:
     assert {one.stat().st_mode & 0o777 for one in file.parent.iterdir()} == {0o600}
 
 
-def test_nothing_is_left_of_a_stack_that_is_gone() -> None:
+def test_generated_secrets_of_a_removed_stack_are_deleted() -> None:
     write(services={"a": {"secrets": {"A": "one"}}})
     lent()
 

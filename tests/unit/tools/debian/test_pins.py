@@ -81,7 +81,7 @@ def test_a_version_that_mirrors_dropped_comes_from_the_archive(mirrors: Mirrors)
 
 
 @pytest.mark.usefixtures("mirrors")
-def test_without_the_archive_the_newest_versions_get_keys_of_their_own() -> None:
+def test_without_the_archive_the_newest_versions_get_other_keys() -> None:
     before = keys()
 
     with pytest.raises(pins.PinsChangedError):
@@ -107,7 +107,7 @@ def test_an_archive_that_does_not_help_is_not_asked_again(mirrors: Mirrors, faul
 
 
 @pytest.mark.usefixtures("mirrors")
-def test_other_versions_than_the_locked_ones_are_said_loudly(
+def test_other_versions_than_the_locked_ones_cause_a_warning(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     pins.warn_if_substituted()

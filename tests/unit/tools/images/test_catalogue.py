@@ -76,7 +76,7 @@ def test_a_module_that_the_program_does_not_import_changes_nothing(project: Path
     assert keys() == before
 
 
-def test_rollout_code_is_no_part_of_the_router() -> None:
+def test_the_routers_image_has_no_rollout_code() -> None:
     held = {path.relative_to(PROJECT).parts[0] for path in IMAGES["router"].code_files()}
 
     assert held == {"router", "clients", "contract"}

@@ -49,7 +49,7 @@ def members(layer: Path) -> list[str]:
         return tar.getnames()
 
 
-def test_order_owner_names_and_times_after_the_packages_change_nothing(exported: Export) -> None:
+def test_order_owners_and_times_do_not_change_a_layer(exported: Export) -> None:
     files = {"etc": None, "etc/b": b"2", "etc/a": b"1"}
     first = exported("first", files, time=LATEST + 100.5)
     second = exported("second", dict(reversed(files.items())), time=LATEST + 9000, owner="me")
@@ -84,7 +84,7 @@ def test_times_of_packages_stay(exported: Export) -> None:
         "var/log/dpkg.log",
     ],
 )
-def test_what_differs_from_build_to_build_is_left_out(exported: Export, noise: str) -> None:
+def test_files_that_differ_between_builds_are_left_out(exported: Export, noise: str) -> None:
     clean = exported("clean", {"etc/passwd": b"root"})
     noisy = exported("noisy", {"etc/passwd": b"root", noise: b"of this build"})
 
@@ -106,7 +106,7 @@ def test_a_layer_holds_only_what_differs_and_the_folders_around_it(exported: Exp
     assert members(layer) == ["srv", "srv/new", "srv/.wh.old"]
 
 
-def test_another_time_alone_is_no_difference(exported: Export) -> None:
+def test_a_different_time_is_no_difference(exported: Export) -> None:
     below = exported("below", {"bin/sh": b"sh"}, time=1)
     image = exported("image", {"bin/sh": b"sh"}, time=2)
 

@@ -25,7 +25,7 @@ def written(path: Path, layers: list[Path], **settings: Any) -> Path:
     return path
 
 
-def test_what_builders_add_changes_nothing(layers: list[Path], tmp_path: Path) -> None:
+def test_metadata_of_the_builder_changes_nothing(layers: list[Path], tmp_path: Path) -> None:
     classic = written(
         tmp_path / "classic",
         layers,
@@ -47,7 +47,7 @@ def test_what_builders_add_changes_nothing(layers: list[Path], tmp_path: Path) -
     assert classic.read_bytes() == buildkit.read_bytes()
 
 
-def test_no_time_and_no_name_of_this_machine_is_in_it(layers: list[Path], tmp_path: Path) -> None:
+def test_archives_contain_no_time_or_machine_name(layers: list[Path], tmp_path: Path) -> None:
     archive = written(tmp_path / "image", layers, Cmd=["app"])
 
     with tarfile.open(archive) as tar:
@@ -68,7 +68,7 @@ def test_docker_finds_reference_settings_and_layers(layers: list[Path], tmp_path
     assert len(config["rootfs"]["diff_ids"]) == len(config["history"]) == len(entry["Layers"])
 
 
-def test_unpacking_gives_the_layers_back(layers: list[Path], tmp_path: Path) -> None:
+def test_unpacking_returns_the_layers(layers: list[Path], tmp_path: Path) -> None:
     archive = written(tmp_path / "image", layers, Cmd=["app"])
 
     unpacked = image_archive.unpack(archive, tmp_path / "unpacked")

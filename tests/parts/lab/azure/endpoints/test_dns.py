@@ -93,7 +93,7 @@ async def test_vms_of_one_network_know_each_other_by_name(
     assert addresses(await ask(running, "core000002")) == []
 
 
-async def test_vm_names_mean_nothing_to_outsiders(
+async def test_vm_names_do_not_resolve_outside_their_network(
     running: Running, stored: StoredResources
 ) -> None:
     stored.vm("10.31.0.5", index=1)
@@ -101,7 +101,9 @@ async def test_vm_names_mean_nothing_to_outsiders(
     assert addresses(await ask(running, "core000001")) == []
 
 
-async def test_a_deleted_account_is_gone_at_once(running: Running, stored: StoredResources) -> None:
+async def test_a_deleted_account_no_longer_resolves(
+    running: Running, stored: StoredResources
+) -> None:
     account = stored.account("media")
     await ask(running, "media.blob.core.windows.net")
 

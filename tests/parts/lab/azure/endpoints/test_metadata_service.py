@@ -105,7 +105,7 @@ async def test_a_vm_without_identity_gets_none(running: Running, stored: StoredR
     assert (await ask(running, TOKEN))[0] == 400
 
 
-async def test_vms_are_told_apart_by_address(running: Running, stored: StoredResources) -> None:
+async def test_vms_are_identified_by_address(running: Running, stored: StoredResources) -> None:
     stored.vm("127.0.0.2", stored.identity("one", "first"), index=0)
     stored.vm("127.0.0.3", stored.identity("two", "second"), index=1)
 
@@ -179,7 +179,7 @@ async def test_the_whole_instance_is_read_as_json(
         ("compute/name/deeper?api-version=2021-02-01&format=text", 404),
     ],
 )
-async def test_what_cannot_be_answered(
+async def test_requests_that_are_refused(
     running: Running, stored: StoredResources, path: str, status: int
 ) -> None:
     stored.vm("127.0.0.1")
@@ -187,14 +187,14 @@ async def test_what_cannot_be_answered(
     assert (await ask(running, f"/metadata/instance/{path}"))[0] == status
 
 
-async def test_a_vm_that_is_off_is_nobody(running: Running, stored: StoredResources) -> None:
+async def test_a_stopped_vm_gets_no_token(running: Running, stored: StoredResources) -> None:
     stored.vm("127.0.0.1", power=STOPPED)
     path = f"/metadata/instance/{ADDRESS}?api-version=2021-02-01&format=text"
 
     assert (await ask(running, path))[0] == 404
 
 
-async def test_the_service_can_be_taken_away(running: Running) -> None:
+async def test_the_metadata_service_can_be_switched_off(running: Running) -> None:
     running.plane.faults.down.add("metadata")
 
     with pytest.raises(aiohttp.ServerDisconnectedError):

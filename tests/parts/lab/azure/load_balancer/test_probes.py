@@ -84,7 +84,7 @@ async def test_the_path_is_asked_for(probes: Probes, port: int, serve: Serve) ->
 @pytest.mark.parametrize(
     ("settings", "needed"), [({}, 1), ({"threshold": 3}, 3)], ids=["by default", "threshold 3"]
 )
-async def test_so_many_probes_in_a_row_turn_a_vm_both_ways(
+async def test_consecutive_probes_change_a_vms_health(
     port: int, serve: Serve, settings: dict[str, object], needed: int
 ) -> None:
     site = Site()

@@ -167,5 +167,5 @@ def test_a_configuration_reads_back_as_it_was_written(tmp_path: Path) -> None:
     assert load(tmp_path / "file") == written
 
 
-def test_no_file_means_nothing_to_balance(tmp_path: Path) -> None:
+def test_without_a_file_nothing_is_balanced(tmp_path: Path) -> None:
     assert load(tmp_path / "none") == Configuration()

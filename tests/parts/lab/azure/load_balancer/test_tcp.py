@@ -145,7 +145,7 @@ async def test_a_vm_that_refuses_is_not_replaced_by_another(
         await ask(balanced)
 
 
-async def test_a_client_that_hears_nothing_asks_again_and_meets_a_healthy_vm(
+async def test_a_client_that_retries_reaches_a_healthy_vm(
     balanced: Balanced, port: int, serve: Serve
 ) -> None:
     """Its kernel sends the SYN again, long before it gives up."""

@@ -114,7 +114,7 @@ async def test_flows_of_other_vms_stay_where_they_are(balanced: Balanced, client
     assert await client.ask() == before
 
 
-async def test_nobody_healthy_means_no_answer(balanced: Balanced, client: Client) -> None:
+async def test_without_a_healthy_vm_there_is_no_answer(balanced: Balanced, client: Client) -> None:
     balanced.down = {"core/0", "core/1"}
 
     with pytest.raises(TimeoutError):

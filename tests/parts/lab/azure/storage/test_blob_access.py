@@ -40,7 +40,7 @@ def signed(method: str, path: str, key: str = KEY, **headers: str) -> dict[str, 
     }
 
 
-async def test_without_credentials_the_client_is_told_where_to_get_a_token(
+async def test_an_answer_without_credentials_names_the_token_endpoint(
     storage: Running,
 ) -> None:
     async with storage.client() as client:
@@ -115,7 +115,7 @@ async def test_a_key_of_one_account_copies_from_no_other(storage: Running) -> No
     assert (answer.status, answer.headers["x-ms-error-code"]) == (404, "CannotVerifyCopySource")
 
 
-async def test_a_role_on_one_container_says_nothing_about_another(storage: Running) -> None:
+async def test_a_role_on_one_container_does_not_apply_to_another(storage: Running) -> None:
     account = next(iter(storage.stored.store.list("azure-native:storage:StorageAccount")))
     series = storage.stored.container(account.id, "series")
     storage.stored.assign(BLOB_READER, series, principal=OTHER)
@@ -245,7 +245,7 @@ async def test_a_container_must_be_made_through_arm(storage: Running) -> None:
         "/?restype=service&comp=userdelegationkey",
     ],
 )
-async def test_what_the_lab_cannot_do_is_refused_by_name(storage: Running, path: str) -> None:
+async def test_unsupported_operations_are_refused_by_name(storage: Running, path: str) -> None:
     found = await refusal(storage, path=path, Authorization=f"Bearer {storage.token()}")
 
     assert found == (501, "NotModelled")
@@ -268,7 +268,7 @@ async def test_without_its_store_the_service_is_busy(
     assert await refusal_of(running, running.token()) == (503, "ServerBusy")
 
 
-async def test_another_host_name_is_nobodys(running: Running) -> None:
+async def test_an_unknown_host_name_is_refused(running: Running) -> None:
     async with running.client() as client:
         url = running.url("x.blob.core.windows.net", "/")
         answer = await client.get(url, headers={"Host": "example.com"})

@@ -49,7 +49,7 @@ async def test_a_range_of_a_blob_is_answered_with_206(storage: Running) -> None:
     assert await get(storage, "/films/one", x_ms_range="bytes=3-5") == (206, b"345")
 
 
-async def test_head_tells_the_size_without_a_body(storage: Running) -> None:
+async def test_head_returns_the_size_without_a_body(storage: Running) -> None:
     await put(storage, "/films/one", b"0123456789")
 
     async with storage.client() as client:
@@ -170,7 +170,7 @@ async def test_metadata_with_any_name_is_kept(storage: Running) -> None:
     assert await put(storage, "/films/m", b"x", **names) == 201
 
 
-async def test_what_was_deleted_is_gone(storage: Running) -> None:
+async def test_a_deleted_blob_is_gone(storage: Running) -> None:
     await put(storage, "/films/one", b"x")
     async with storage.client() as client:
         answer = await client.delete(storage.url(HOST, "/films/one"), headers=headers(storage))
@@ -204,7 +204,7 @@ async def test_a_large_upload_arrives_whole(storage: Running) -> None:
     assert hashlib.sha256(received).digest() == hashlib.sha256(film).digest()
 
 
-async def test_a_client_that_waits_to_be_told_may_send(storage: Running) -> None:
+async def test_a_client_that_expects_100_continue_may_send(storage: Running) -> None:
     """curl asks with Expect before it sends a large body."""
     asked = headers(storage, x_ms_blob_type="BlockBlob")
 
@@ -231,7 +231,7 @@ async def test_a_body_of_unknown_length_is_refused(storage: Running) -> None:
     assert answer.status == 411
 
 
-async def test_storage_that_goes_down_breaks_downloads_off(storage: Running) -> None:
+async def test_an_outage_of_storage_aborts_downloads(storage: Running) -> None:
     await put(storage, "/films/large", bytes(16 << 20))
 
     async with storage.client() as client:

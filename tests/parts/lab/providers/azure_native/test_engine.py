@@ -170,7 +170,7 @@ def test_destroy_leaves_nothing(stack: PulumiStack, cloud: SimulatedAzure) -> No
     assert cloud.resources == {}
 
 
-def test_what_exists_although_its_creation_failed_is_kept_and_updated_by_the_next_up(
+def test_a_resource_whose_creation_failed_late_is_updated_by_the_next_up(
     stack: PulumiStack, cloud: SimulatedAzure
 ) -> None:
     stack.program(NETWORK)

@@ -30,7 +30,7 @@ GROUP = """
 """
 
 
-def test_every_mistake_is_reported_at_once_with_its_path(
+def test_all_mistakes_are_reported_together_with_their_paths(
     stack: PulumiStack, cloud: SimulatedAzure
 ) -> None:
     stack.program(BAD_RULE)

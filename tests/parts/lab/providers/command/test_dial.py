@@ -94,7 +94,7 @@ async def test_a_key_that_is_let_in_late_is_waited_for(engine: Engine, far_side:
     assert far_side.connections == 4
 
 
-async def test_a_refused_key_is_told_with_the_methods_tried(
+async def test_a_refused_key_is_reported_with_the_tried_methods(
     engine: Engine, far_side: FarSide
 ) -> None:
     other = asyncssh.generate_private_key("ssh-ed25519").export_private_key().decode()
@@ -149,7 +149,7 @@ async def test_without_a_host_key_any_is_accepted(engine: Engine, far_side: FarS
         ({"agentSocketPath": "/nowhere"}, "dial unix /nowhere: connect: no such file or directory"),
     ],
 )
-async def test_what_can_never_work_fails_at_once(
+async def test_permanent_errors_fail_without_a_retry(
     engine: Engine, far_side: FarSide, changes: dict[str, str], text: str
 ) -> None:
     with pytest.raises(Failed) as failed:
@@ -212,7 +212,7 @@ async def test_a_reset_connection_is_dialled_again(engine: Engine, resetting_por
         await run(engine, {"host": HOST, "port": resetting_port, "dialErrorLimit": 4})
 
 
-async def test_a_port_that_cannot_be_is_told(engine: Engine) -> None:
+async def test_an_invalid_port_is_reported(engine: Engine) -> None:
     with pytest.raises(Failed, match="dial tcp: address 70000: invalid port"):
         await run(engine, {"host": HOST, "port": 70000, "dialErrorLimit": 0})
 
@@ -223,7 +223,7 @@ async def test_a_vanished_host_is_noticed_by_keep_alives(far_side: FarSide) -> N
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 15
 
 
-async def test_an_unknown_host_name_is_told(engine: Engine) -> None:
+async def test_an_unknown_host_name_is_reported(engine: Engine) -> None:
     with pytest.raises(Failed) as failed:
         await run(engine, {"host": "nowhere.invalid", "dialErrorLimit": 0})
 

@@ -57,7 +57,7 @@ async def test_an_unknown_connection_is_accepted(engine: Engine) -> None:
     assert (inputs, failures) == ({"connection": Secret(UNKNOWN)}, [])
 
 
-async def test_a_limit_that_is_no_integer_is_cut(engine: Engine) -> None:
+async def test_a_fractional_limit_is_truncated(engine: Engine) -> None:
     inputs, failures = await engine.check(
         REMOTE, {"connection": {**HOST, "dialErrorLimit": 1.5, "port": 22.5}}
     )
@@ -106,7 +106,7 @@ async def test_a_limit_that_is_no_integer_is_cut(engine: Engine) -> None:
         ),
     ],
 )
-async def test_bad_inputs_are_refused_in_the_real_words(
+async def test_bad_inputs_get_the_real_plugins_messages(
     engine: Engine, given: Props, property_: str, reason: str
 ) -> None:
     _, failures = await engine.check(REMOTE, given)
@@ -155,7 +155,7 @@ OLD: Props = {
         ({"triggers": [1, "b"]}, {"triggers[0]": UPDATE}),
     ],
 )
-async def test_changes_are_told_by_path(
+async def test_changes_are_reported_by_path(
     engine: Engine, changes: Props, expected: dict[str, int]
 ) -> None:
     news = {name: value for name, value in {**OLD, **changes}.items() if value is not None}
@@ -167,7 +167,7 @@ async def test_changes_are_told_by_path(
     assert not response.deleteBeforeReplace
 
 
-async def test_true_is_not_one(engine: Engine) -> None:
+async def test_true_is_not_equal_to_one(engine: Engine) -> None:
     response = await engine.diff(REMOTE, {"triggers": [True]}, {"triggers": [1]})
 
     assert detailed(response) == {"triggers[0]": UPDATE}

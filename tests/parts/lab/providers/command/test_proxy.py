@@ -25,7 +25,7 @@ async def proxy(tmp_path: Path, far_side: FarSide) -> AsyncIterator[FarSide]:
         yield proxy
 
 
-async def test_the_command_runs_on_the_far_host(
+async def test_the_command_runs_on_the_host_behind_the_proxy(
     engine: Engine, far_side: FarSide, proxy: FarSide
 ) -> None:
     assert await run(engine, far_side.connection(proxy=proxy.connection())) == "in"
@@ -33,7 +33,7 @@ async def test_the_command_runs_on_the_far_host(
     assert (far_side.commands, proxy.commands) == (["echo in"], [])
 
 
-async def test_an_unreachable_proxy_is_told(
+async def test_an_unreachable_proxy_is_reported(
     engine: Engine, far_side: FarSide, closed_port: int
 ) -> None:
     proxy = {"host": HOST, "port": closed_port, "dialErrorLimit": 1}
@@ -48,7 +48,7 @@ async def test_an_unreachable_proxy_is_told(
     assert engine.log.statuses() == ["Dial proxy 1/1 failed: retrying"]
 
 
-async def test_a_far_host_that_refuses_is_retried_by_its_own_limit(
+async def test_a_host_behind_a_proxy_has_a_separate_retry_limit(
     engine: Engine, proxy: FarSide, far_side: FarSide, closed_port: int
 ) -> None:
     connection = far_side.connection(port=closed_port, dialErrorLimit=2, proxy=proxy.connection())

@@ -73,7 +73,7 @@ async def test_a_failure_shows_the_status_the_command_and_all_output(
 @pytest.mark.parametrize(
     ("signal", "status"), [("KILL", 137), ("TERM", 143), ("SEGV", 139), ("USR1", 128)]
 )
-async def test_a_signal_is_told(
+async def test_a_signal_is_reported(
     engine: Engine, far_side: FarSide, signal: str, status: int
 ) -> None:
     with pytest.raises(Failed) as failed:
@@ -84,7 +84,7 @@ async def test_a_signal_is_told(
     )
 
 
-async def test_a_lost_connection_is_told(engine: Engine, far_side: FarSide) -> None:
+async def test_a_lost_connection_is_reported(engine: Engine, far_side: FarSide) -> None:
     with pytest.raises(Failed) as failed:
         await run(engine, far_side, "hang up")
 
@@ -116,7 +116,7 @@ async def test_lines_are_shown_while_the_command_runs(engine: Engine, far_side: 
         ("nonsense", []),
     ],
 )
-async def test_logging_chooses_the_live_lines_only(
+async def test_logging_affects_only_lines_shown_while_running(
     engine: Engine, far_side: FarSide, logging: str, shown: list[str]
 ) -> None:
     state = await run(engine, far_side, "echo out; echo err >&2", logging=logging)
@@ -132,7 +132,7 @@ async def test_a_line_that_would_hang_the_real_plugin_fails(
         await run(engine, far_side, "head -c 70000 /dev/zero | tr '\\0' x")
 
 
-async def test_a_long_line_is_fine_without_logging(engine: Engine, far_side: FarSide) -> None:
+async def test_a_long_line_is_accepted_without_logging(engine: Engine, far_side: FarSide) -> None:
     state = await run(engine, far_side, "head -c 70000 /dev/zero | tr '\\0' x", logging="none")
 
     assert len(state["stdout"]) == 70000

@@ -44,7 +44,7 @@ async def call(azure: Azure) -> AsyncIterator[Caller]:
         yield Caller(client, "right")
 
 
-async def test_nobody_gets_in_without_the_token(call: Caller) -> None:
+async def test_requests_without_the_token_are_refused(call: Caller) -> None:
     status, body = await call("GET", "/lab/status", token="wrong")
 
     assert (status, body["error"]["code"]) == (401, "AuthenticationFailed")

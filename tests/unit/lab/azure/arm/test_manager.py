@@ -9,7 +9,7 @@ from tests.unit.lab.azure.azure import ACCOUNT, CONTAINER, EVERYTHING_BUT_VMS, G
 from tests.unit.lab.azure.conftest import refusal
 
 
-async def test_what_exists_cannot_be_created_again(azure: Azure) -> None:
+async def test_an_existing_resource_cannot_be_created_again(azure: Azure) -> None:
     await azure.create("resources:ResourceGroup")
 
     error = await refusal(azure.create("resources:ResourceGroup"))
@@ -101,7 +101,7 @@ async def test_a_value_that_is_not_modelled_is_refused_by_its_path(azure: Azure)
     assert "allowBlobPublicAccess = True" in error.message
 
 
-async def test_what_azure_replaces_cannot_be_changed(azure: Azure) -> None:
+async def test_a_property_that_azure_replaces_cannot_be_changed(azure: Azure) -> None:
     await azure.create("resources:ResourceGroup")
 
     error = await refusal(azure.update("resources:ResourceGroup", location="northeurope"))
@@ -138,7 +138,7 @@ async def test_deleting_a_group_deletes_everything_in_it(azure: Azure) -> None:
     assert azure.blobs.containers == set()
 
 
-async def test_deleting_what_is_gone_is_fine(azure: Azure) -> None:
+async def test_deleting_a_missing_resource_succeeds(azure: Azure) -> None:
     await azure.cloud.manager.delete(GROUP)
 
 

@@ -28,7 +28,7 @@ async def fault(azure: Azure, kind: str, target: str = "core-0", **more: object)
     return await injection.inject({"kind": kind, "target": target, **more})
 
 
-async def test_a_vm_that_ended_by_itself_is_started_again(two: Azure) -> None:
+async def test_a_vm_that_ended_unexpectedly_is_started_again(two: Azure) -> None:
     two.host.containers[FIRST].running = False
 
     await heal(two)
@@ -36,7 +36,7 @@ async def test_a_vm_that_ended_by_itself_is_started_again(two: Azure) -> None:
     assert two.host.running() == [FIRST, SECOND]
 
 
-async def test_a_vm_whose_container_is_gone_is_made_anew(two: Azure) -> None:
+async def test_a_vm_without_its_container_is_created_again(two: Azure) -> None:
     del two.host.containers[FIRST]
 
     await heal(two)
@@ -130,7 +130,7 @@ async def test_a_vm_is_found_by_any_of_its_names(two: Azure, target: str) -> Non
     assert hit["container"] == SECOND
 
 
-async def test_a_target_that_is_no_vm_is_refused_with_those_there_are(two: Azure) -> None:
+async def test_an_unknown_target_is_refused_with_the_list_of_vms(two: Azure) -> None:
     error = await refusal(fault(two, "kill", "core-7"))
     elsewhere = await refusal(fault(two, "kill", "core-0", stack="another"))
 

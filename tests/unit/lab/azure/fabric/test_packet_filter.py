@@ -104,7 +104,7 @@ def test_icmp_has_no_ports() -> None:
     ]
 
 
-def test_source_ports_are_matched_too() -> None:
+def test_source_ports_are_matched() -> None:
     (line,) = own_lines(allow("low", 100, "*", "80", protocol="Tcp", sourcePortRange="1-1023"))
 
     assert "th sport { 1-1023 } th dport { 80 }" in line
@@ -125,7 +125,7 @@ def test_the_platform_is_always_reached() -> None:
     assert "ip daddr { 168.63.129.16/32, 169.254.169.254/32 } accept" in lines
 
 
-def test_what_the_balancer_has_judged_is_not_judged_again() -> None:
+def test_traffic_from_the_balancer_is_not_filtered_again() -> None:
     lines = chain(ruleset([], SPACE, trusted=("10.31.0.1",)), "inbound")
 
     assert "ip saddr { 10.31.0.1/32, 198.18.0.0/15 } accept" in lines

@@ -26,7 +26,7 @@ def orders(azure: Azure) -> Configuration:
     return config.load(azure.folder / "load-balancer.json")
 
 
-async def test_the_balancer_is_told_where_to_send_what(running: Azure) -> None:
+async def test_the_balancer_gets_its_rules(running: Azure) -> None:
     address = running.store.get(f"{NETWORK}/publicIPAddresses/fleet")
     assert address is not None
 
@@ -42,7 +42,7 @@ async def test_the_balancer_is_told_where_to_send_what(running: Azure) -> None:
     assert told.security.space.prefixes == ("10.20.0.0/16",)
 
 
-async def test_the_balancer_is_told_of_changes(running: Azure) -> None:
+async def test_the_balancer_gets_changed_rules(running: Azure) -> None:
     await running.update("network:LoadBalancer", loadBalancingRules=[rule("a", 80), rule("b", 81)])
     await running.cloud.manager.delete(SCALE_SET)
 

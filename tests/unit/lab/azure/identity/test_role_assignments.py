@@ -59,7 +59,7 @@ async def test_what_azure_refuses(
 @pytest.mark.parametrize(
     ("whose", "type_"), [(SOMEBODY, "User"), (DEPLOYER_OBJECT_ID, "ServicePrincipal")]
 )
-async def test_who_is_known_for_long_needs_no_type(
+async def test_a_known_principal_needs_no_type(
     azure: Azure, principal: str, whose: str, type_: str
 ) -> None:
     assert principal
@@ -68,7 +68,7 @@ async def test_who_is_known_for_long_needs_no_type(
     assert assignment.outputs["principalType"] == type_
 
 
-async def test_the_deployer_is_no_person(azure: Azure, principal: str) -> None:
+async def test_the_deployer_is_a_service_principal(azure: Azure, principal: str) -> None:
     """The program's default, User, would be refused for a pipeline's login."""
     assert principal
     error = await refusal(

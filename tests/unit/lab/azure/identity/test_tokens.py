@@ -52,7 +52,7 @@ def test_a_token_holds_the_claims_that_clients_look_at(tokens: Tokens, clock: Cl
     assert wanted.items() <= found.items()
 
 
-def test_a_token_tells_who_it_was_issued_to(tokens: Tokens) -> None:
+def test_a_token_names_its_principal(tokens: Tokens) -> None:
     assert tokens.verify(tokens.issue(NODE, STORAGE_AUDIENCE).text, FOR_STORAGE) == NODE
 
 
@@ -74,7 +74,7 @@ def test_an_expired_token_is_refused(tokens: Tokens, clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("damage", ["", "x", "a.b", "a.b.c"])
-def test_what_is_no_token_is_refused(tokens: Tokens, damage: str) -> None:
+def test_text_that_is_no_token_is_refused(tokens: Tokens, damage: str) -> None:
     with pytest.raises(InvalidToken):
         tokens.verify(damage, FOR_STORAGE)
 

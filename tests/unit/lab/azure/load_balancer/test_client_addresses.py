@@ -15,7 +15,7 @@ def test_a_client_keeps_the_low_part_of_its_address(client: str, seen: str) -> N
     assert seen_as(client) == seen
 
 
-def test_neighbours_are_told_apart() -> None:
+def test_neighbours_get_different_addresses() -> None:
     clients = [f"127.0.{n // 200}.{n % 200 + 1}" for n in range(2000)]
 
     seen = {seen_as(client) for client in clients}

@@ -27,7 +27,7 @@ def test_flows_are_spread_over_all_vms() -> None:
     assert min(counts) > 130
 
 
-def test_a_vm_that_goes_moves_only_its_own_flows() -> None:
+def test_a_removed_vm_moves_only_its_flows() -> None:
     before = chosen(rule(80, 80, 3))
 
     after = chosen(rule(80, 80, 3), down=frozenset({"core/1"}))
@@ -68,19 +68,19 @@ def test_source_ip_ignores_the_clients_port() -> None:
     assert len({choose(("127.1.0.1", port)) for port in range(40000, 40050)}) == 1
 
 
-def test_source_ip_protocol_tells_tcp_and_udp_apart() -> None:
+def test_source_ip_protocol_distinguishes_tcp_and_udp() -> None:
     voice = rule(64738, 64738, 3, distribution="SourceIPProtocol")
 
     assert chosen(voice) != chosen(replace(voice, protocol="Udp"))
 
 
-def test_by_default_a_clients_connections_spread() -> None:
+def test_by_default_a_clients_connections_are_spread() -> None:
     choose = selector(rule(80, 80, 3)).choose
 
     assert len({choose(("127.1.0.1", port)) for port in range(40000, 40050)}) == 3
 
 
-def test_nobody_healthy_is_a_refusal() -> None:
+def test_without_a_healthy_vm_a_flow_is_refused() -> None:
     refusal = selector(rule(80, 80, 1), frozenset({"core/0"})).choose(("127.1.0.1", 1))
 
     assert refusal == Refusal(reason="no healthy backend")

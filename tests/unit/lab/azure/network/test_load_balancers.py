@@ -73,14 +73,14 @@ async def test_basic_load_balancers_are_gone(with_address: Azure) -> None:
     assert error.code == "LoadBalancerSkuNotSupported"
 
 
-async def test_what_it_refers_to_must_be_in_its_region(with_address: Azure) -> None:
+async def test_referenced_resources_must_be_in_the_same_region(with_address: Azure) -> None:
     error = await refusal(with_address.create("network:LoadBalancer", location="northeurope"))
 
     assert error.code == "InvalidResourceReference"
     assert "in the same region" in error.message
 
 
-async def test_what_a_scale_set_uses_can_neither_be_deleted_nor_removed(azure: Azure) -> None:
+async def test_a_part_that_a_scale_set_uses_cannot_be_deleted(azure: Azure) -> None:
     await azure.create_all(*EVERYTHING_BUT_VMS, "compute:VirtualMachineScaleSet")
 
     deleted = await refusal(azure.cloud.manager.delete(BALANCER))

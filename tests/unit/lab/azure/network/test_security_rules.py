@@ -44,11 +44,13 @@ def outbound(destination: str, *rules: dict[str, object]) -> Verdict:
         ("192.168.1.1", False, "DenyAllInBound"),
     ],
 )
-def test_default_rules_decide_when_no_own_rule_does(source: str, allowed: bool, rule: str) -> None:
+def test_default_rules_apply_when_no_other_rule_matches(
+    source: str, allowed: bool, rule: str
+) -> None:
     assert inbound(source, 80) == Verdict(allowed=allowed, rule=f"core/{rule}")
 
 
-def test_everything_may_go_out_by_default() -> None:
+def test_outbound_traffic_is_allowed_by_default() -> None:
     assert outbound(CLIENT).rule == "core/AllowInternetOutBound"
     assert outbound(NEIGHBOUR).rule == "core/AllowVnetOutBound"
 
@@ -89,7 +91,7 @@ def test_lists_of_ports_and_prefixes_are_alternatives() -> None:
     assert not inbound(CLIENT, 8011, lists).allowed
 
 
-def test_protocols_are_told_apart() -> None:
+def test_protocols_are_distinguished() -> None:
     voice = allow("voice", 100, "*", "64738", protocol="Udp")
 
     assert inbound(CLIENT, 64738, voice, protocol="Udp").allowed
@@ -123,7 +125,7 @@ def test_storage_and_vault_tags_with_a_region_mean_the_platform() -> None:
     assert outbound(PROBE, vault).rule == "core/vault"
 
 
-def test_an_inbound_rule_says_nothing_about_the_way_out() -> None:
+def test_an_inbound_rule_does_not_affect_outbound_traffic() -> None:
     deny = allow("deny", 100, "*", "*", access="Deny")
 
     assert outbound(CLIENT, deny).allowed
@@ -172,7 +174,7 @@ def test_rules_that_azure_or_the_lab_refuses(rules: list[dict[str, object]], cod
     assert refusal.value.code == code
 
 
-def test_the_same_priority_is_fine_in_the_other_direction() -> None:
+def test_the_same_priority_is_accepted_in_the_other_direction() -> None:
     both = [allow("a", 100, "*", "80"), allow("b", 100, "*", "80", direction="Outbound")]
 
     assert len(security_group("core", {"securityRules": both}).towards("Outbound")) == 4

@@ -22,7 +22,7 @@ def test_without_rules_everybody_may_come(stored: StoredResources) -> None:
     assert of_vault({}).admit(VM, stored.store)
 
 
-def test_deny_by_default_keeps_the_deployer_out_too(stored: StoredResources) -> None:
+def test_deny_by_default_also_refuses_the_deployer(stored: StoredResources) -> None:
     assert not of_account(storage()).admit(DEVELOPER, stored.store)
 
 
@@ -49,7 +49,7 @@ def test_a_subnet_rule_counts_only_with_the_service_endpoint(stored: StoredResou
     assert rules.admit(VM, stored.store)
 
 
-def test_without_public_access_nobody_may_come(stored: StoredResources) -> None:
+def test_without_public_access_every_client_is_refused(stored: StoredResources) -> None:
     closed = of_account(storage("127.0.0.1", publicNetworkAccess="Disabled"))
 
     assert not closed.admit(DEVELOPER, stored.store)

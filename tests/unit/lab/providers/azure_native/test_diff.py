@@ -44,7 +44,7 @@ def test_null_is_the_same_as_absent() -> None:
     assert found({"tags": {"a": None}}, {"tags": {}}) == {}
 
 
-def test_true_is_not_one() -> None:
+def test_true_is_not_equal_to_one() -> None:
     assert found({"flushConnection": True}, {"flushConnection": 1}) != {}
 
 
@@ -62,7 +62,7 @@ def test_a_location_is_the_same_however_it_is_written() -> None:
     assert found({"location": "West Europe"}, {"location": "westeurope"}) == {}
 
 
-def test_what_is_below_a_replacing_property_replaces() -> None:
+def test_a_change_below_a_replacing_property_replaces() -> None:
     (change,) = changes(ADDRESS, {"sku": {"name": "Basic"}}, {"sku": {"name": "Standard"}})
 
     assert change.replaces
@@ -106,7 +106,7 @@ def test_ignored_paths_are_left_out() -> None:
     }
 
 
-def test_our_own_marks_never_differ() -> None:
+def test_internal_marks_never_count_as_changes() -> None:
     assert found({"__createBeforeDelete": True}, {}) == {}
 
 

@@ -83,7 +83,7 @@ def test_good_inputs_have_no_problems() -> None:
         ),
     ],
 )
-def test_a_mistake_is_named(changed: dict[str, Any], reason: str) -> None:
+def test_a_mistake_is_reported_with_its_property(changed: dict[str, Any], reason: str) -> None:
     assert reasons(**changed) == [reason]
 
 
@@ -102,7 +102,7 @@ def test_whole_numbers_are_not_fractions() -> None:
     assert problem.reason.endswith("should be a whole number but is a number")
 
 
-def test_unknown_values_are_not_judged() -> None:
+def test_unknown_values_are_not_checked() -> None:
     assert reasons(sku=UNKNOWN, tags={"a": UNKNOWN}, kind=Secret(UNKNOWN)) == []
 
 

@@ -67,7 +67,7 @@ def test_a_list_with_a_secret_that_comes_back_in_another_form_is_secret_as_a_who
     assert outputs["identity"]["userAssignedIdentities"] == Secret({IDENTITY_ID: {"clientId": "c"}})
 
 
-def test_what_is_write_only_is_never_an_output() -> None:
+def test_a_write_only_property_is_never_an_output() -> None:
     outputs = stored_outputs(SECRET, {}, {"properties": {"value": "x", "contentType": "y"}})
 
     assert outputs["properties"] == {"contentType": "y"}
