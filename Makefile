@@ -41,14 +41,14 @@ test:  ## linters, unit tests, tests of the parts, and clusters in the lab: all 
 	@$(MAKE) --no-print-directory test-lab
 
 test-unit: prepare-test  ## pure tests, in two minutes
-	$(PYTHON) -m pytest tests/unit -n 3 --dist worksteal
+	$(PYTHON) -m pytest tests/unit -n 3 --dist worksteal --durations 5
 
 test-parts: prepare-test  ## tests with real etcd, nginx, Docker, shells and Pulumi engine
 	@$(PYTHON) -m tools programs
-	$(PYTHON) -m pytest tests/parts -n 4 --dist worksteal
+	$(PYTHON) -m pytest tests/parts -n 4 --dist worksteal --durations 5
 
 test-lab: prepare-test  ## tests of clusters; with TEST=cluster/test_scaling.py one file on a cluster that stays up
-	$(PYTHON) $(if $(TEST),-m pytest --keep -v tests/lab/$(TEST),-m tests.lab)
+	$(PYTHON) $(if $(TEST),-m pytest --keep -v tests/lab/$(TEST),-m tests.lab --durations 10)
 
 lint: prepare-test  ## ruff, mypy --strict, shellcheck
 	$(PYTHON) -m ruff check .

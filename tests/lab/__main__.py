@@ -38,10 +38,21 @@ def main(options: Sequence[str]) -> int:
         os.environ[UNTOUCHED] = str(untouched)
         _, endpoints = prepare()
         environment(endpoints)  # writes the engine's plugins, which no two runs should do at once
-        groups = [_Group(names, options) for names in SIDE_BY_SIDE]
-        codes = [group.wait() for group in groups]
-        codes.append(_Group(ALONE, options).wait())
+        codes = _run(SIDE_BY_SIDE, options)
+        codes += _run((ALONE,), options)
     return int(any(codes))
+
+
+def _run(folders: Sequence[Sequence[str]], options: Sequence[str]) -> list[int]:
+    """Run these groups at once and return their exit codes."""
+    groups = [_Group(names, options) for names in folders]
+    try:
+        return [group.wait() for group in groups]
+    except KeyboardInterrupt:
+        # a terminal's Ctrl-C reaches them, too: they take their stacks down before they end
+        for group in groups:
+            group.wait()
+        raise
 
 
 class _Group:
