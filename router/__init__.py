@@ -1,6 +1,6 @@
-"""The agent inside the router's container: it keeps nginx serving what etcd says.
+"""The router's agent: it configures nginx from etcd.
 
-It starts nginx, lets confd render the configuration after every change below /services, reloads,
-verifies that the workers really run it, and announces in etcd how far it has come.
-It must never take away a configuration that works because etcd does not answer.
+It starts nginx. After every change below /services it lets confd render a new configuration,
+reloads nginx, checks that the workers run it, and reports the etcd index that it has applied.
+When etcd does not answer, the configuration in use stays.
 """

@@ -12,7 +12,7 @@ from clients.azure.managed_identity import ManagedIdentity
 from clients.clock import SystemClock
 from clients.etcd.access import Access, Members
 from router.agent import Agent
-from router.heartbeat import Announcement
+from router.heartbeat import Heartbeat
 from router.nginx.master import Nginx, ask_http, ask_stream, quit_all
 from router.settings import Settings, SettingsError, from_environment
 
@@ -34,7 +34,7 @@ def serve(settings: Settings) -> None:
     settings.run_dir.mkdir(parents=True, exist_ok=True)
     settings.ready_file.unlink(missing_ok=True)
     members = Members(settings.etcd, own_address=settings.node_ip)
-    announcement = Announcement(
+    heartbeat = Heartbeat(
         Access(members),
         machine_id=settings.machine_id,
         node=settings.node,
@@ -58,16 +58,16 @@ def serve(settings: Settings) -> None:
         members=members,
         sites=sites,
         streams=streams,
-        announcement=announcement,
+        heartbeat=heartbeat,
         fetch=Vault(settings.vault, identity).fetch,
     )
     for wanted in (signal.SIGTERM, signal.SIGINT):
         signal.signal(wanted, lambda *_: agent.stop())
-    announcement.start()
+    heartbeat.start()
     try:
         agent.run()
     finally:
-        announcement.withdraw()
+        heartbeat.withdraw()
         quit_all((sites, streams), settings.quit_timeout)
 
 

@@ -1,6 +1,6 @@
-"""The agent's one loop: read etcd, render, reload, verify, announce; then wait for the next change.
+"""The agent's loop: read etcd, render, reload, check, report, then wait for the next change.
 
-Whatever goes wrong, nginx goes on with the configuration it has, and the next pass tries again.
+If a pass fails, nginx keeps its configuration, and the next pass tries again.
 """
 
 from __future__ import annotations
@@ -21,22 +21,23 @@ from contract.certificate_source import CertificateSource
 from contract.keys import CERTIFICATES, ROUTERS, SERVICES
 from contract.router_report import Problem
 from router import confd
-from router.heartbeat import Announcement
-from router.lives import Life, Sighting
+from router.heartbeat import Heartbeat
 from router.nginx import origin_headers, ports
 from router.nginx.master import Nginx, NginxError
-from router.route_table import Listener, Survey, survey
+from router.node_starts import NodeStart, Observation
+from router.route_table import Listener, RouteTable, make_route_table
 from router.settings import Settings
 from router.tls import layout
 from router.tls.fetch import Certificates
 from router.watcher import Watcher
 
-# Changes are found by the watcher; this pass finds what it missed, new certificates, a dead nginx.
+# The watcher wakes the agent. A pass without a change finds changes that it missed, new versions of
+# certificates, and an nginx that has died.
 _INTERVAL = 4.0
 _INTERVAL_AFTER_FAILURE = 1.0
-# Nodes are replaced; and the own member of etcd, once well again, is to be asked again.
+# Nodes are replaced; and the node's own member of etcd is preferred again after it has recovered.
 _LEARN_MEMBERS_EVERY = 30.0
-# etcd answers within milliseconds. When it doesn't, sidekicks may not have reached it either.
+# etcd answers within milliseconds. If it does not, sidekicks may not have reached it either.
 _SLOW = 1.0
 # One rollout step writes several keys, and every reload costs a generation of workers.
 _SETTLE = 0.1
@@ -46,11 +47,11 @@ log = logging.getLogger(__name__)
 
 
 class NotApplied(Exception):
-    """This pass changed nothing, on purpose; the text says why."""
+    """This pass changed nothing on purpose. The text says why."""
 
 
 class Agent:
-    """Keeps nginx in line with etcd."""
+    """Keeps nginx's configuration equal to what etcd holds."""
 
     def __init__(
         self,
@@ -59,7 +60,7 @@ class Agent:
         members: Members,
         sites: Nginx,
         streams: Nginx,
-        announcement: Announcement,
+        heartbeat: Heartbeat,
         fetch: Callable[[CertificateSource], Secret],
     ) -> None:
         """`sites` serves HTTP, `streams` TCP and UDP.
@@ -71,7 +72,7 @@ class Agent:
         self._etcd = Access(members)
         self._sites = sites
         self._streams = streams
-        self._announcement = announcement
+        self._heartbeat = heartbeat
         self._changed = threading.Event()
         self._services = Watcher(Access(members), SERVICES, self._changed)
         self._certificate_keys = Watcher(Access(members), CERTIFICATES, self._changed)
@@ -79,24 +80,24 @@ class Agent:
             settings.certificates, fetch, self._changed, poll=settings.certificate_poll
         )
         self._stops = 0
-        self._survey = Survey()  # what nginx runs
+        self._table = RouteTable()  # what nginx runs
         self._index = 0
         self._reloaded_at = 0.0
         self._etcd_failed_at = float("-inf")
         self._learned_at = float("-inf")
 
     def stop(self) -> None:
-        """Unhealthy at once; `run` drains and ends. A second call cuts the drain short.
+        """Become unhealthy at once, then drain and end. A second call ends the drain.
 
-        Safe in a signal handler.
+        A signal handler may call this.
         """
         self._stops += 1
         self._settings.ready_file.unlink(missing_ok=True)
         self._changed.set()
 
     def run(self) -> None:
-        """Work until `stop`, then drain: the load balancer sends nobody new, but who comes is
-        served, and changes are still applied."""
+        """Work until `stop`, then drain: the load balancer stops sending new clients, while the
+        router still serves and applies changes."""
         self._settings.origin_headers.write_text(origin_headers.configuration())
         while not self._stops:
             self._wait(self._pass())
@@ -106,9 +107,9 @@ class Agent:
             self._wait(min(left, self._pass()))
 
     def reconcile(self) -> None:
-        """Bring nginx in line with what etcd holds now.
+        """Apply to nginx what etcd holds now.
 
-        Raises NotApplied, EtcdError, confd.RenderError or NginxError; nginx then runs what it ran.
+        Raises NotApplied, EtcdError, confd.RenderError or NginxError. nginx then keeps what it has.
         """
         index, found = self._read()
         problems = (*found.problems, *self._want_certificates(index))
@@ -116,28 +117,28 @@ class Agent:
         confd.render(self._settings, found.services)
         self._load(found, certificates)
         self._certificates.drop_old()
-        if found.kept and found.kept != self._survey.kept:
+        if found.kept and found.kept != self._table.kept:
             log.info("etcd was away: kept until they are announced again: %s", found.kept)
-        self._survey = found
+        self._table = found
         self._index = index
-        self._announcement.applied(index, problems, found.kept, self._certificates.expired)
+        self._heartbeat.applied(index, problems, found.kept, self._certificates.expired)
 
     def _pass(self) -> float:
-        """One reconciliation. Returns the seconds after which to try again without a change."""
+        """Reconcile once. Returns the seconds until the next pass if nothing changes before."""
         try:
             self.reconcile()
         except (NotApplied, EtcdError, confd.RenderError, NginxError) as error:
             log.error("%s", error)
-            self._announcement.failed(str(error))
+            self._heartbeat.failed(str(error))
             return _INTERVAL_AFTER_FAILURE
         except Exception as error:
-            # A mistake in the agent must not end an nginx that serves: told, and tried again.
+            # A bug of the agent must not end an nginx that serves: report it and try again.
             log.exception("this pass failed unexpectedly")
-            self._announcement.failed(repr(error))
+            self._heartbeat.failed(repr(error))
             return _INTERVAL_AFTER_FAILURE
-        return min(_INTERVAL, self._patience_left()) if self._survey.kept else _INTERVAL
+        return min(_INTERVAL, self._patience_left()) if self._table.kept else _INTERVAL
 
-    def _read(self) -> tuple[int, Survey]:
+    def _read(self) -> tuple[int, RouteTable]:
         asked = time.monotonic()
         try:
             answer = self._etcd.ask(lambda etcd: etcd.get(SERVICES, recursive=True))
@@ -148,7 +149,7 @@ class Agent:
             self._etcd_failed_at = time.monotonic()
             raise
         answered = time.monotonic()
-        # another etcd than before: restored from a backup, or a new cluster
+        # etcd was restored from a backup, or is a new cluster
         is_another = answer.index < self._index
         if is_another or answered - asked > _SLOW:
             self._etcd_failed_at = answered
@@ -156,7 +157,7 @@ class Agent:
             self._index = answer.index
         self._services.read_up_to(answer.index)
         self._learn_members()
-        return answer.index, self._survey_of(answer.node, asked, answered)
+        return answer.index, self._table_of(answer.node, asked, answered)
 
     def _learn_members(self) -> None:
         if time.monotonic() < self._learned_at + _LEARN_MEMBERS_EVERY:
@@ -165,12 +166,12 @@ class Agent:
         self._etcd.ask(self._members.learn)
         self._etcd.prefer_own()
 
-    def _survey_of(self, services: Node, asked: float, answered: float) -> Survey:
+    def _table_of(self, services: Node, asked: float, answered: float) -> RouteTable:
         reports = self._reports()
-        before = self._survey if self._patience_left() > 0 else None
+        before = self._table if self._patience_left() > 0 else None
 
-        def look(taken: Mapping[Listener, str]) -> Survey:
-            return survey(
+        def look(taken: Mapping[Listener, str]) -> RouteTable:
+            return make_route_table(
                 services, taken, reports=reports, before=before, asked=asked, answered=answered
             )
 
@@ -178,43 +179,42 @@ class Agent:
             ("tcp", port): "the router" for port in self._settings.own_ports
         }
         found = look(taken)
-        if busy := ports.in_use(found.open_listeners - self._survey.open_listeners):
+        if busy := ports.in_use(found.open_listeners - self._table.open_listeners):
             found = look(taken | dict.fromkeys(busy, "another program on this node"))
         return found
 
     def _patience_left(self) -> float:
-        """Keys expire while etcd is away, although their instances are fine. So long, in seconds,
-        they have still time to come back."""
+        """Seconds in which keys that expired during an outage of etcd can still return."""
         return self._etcd_failed_at + self._settings.patience - time.monotonic()
 
-    def _reports(self) -> list[Sighting]:
-        """Which start of its node each router tells."""
+    def _reports(self) -> list[Observation]:
+        """The start of its node that each router reports."""
         answer = self._etcd.ask(lambda etcd: etcd.find(ROUTERS, recursive=True))
-        sightings = []
+        observations = []
         for leaf in answer.node.leaves() if answer else ():
             try:
                 router = parse_router(leaf)
             except ClusterError as error:
                 log.warning("%s", error)
                 continue
-            life = Life(boot=router.boot, docker=router.docker)
-            sightings.append(
-                Sighting(node=router.node, life=life, heard=router.heard, is_report=True)
+            start = NodeStart(boot=router.boot, docker=router.docker)
+            observations.append(
+                Observation(node=router.node, start=start, heard=router.heard, is_report=True)
             )
-        return sightings
+        return observations
 
-    def _load(self, found: Survey, certificates: str) -> None:
+    def _load(self, found: RouteTable, certificates: str) -> None:
         reloaded = self._sites.bring_up_to_date(certificates)
         if found.listeners or self._streams.is_running:
             reloaded |= self._streams.bring_up_to_date()
         if reloaded:
             self._reloaded_at = time.monotonic()
         self._settings.ready_file.touch()
-        if self._stops:  # also if the signal came just now
+        if self._stops:  # the signal may have come just now
             self._settings.ready_file.unlink(missing_ok=True)
 
     def _want_certificates(self, index: int) -> list[Problem]:
-        """Have those fetched that etcd names. Returns what is wrong with any."""
+        """Fetch the certificates that etcd names. Returns what is wrong with them."""
         answer = self._etcd.ask(lambda etcd: etcd.find(CERTIFICATES, recursive=True))
         self._certificate_keys.read_up_to(answer.index if answer else index)
         sources, problems = read_sources(answer.node if answer else None)
@@ -223,9 +223,9 @@ class Agent:
             self._certificates.settle(self._settings.certificate_patience)
         return problems + self._certificates.problems
 
-    def _lay_out_certificates(self, found: Survey) -> str:
-        """Put what has been fetched where the template looks for it. Returns a fingerprint of it
-        and of the stack's own certificate."""
+    def _lay_out_certificates(self, found: RouteTable) -> str:
+        """Store the fetched certificates where the template looks for them. Returns a fingerprint
+        of them and of the stack's own certificate."""
         chosen = layout.choose(found.hosts, self._certificates.served)
         others = layout.lay_out(self._settings.certificates, chosen)
         if not self._settings.certificate.is_file():

@@ -1,7 +1,7 @@
-"""Runs confd once: it renders the templates, lets nginx test each, swaps the files.
+"""Runs confd once: it renders the templates, lets nginx test them, and replaces the files.
 
-confd reads what the agent has made of etcd, from a file, not etcd: what was checked is what is
-rendered, and what is kept through an outage is rendered, too.
+confd reads the agent's route table from a file instead of etcd. So it renders exactly the values
+that the agent has checked, including instances that are kept through an outage.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _TIMEOUT = 15.0
 
 
 class RenderError(Exception):
-    """There is no new configuration; the one before is still in place."""
+    """There is no new configuration. The one before is still in place."""
 
 
 def render(settings: Settings, services: Mapping[str, Served]) -> None:
-    """Bring the configuration up to date with what is to be served.
+    """Render the configuration of both nginx from the route table.
 
     Raises RenderError when a template fails or nginx refuses the result.
     """
@@ -53,9 +53,9 @@ def render(settings: Settings, services: Mapping[str, Served]) -> None:
 
 
 def keys(services: Mapping[str, Served]) -> dict[str, Any]:
-    """What the templates see: /services/<name>/route and /services/<name>/instances/<instance>.
+    """The keys that the templates see: /services/<name>/route, …/instances/<instance>.
 
-    confd reads it as YAML, of which JSON is a part. Each value is JSON in a text.
+    confd reads the file as YAML, of which JSON is a subset. Each value is a text with JSON.
     """
     return {
         "services": {

@@ -1,8 +1,8 @@
-"""Tells the cluster, under /routers/<machine-id>, how far this router has come.
+"""Keeps this router's report in etcd, under /routers/<machine-id>.
 
-A rollout stops an old instance only when every announced router has applied the key's removal, so
-the announcement must never run ahead of nginx, and must stay while nginx serves, even when the
-agent is busy: hence a thread of its own.
+A rollout stops an old instance only when every router with a report has applied the removal of its
+key. So the report must never be ahead of nginx, and must exist as long as nginx serves. Since the
+agent can be busy, a separate thread renews it.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from clients.etcd.access import Access
 from contract.codec import encode
 from contract.keys import ROUTER_TTL, router_key
 from contract.router_report import Problem, RouterReport
-from router.lives import read_life
+from router.node_starts import read_node_start
 
 _BEAT = 4.0
 
 log = logging.getLogger(__name__)
 
 
-class Announcement(threading.Thread):
-    """Keeps the key alive and its value current until `withdraw`."""
+class Heartbeat(threading.Thread):
+    """Renews the key and keeps its value current until `withdraw`."""
 
     def __init__(self, etcd: Access, *, machine_id: str, node: str, node_life: Path) -> None:
-        """`node_life`: the folder in which the node says which start of it this is."""
-        super().__init__(name="announcement", daemon=True)
+        """`node_life`: the folder with the ids of the node's start and of docker's."""
+        super().__init__(name="heartbeat", daemon=True)
         self._etcd = etcd
         self._key = router_key(machine_id)
         self._node_life = node_life
@@ -58,12 +58,12 @@ class Announcement(threading.Thread):
         self._news.set()
 
     def failed(self, error: str) -> None:
-        """nginx still runs what it ran before."""
+        """nginx still runs its earlier configuration."""
         self._report = replace(self._report, error=error)
         self._news.set()
 
     def withdraw(self) -> None:
-        """Take the key away: nobody has to wait for this router any more."""
+        """Remove the key: rollouts stop waiting for this router."""
         self._withdrawn = True
         self._news.set()
         self.join()
@@ -72,7 +72,7 @@ class Announcement(threading.Thread):
         except KeyNotFound:
             return
         except EtcdError as error:
-            log.warning("could not remove %s, it expires in %d s: %s", self._key, ROUTER_TTL, error)
+            log.warning("could not remove %s (TTL %d s): %s", self._key, ROUTER_TTL, error)
 
     def run(self) -> None:
         while not self._withdrawn:
@@ -80,17 +80,17 @@ class Announcement(threading.Thread):
                 self._etcd.ask(self._beat)
             except EtcdError as error:
                 self._written = None
-                log.warning("could not announce this router: %s", error)
+                log.warning("could not write this router's report: %s", error)
             except Exception:
-                # Without this thread no rollout would wait for a router that goes on serving.
+                # Without this thread, rollouts would not wait for a router that still serves.
                 self._written = None
-                log.exception("could not announce this router")
+                log.exception("could not write this router's report")
             self._news.wait(_BEAT)
             self._news.clear()
 
     def _beat(self, etcd: Etcd) -> None:
-        life = read_life(self._node_life)  # docker may have been started again
-        value = encode(replace(self._report, boot=life.boot, docker=life.docker))
+        start = read_node_start(self._node_life)  # docker may have been restarted
+        value = encode(replace(self._report, boot=start.boot, docker=start.docker))
         if value == self._written:
             try:
                 etcd.refresh(self._key, ROUTER_TTL)

@@ -1,7 +1,7 @@
-"""Which instances a router may send to: those that are announced, and those that it keeps.
+"""The instances that a router may send requests to: announced ones, and kept ones.
 
-Keys expire while etcd is away, although their instances are fine. So one that vanished then is kept
-for a while; but never at an address that may belong to another by now.
+Keys also expire when etcd is away, although their instances are fine. A router keeps such an
+instance for some seconds, but never at an address that may belong to another instance by then.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from clients.etcd import Node
 from contract.codec import Malformed, decode
 from contract.instance import Instance, number_of
 from contract.router_report import Problem
-from router.lives import Life, Lives, Sighting
+from router.node_starts import CurrentStarts, NodeStart, Observation
 
-# The members' clocks may differ: etcd may let a key expire this much before its time.
+# The members' clocks may differ: etcd may expire a key this much before its time.
 _CLOCKS = 3.0
 _NEVER = float("inf")
 
 
 @dataclass(kw_only=True, frozen=True)
 class Announced:
-    """An instance, by what its key said when it was read last."""
+    """An instance and its key, as last read."""
 
     key: str
     service: str
     name: str  # <release>-<n>
-    since: int  # etcd's index when it was announced: the order in which instances came
-    heard: int  # and when it was renewed last
-    lasts: float  # until then etcd does not let it expire, by the router's clock
+    since: int  # etcd's index when the key was created: the order in which instances came
+    heard: int  # etcd's index when the key was last renewed
+    lasts: float  # etcd does not expire the key before this time of the router's clock
     instance: Instance
 
     @property
@@ -37,25 +37,27 @@ class Announced:
         return number_of(self.name)
 
     @property
-    def sighting(self) -> Sighting:
-        """What it tells of its node."""
-        return Sighting(node=self.instance.node, life=self.life, heard=self.heard, is_report=False)
+    def start(self) -> NodeStart:
+        """The start of its node and of docker at which it was announced."""
+        return NodeStart(boot=self.instance.boot, docker=self.instance.docker)
 
     @property
-    def life(self) -> Life:
-        """The start of its node and of docker at which it was announced."""
-        return Life(boot=self.instance.boot, docker=self.instance.docker)
+    def observation(self) -> Observation:
+        """What its key says about its node."""
+        return Observation(
+            node=self.instance.node, start=self.start, heard=self.heard, is_report=False
+        )
 
 
 def read_announced(services: Node, asked: float) -> tuple[dict[str, Announced], list[Problem]]:
-    """All that are announced below /services, by key, and why the others can't be understood.
+    """Every announced instance below /services, by key, and what is wrong with other keys.
 
-    `asked`: when etcd was asked, by the router's clock.
+    `asked`: when the router sent its request to etcd, by the router's clock.
     """
     announced: dict[str, Announced] = {}
     problems = []
     for service in services.nodes:
-        for node in _keys_of_instances(service):
+        for node in _instance_nodes(service):
             try:
                 number_of(node.name)
                 announced[node.key] = Announced(
@@ -73,19 +75,18 @@ def read_announced(services: Node, asked: float) -> tuple[dict[str, Announced], 
 
 
 def usable(
-    announced: Iterable[Announced], lives: Lives
+    announced: Iterable[Announced], starts: CurrentStarts
 ) -> tuple[dict[str, Announced], list[Problem]]:
-    """Those that may be sent to, by key, and why not the others.
+    """The instances that may get requests, by key, and why others may not.
 
-    A node that has started again runs none of those from before. And an address that is announced
-    twice belongs to who came last: the other one's node lost it, and its clients must not reach
-    another service's instance until its key expires.
+    A node that has restarted runs no instance from before. An address that two keys name belongs to
+    the later one: the node has given it away, and clients of the first must not reach the second.
     """
     problems = []
     present: dict[str, Announced] = {}
     last: dict[tuple[str, str], Announced] = {}
     for one in sorted(announced, key=lambda one: one.since):
-        if lives.is_of_another_boot(one.instance.node, one.life):
+        if starts.is_of_another_boot(one.instance.node, one.start):
             reason = f"{one.instance.node} has started again since it was announced"
             problems.append(Problem(key=one.key, reason=reason))
             continue
@@ -105,18 +106,18 @@ def kept(
     before: Mapping[str, Announced],
     announced: Mapping[str, Announced],
     read: Collection[str],
-    lives: Lives,
+    starts: CurrentStarts,
     answered: float,
 ) -> Iterator[Announced]:
-    """Those of `before` whose keys are gone, maybe because etcd was away.
+    """The instances of `before` whose keys may have expired only because etcd was away.
 
-    `read`: the keys that etcd has now, whatever they hold. `answered`: when it said so, by the
+    `read`: every key that etcd has now, also malformed ones. `answered`: when etcd answered, by the
     router's clock.
     """
     claimed = {
         endpoint
         for one in announced.values()
-        if not lives.is_of_another_boot(one.instance.node, one.life)
+        if not starts.is_of_another_boot(one.instance.node, one.start)
         for endpoint in one.instance.endpoints
     }
     for key, one in before.items():
@@ -125,19 +126,22 @@ def kept(
             key not in read
             and not was_withdrawn
             and not one.instance.endpoints & claimed
-            and not lives.has_ended(one.instance.node, one.life)
+            and not starts.has_ended(one.instance.node, one.start)
         ):
             yield one
 
 
 def waiting(instances: Iterable[Announced]) -> frozenset[str]:
-    """The keys of those that get no TCP and UDP yet: while two releases run side by side, a number
-    belongs to the one that has it longer, and its clients stay as long as it lives."""
+    """The keys of a service's instances that get no TCP and UDP yet.
+
+    While two releases run side by side, a number belongs to the instance that has had it longer.
+    Its clients stay with it for as long as it lives.
+    """
     holders: dict[int, Announced] = {}
     for one in sorted(instances, key=lambda one: one.since):
         holders.setdefault(one.number, one)
     return frozenset(one.key for one in instances if holders[one.number] is not one)
 
 
-def _keys_of_instances(service: Node) -> tuple[Node, ...]:
+def _instance_nodes(service: Node) -> tuple[Node, ...]:
     return next((child.nodes for child in service.nodes if child.name == "instances"), ())

@@ -1,7 +1,7 @@
-"""What a router serves, by the tree below /services: which routes, and which instances.
+"""What a router serves: the routes and instances below /services that it may use.
 
-Pure: it takes what etcd answered and returns values. The same tree gives the same survey on every
-router, but for the instances that one of them keeps through an outage of etcd.
+Pure: it takes etcd's answer and returns values. The same answer gives the same table on every
+router, except for instances that a router keeps through an outage of etcd.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from contract.instance import Instance
 from contract.route import Route
 from contract.router_report import Problem
 from router.instances import Announced, kept, read_announced, usable, waiting
-from router.lives import Sighting, lives
+from router.node_starts import Observation, current_starts
 
 _SERVICE_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 
@@ -26,7 +26,7 @@ Listener = tuple[Literal["tcp", "udp"], int]
 
 @dataclass(kw_only=True, frozen=True)
 class Served:
-    """A service as clients get it: the parts of its route that are its own, and its instances."""
+    """What a router serves of a service: its own part of its route, and its instances."""
 
     route: Route
     is_default_site: bool  # it takes the requests for hosts that no service names
@@ -47,11 +47,11 @@ class Served:
 
 
 @dataclass(kw_only=True, frozen=True)
-class Survey:
-    """What etcd said at one moment, and what is kept from before."""
+class RouteTable:
+    """Everything that a router serves at one moment."""
 
     services: Mapping[str, Served] = field(default_factory=dict)
-    usable: Mapping[str, Announced] = field(default_factory=dict)  # by key; of all services
+    usable: Mapping[str, Announced] = field(default_factory=dict)  # by key, of all services
     kept: tuple[str, ...] = ()  # the keys of those that are not announced any more
     problems: tuple[Problem, ...] = ()
 
@@ -69,11 +69,10 @@ class Survey:
 
 
 class _Claims:
-    """Who owns the default site, the host names and the ports: whoever claimed them first.
+    """The owners of the default site, of host names and of ports: the first to claim each.
 
-    Services change at the same time and in any order, so one may claim what another is about to
-    give up. The one that claimed it first keeps it until then; the others have the rest of their
-    routes.
+    Services change at the same time and in any order, so one may claim a host that another is about
+    to give up. The first keeps it until then; the other gets the rest of its route.
     """
 
     def __init__(self, taken: Mapping[Listener, str]) -> None:
@@ -83,8 +82,8 @@ class _Claims:
         self.problems: list[Problem] = []
 
     def own_part(self, service: str, key: str, route: Route) -> tuple[Route, bool]:
-        """The route without what belongs to those before it, and whether the default site is its
-        own. Raises Malformed."""
+        """The route without what others own, and whether the service owns the default site.
+        Raises Malformed."""
         if any(len(set(ports)) < len(ports) for ports in (route.tcp, route.udp)):
             raise Malformed("it names the same port twice")
         foreign = []
@@ -117,31 +116,31 @@ class _Claims:
         return own, is_default_site
 
 
-def survey(
+def make_route_table(
     services: Node,
     taken: Mapping[Listener, str],
     *,
-    reports: Iterable[Sighting] = (),
-    before: Survey | None = None,
+    reports: Iterable[Observation] = (),
+    before: RouteTable | None = None,
     asked: float = 0.0,
     answered: float = 0.0,
-) -> Survey:
-    """What the tree below /services means for a router whose ports `taken` belong to others.
+) -> RouteTable:
+    """The table for a router, by the tree below /services.
 
-    `reports` is what routers tell of their nodes. With `before`, what was served until now,
-    instances that were not withdrawn are kept. `asked` and `answered`: when etcd was asked and when
-    it answered, by the router's clock.
+    `taken` are ports that other programs own. `reports` are observations of nodes by routers. With
+    `before`, the table until now, instances that were not withdrawn are kept. `asked` and
+    `answered`: when the router asked etcd and got its answer, by the router's clock.
     """
     announced, malformed = read_announced(services, asked)
-    nodes = lives([*reports, *(one.sighting for one in announced.values())])
-    found, problems = usable(announced.values(), nodes)
+    starts = current_starts([*reports, *(one.observation for one in announced.values())])
+    found, problems = usable(announced.values(), starts)
     keeping: dict[str, Announced] = {}
     if before is not None:
         read = announced.keys() | {problem.key for problem in malformed}
-        keeping = {one.key: one for one in kept(before.usable, announced, read, nodes, answered)}
+        keeping = {one.key: one for one in kept(before.usable, announced, read, starts, answered)}
     found |= keeping
     served, refused = _served(services, taken, found)
-    return Survey(
+    return RouteTable(
         services=served,
         usable=found,
         kept=tuple(sorted(keeping)),
@@ -177,7 +176,7 @@ def _served(
 
 
 def _routes_by_age(services: Node) -> list[tuple[str, Node]]:
-    """The services' names and routes. One being made or removed has none: nobody asks for it."""
+    """The services' names and routes. While a service is made or removed, it may have no route."""
     routes = [
         (service.name, child)
         for service in services.nodes

@@ -1,4 +1,4 @@
-"""The router's settings, all from the environment. The template reads the same variables."""
+"""The router's settings, from environment variables. The templates read the same variables."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from contract.ports import HTTP, HTTPS, ROUTER_HEALTH
 
 
 class SettingsError(Exception):
-    """The environment lacks a variable, or a value makes no sense."""
+    """An environment variable is missing or has a wrong value."""
 
 
 @dataclass(kw_only=True, frozen=True)
 class Settings:
-    """What one router needs to know. Times are in seconds."""
+    """The settings of one router. Times are in seconds."""
 
     node: str
     machine_id: str
-    node_ip: str | None = None  # tells this node's etcd member from the others
+    node_ip: str | None = None  # where this node's etcd member listens
     etcd: str = LOCAL_ENDPOINT
     run_dir: Path = Path("/run/router")
     confd_dir: Path = Path("/etc/confd")
@@ -29,45 +29,45 @@ class Settings:
     vault: str = ""  # the stack's vault, https://NAME.vault.azure.net
     identity: str = ""  # client id of the node's managed identity
     metadata: str = METADATA
-    node_life: Path = Path("/run/node-life")  # which start of the node and of docker this is
+    node_life: Path = Path("/run/node-life")  # has the ids of the node's start and of docker's
     http_port: int = HTTP
     https_port: int = HTTPS
     health_port: int = ROUTER_HEALTH
-    # Longer than the load balancer's probe needs to notice (5 s, twice).
+    # Longer than the load balancer's probe takes to fail (twice 5 s).
     drain: float = 15
-    # Open requests and calls may take this long after the drain; then they are cut.
+    # After the drain, open requests and calls may take this long.
     quit_timeout: float = 30
 
-    # Megabytes for nginx workers that only wait for old connections to end (3 to 15 each), of sites
-    # and of TCP and UDP services each. The container has 1,024.
+    # Megabytes for the retired workers of one nginx, which wait for their last connections to end
+    # (3 to 15 each). The container has 1,024.
     retiring_memory: float = 192
 
-    # After etcd was away, announcements (TTL 15 s) that expired meanwhile come back within one beat
-    # of their sidekicks. Until then such instances are kept.
+    # After an outage of etcd, sidekicks write expired keys again within one beat. Until then the
+    # router keeps their instances.
     patience: float = 20
-    # So often a certificate of another vault is looked at for a new version.
+    # How often to look for a new version of a certificate.
     certificate_poll: float = 600
-    # So long a router that starts waits for certificates, rather than serve the stack's own.
+    # How long a router that starts waits for certificates before it serves the stack's own.
     certificate_patience: float = 10
 
     @property
     def own_ports(self) -> tuple[int, ...]:
-        """TCP ports that no service may listen on: the router's own."""
+        """The router's own TCP ports, which no service may use."""
         return (self.http_port, self.https_port, self.health_port)
 
     @property
     def certificates(self) -> Path:
-        """The folder of the certificates, with their private keys: on the node a tmpfs."""
+        """The folder of certificates with their private keys. On the node it is a tmpfs."""
         return self.run_dir / "certificates"
 
     @property
     def served_file(self) -> Path:
-        """What is to be served, for confd."""
+        """The route table, for confd."""
         return self.run_dir / "served.json"
 
     @property
     def origin_headers(self) -> Path:
-        """What nginx drops from requests; its configuration includes it."""
+        """The headers that nginx drops from requests, included by its configuration."""
         return self.run_dir / "origin-headers.conf"
 
     @property
@@ -77,7 +77,7 @@ class Settings:
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
-    """Raises SettingsError naming the variable."""
+    """Raises SettingsError, which names the variable."""
 
     def number(name: str, default: float) -> float:
         text = environment.get(name, "")
@@ -117,7 +117,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
 
 
 def machine_id(environment: Mapping[str, str], path: Path = Path("/etc/machine-id")) -> str:
-    """MACHINE_ID, or the node's /etc/machine-id mounted into the container: fleet's id of it."""
+    """The node's id in fleet: MACHINE_ID, or the node's /etc/machine-id, which is mounted here."""
     identity = environment.get("MACHINE_ID", "")
     if not identity and path.is_file():
         identity = path.read_text(encoding="ascii").strip()

@@ -1,7 +1,7 @@
-"""Waits on etcd for changes below one key, so that the agent hears of them at once.
+"""Wakes the agent when etcd changes below a key.
 
-Only a doorbell: what changed is read by the agent, completely, every time. A change that is missed
-here is found by the agent's periodic pass.
+It does not say what changed: the agent reads everything again. If a change is missed here, the
+agent's periodic pass finds it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _PAUSE_AFTER_FAILURE = 1.0
 
 
 class Watcher(threading.Thread):
-    """A daemon thread: it may hang in a long poll when the process ends."""
+    """A daemon thread, because it may be in a long poll when the process ends."""
 
     def __init__(self, etcd: Access, key: str, changed: threading.Event) -> None:
         super().__init__(name=f"watcher of {key}", daemon=True)
@@ -27,7 +27,7 @@ class Watcher(threading.Thread):
         self._seen = 0
 
     def read_up_to(self, index: int) -> None:
-        """The agent has read everything up to this index: wait for what comes after it."""
+        """Wait for changes after this index, up to which the agent has read everything."""
         self._seen = index
         if self.ident is None:
             self.start()
@@ -37,8 +37,7 @@ class Watcher(threading.Thread):
             try:
                 change = self._etcd.ask(partial(self._wait, after=self._seen))
             except EtcdError:
-                # Also when the index is too old. The agent's next read says what is wrong, if it
-                # still is, and moves the index on.
+                # Or the index is too old. The agent reads again and gets a new index, or an error.
                 self._changed.set()
                 threading.Event().wait(_PAUSE_AFTER_FAILURE)
                 continue

@@ -1,1 +1,1 @@
-"""nginx as a process: start, reload, quit, and what it may bind."""
+"""nginx as a process: start, reload, quit, and the ports and headers of its configuration."""

@@ -1,8 +1,8 @@
 """An nginx master process: start, reload with proof, quit. The router has two of them.
 
-`nginx -s reload` says nothing about success: the master may refuse the configuration and keep the
-old workers. A reload counts here only when new workers answer with the new generation and every
-worker from before has stopped accepting connections.
+`nginx -s reload` does not report success: the master may refuse the configuration and keep its
+workers. So a reload has succeeded only when workers answer with the new generation and no worker
+from before accepts connections.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class NginxError(Exception):
 class Nginx:
     """One nginx, run in the foreground as a child of the agent.
 
-    A generation is a text that stands for one configuration. The configuration includes it from a
-    file (`set $generation "…";`), and the workers tell it when they are asked.
+    A generation is a hash of a configuration. The configuration includes it from a file
+    (`set $generation "…";`), and the workers answer with it on request.
     """
 
     def __init__(
@@ -48,9 +48,9 @@ class Nginx:
         ask: Callable[[], str | None],
         retiring_memory: float,
     ) -> None:
-        """`ask` gets the generation from the workers, None while nobody answers.
+        """`ask` gets the generation from the workers; None while no worker answers.
 
-        `retiring_memory`: how much, in bytes, workers of earlier configurations may hold.
+        `retiring_memory`: the bytes that workers of earlier configurations may use.
         """
         self._name = name
         self._configuration = run_dir / f"{name}.conf"
@@ -58,17 +58,17 @@ class Nginx:
         self._ask = ask
         self._retiring_memory = retiring_memory
         self._master: subprocess.Popen[bytes] | None = None
-        self._loaded = ""  # the generation that is known to run
-        self._write_proof("none")  # before there is one: nginx -t reads it, too
+        self._loaded = ""  # the generation that runs
+        self._write_proof("none")  # nginx -t reads it before the first generation
 
     @property
     def is_running(self) -> bool:
         return self._master is not None and self._master.poll() is None
 
     def bring_up_to_date(self, beside: str = "") -> bool:
-        """Run the configuration as it is on disk now. Returns whether nginx was reloaded for it.
+        """Run the configuration on disk. Returns whether that needed a reload.
 
-        `beside` changes with what the configuration only refers to. Raises NginxError.
+        `beside` changes with the files that the configuration refers to. Raises NginxError.
         """
         content = self._configuration.read_bytes() + beside.encode()
         generation = hashlib.sha256(content).hexdigest()[:16]
@@ -95,8 +95,8 @@ class Nginx:
         self._wait(lambda: self._ask() == generation, _START_TIMEOUT)
 
     def _clear_away(self) -> None:
-        """A master that was killed leaves its workers and its socket behind: the next one could not
-        listen where they do. As the container's first process we are the workers' parent by now."""
+        """Remove what a killed master leaves behind: its workers and its socket hold the ports. The
+        agent is the container's first process, so it is the workers' parent by then."""
         self._configuration.with_suffix(".sock").unlink(missing_ok=True)
         if self._master is not None:
             with contextlib.suppress(ProcessLookupError):
@@ -122,7 +122,7 @@ class Nginx:
             if time.monotonic() > deadline:
                 raise NginxError(
                     f"nginx ({self._name}, pid {master.pid}) did not take its new configuration "
-                    f"within {timeout:.0f} s; its own messages above say why"
+                    f"within {timeout:.0f} s; its messages above say why"
                 )
             time.sleep(_POLL)
 
@@ -140,20 +140,20 @@ class Nginx:
         return _titled(master, "nginx: worker process")
 
     def _limit_retiring_workers(self, master: subprocess.Popen[bytes]) -> None:
-        """Every reload may leave workers behind that wait for their WebSockets and calls to end, up
-        to worker_shutdown_timeout. They must not fill the memory: the oldest are cut first."""
+        """End the oldest workers of earlier configurations when all of them use too much memory.
+        After a reload they stay for their WebSockets and calls, up to worker_shutdown_timeout."""
         retiring = _titled(master, "nginx: worker process is shutting down")
         held = 0
         for worker in sorted(retiring, key=processes.age_rank, reverse=True):
             held += processes.own_memory(worker)
             if held > self._retiring_memory:
                 log.warning("cutting the last connections of an old nginx worker (pid %d)", worker)
-                with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
+                with contextlib.suppress(ProcessLookupError):  # it has just ended
                     os.kill(worker, signal.SIGTERM)
 
 
 def quit_all(running: Iterable[Nginx], timeout: float) -> None:
-    """Let open requests and calls end, then stop; after `timeout` seconds cut them off."""
+    """Let open requests and calls end, for at most `timeout` seconds, then stop."""
     masters = [nginx._master for nginx in running if nginx._master is not None]
     for stop in (signal.SIGQUIT, signal.SIGTERM, signal.SIGKILL):
         for master in masters:
@@ -166,13 +166,13 @@ def quit_all(running: Iterable[Nginx], timeout: float) -> None:
 
 
 def ask_http(port: int) -> Callable[[], str | None]:
-    """Asks the sites' nginx for its generation, on its health port."""
+    """A function that asks the sites' nginx for its generation, on its health port."""
     client = httpx.Client(
         base_url=f"http://127.0.0.1:{port}",
         trust_env=False,
-        verify=False,  # plain HTTP; saves the certificates' memory
+        verify=False,  # plain HTTP: loading certificates would cost memory
         timeout=1.0,
-        # A kept-alive connection would go on talking to a worker of the old generation.
+        # A kept-alive connection would stay with a worker of the old generation.
         headers={"Connection": "close"},
     )
 
@@ -180,14 +180,14 @@ def ask_http(port: int) -> Callable[[], str | None]:
         try:
             answer = client.get("/generation")
         except httpx.TransportError:
-            return None  # not listening yet, or the worker just left
+            return None  # it does not listen yet, or the worker has just ended
         return answer.text if answer.status_code == 200 else None
 
     return ask
 
 
 def ask_stream(path: Path) -> Callable[[], str | None]:
-    """Asks the nginx of TCP and UDP services for its generation, on a socket of its own."""
+    """A function that asks the nginx of TCP and UDP services for its generation."""
 
     def ask() -> str | None:
         with socket.socket(socket.AF_UNIX) as client, contextlib.suppress(OSError):

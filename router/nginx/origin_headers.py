@@ -1,7 +1,7 @@
-"""Headers by which a request says where it came from. Only the router may say that.
+"""Request headers that claim where a request came from. Only the router may set them.
 
-nginx is told to drop them, in every spelling: PHP and WSGI can't tell X_Forwarded_For from
-X-Forwarded-For. What the router writes anew is in nginx/http.conf.
+nginx drops them in every spelling, because PHP and WSGI do not distinguish X_Forwarded_For from
+X-Forwarded-For. nginx/http.conf sets the router's own.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import product
 
-# Set by nginx/http.conf: as they are written here, they are the router's own.
+# Set by nginx/http.conf, in this spelling.
 WRITTEN = (
     "Host",
     "X-Forwarded-For",
@@ -20,7 +20,7 @@ WRITTEN = (
     "X-Request-Id",
 )
 
-# Of RFC 7239 and RFC 9440, and of the proxies, clouds and servers that set them or read them:
+# From RFC 7239 and RFC 9440, and from proxies, clouds and servers that set or read them:
 # Akamai, Apache, Azure, Cloudflare, CloudFront, Envoy, Fastly, Fly, IIS, nginx, Traefik, WebLogic.
 _NAMES = """
 Forwarded Forwarded-For Forwarded-For-IP X-Forwarded X-Forward-For
@@ -55,7 +55,7 @@ DROPPED = tuple(_NAMES.split())
 
 
 def configuration() -> str:
-    """For nginx's `http`."""
+    """Lines for nginx's `http` block."""
     return "".join(f'proxy_set_header {name} "";\n' for name in sorted(_to_drop()))
 
 

@@ -1,6 +1,6 @@
-"""Tells which ports something else on the node already listens on.
+"""Finds ports on which another program of the node listens.
 
-`nginx -t` doesn't: it skips ports in use. The reload then fails as a whole, for every service.
+`nginx -t` skips ports in use. The reload would then fail as a whole, for every service.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ _KIND = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 
 
 def in_use(listeners: Iterable[Listener]) -> frozenset[Listener]:
-    """Those that can't be listened on."""
+    """The listeners that nginx could not open."""
     return frozenset(listener for listener in listeners if not _is_free(*listener))
 
 
 def _is_free(protocol: str, port: int) -> bool:
     with socket.socket(socket.AF_INET, _KIND[protocol]) as probe:
-        # as nginx does: connections of an earlier listener that still close are no hindrance
+        # as nginx does: closing connections of an earlier listener don't matter
         if protocol == "tcp":
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -1,4 +1,4 @@
-"""Looks up processes in /proc: nginx tells the state of its workers by their titles only."""
+"""Reads processes from /proc: nginx shows the state of its workers only in their titles."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def age_rank(process: int) -> int:
 
 
 def own_memory(process: int) -> int:
-    """The bytes that are not a file's (some may be shared with its siblings); 0 if it is gone."""
+    """The bytes of memory that belong to no file; 0 if the process is gone."""
     try:
         status = (_PROC / str(process) / "status").read_text()
     except (FileNotFoundError, ProcessLookupError):

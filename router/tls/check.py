@@ -1,7 +1,7 @@
-"""Tells whether a PEM file (chain and private key) can serve TLS, for which hosts and until when.
+"""Checks whether a PEM file (chain and private key) can serve TLS, for which hosts, until when.
 
-By a handshake with itself in memory: what passes here, nginx can load, and clients of today take,
-if it has not expired: that is told, and the reader's to judge.
+It makes a handshake in memory. A file that passes is one that nginx can load and clients accept,
+unless it has expired: the caller decides about that.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _AT_ANY_TIME = ssl.VerifyFlags(0x200000)
 
 
 class BadCertificate(Exception):
-    """The file can't serve TLS; the text says why."""
+    """The file can't serve TLS. The text says why."""
 
 
 @dataclass(kw_only=True, frozen=True)
 class Leaf:
-    """What the first certificate in the file says of itself."""
+    """The fields of the first certificate in the file."""
 
     hosts: tuple[str, ...]  # its DNS names
     expires: float  # in seconds since 1970
@@ -43,7 +43,7 @@ def examine(path: Path) -> Leaf:
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client.check_hostname = False
-    # the certificate is its own authority here: who signed it is the clients' business
+    # trust the certificate itself: clients check who signed it
     client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | _AT_ANY_TIME
     try:
         server.load_cert_chain(path, password=_no_password)
@@ -79,7 +79,7 @@ def _handshake(server: ssl.SSLContext, client: ssl.SSLContext) -> Leaf:
 
 
 def _no_password() -> str:
-    # else OpenSSL asks for it on the terminal
+    # otherwise OpenSSL asks on the terminal
     raise ValueError("its private key is protected by a password")
 
 

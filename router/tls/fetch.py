@@ -1,7 +1,7 @@
-"""Fetches the certificates that etcd names, in a thread of its own, and keeps the last good ones.
+"""Fetches the certificates that etcd names, in a separate thread, and keeps the last good ones.
 
-A vault that is slow, refuses or holds nonsense costs nothing but the new certificate: the agent
-goes on, the one before is served, and `problems` says why. Keys stay in memory (a tmpfs).
+If a vault is slow, refuses or has a wrong value, the router serves the certificate from before, and
+`problems` says why. Private keys are stored on a tmpfs only.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(kw_only=True, frozen=True)
 class Certificate:
-    """One that can be served."""
+    """A certificate that can be served."""
 
     source: CertificateSource
     version: str
@@ -44,17 +44,17 @@ class Certificate:
 
 @dataclass(kw_only=True)
 class _FetchJob:
-    """What is known about fetching one certificate."""
+    """The state of fetching one certificate."""
 
     source: CertificateSource
-    due: float | None = 0.0  # when to ask the vault (again); None: never
+    due: float | None = 0.0  # when to ask the vault next; None: never
     pause: float = _FIRST_PAUSE
     problem: str = ""
     was_tried: bool = False
 
 
 class Certificates(threading.Thread):
-    """The certificates of this router. All methods but `run` are the agent's."""
+    """The certificates of this router. The agent calls all methods except `run`."""
 
     def __init__(
         self,
@@ -72,11 +72,11 @@ class Certificates(threading.Thread):
         self._poll = poll
         self._jobs: dict[str, _FetchJob] = {}
         self._served: dict[str, Certificate] = {}
-        self._stale: set[Path] = set()  # files that nginx may still be reading
+        self._stale: set[Path] = set()  # files that nginx may still read
         self._news = threading.Condition()
 
     def want(self, sources: Mapping[str, CertificateSource]) -> None:
-        """Have these, and no others."""
+        """Fetch these certificates, and drop all others."""
         with self._news:
             for name in self._jobs.keys() - sources.keys():
                 del self._jobs[name]
@@ -91,12 +91,12 @@ class Certificates(threading.Thread):
             self.start()
 
     def settle(self, timeout: float) -> None:
-        """Wait until every certificate was asked for at least once."""
+        """Wait until the vault was asked for every certificate at least once."""
         with self._news:
             self._news.wait_for(lambda: all(job.was_tried for job in self._jobs.values()), timeout)
 
     def drop_old(self) -> None:
-        """Remove the files that nothing uses any more, now that nginx has loaded others."""
+        """Delete the files that nginx no longer uses after a reload."""
         with self._news:
             for file in self._stale - {certificate.file for certificate in self._served.values()}:
                 file.unlink(missing_ok=True)
@@ -104,7 +104,7 @@ class Certificates(threading.Thread):
 
     @property
     def served(self) -> dict[str, Certificate]:
-        """What there is, by name."""
+        """The certificates that can be served, by name."""
         with self._news:
             return dict(self._served)
 
@@ -112,8 +112,8 @@ class Certificates(threading.Thread):
     def problems(self) -> list[Problem]:
         """Why certificates are missing or old, and which are served although they have expired.
 
-        One that was not asked for yet is missing, too: whoever waits for it must not take our
-        silence for success.
+        A certificate that is still being fetched is a problem, too: otherwise a program that waits
+        for it would see success.
         """
         with self._news:
             found = [
@@ -133,7 +133,7 @@ class Certificates(threading.Thread):
 
     @property
     def expired(self) -> tuple[str, ...]:
-        """Those of which nothing is wrong but that they have expired, by name."""
+        """The certificates whose only problem is that they have expired, by name."""
         with self._news:
             right = {name for name, one in self._jobs.items() if one.was_tried and not one.problem}
             expired = {name for name, one in self._served.items() if one.has_expired}
@@ -148,7 +148,7 @@ class Certificates(threading.Thread):
             except (VaultError, BadCertificate, OSError) as error:
                 certificate, problem = None, str(error)
             except Exception as error:
-                # Without this thread no certificate would ever change again.
+                # Without this thread, no certificate would change any more.
                 log.exception("certificate %s", name)
                 certificate, problem = None, repr(error)
             self._done(name, job, certificate, problem)
@@ -179,13 +179,13 @@ class Certificates(threading.Thread):
             file.write(secret.value)
         try:
             leaf = examine(staged)
-            # Browsers refuse it, yet the stack's own they would not take either.
+            # Browsers refuse an expired certificate, but they refuse the stack's own, too.
             if leaf.expires < time.time() and before and before.expires > leaf.expires:
                 raise BadCertificate("certificate has expired")
         except BadCertificate as error:
             staged.unlink()
             raise BadCertificate(f"version {secret.version} of {source}: {error}") from error
-        # another content is another file: nginx may be reading the one before
+        # new content gets a new file: nginx may be reading the old one
         digest = hashlib.sha256(secret.value.encode()).hexdigest()
         path = self._folder / f"{name}-{digest[:12]}.pem"
         staged.rename(path)
@@ -224,7 +224,7 @@ class Certificates(threading.Thread):
                     self._stale.update({before.file} if before else ())
                     is_news = True
                 else:
-                    self._stale.add(certificate.file)  # nobody wants it any more
+                    self._stale.add(certificate.file)  # it is not wanted any more
             self._news.notify_all()
         if is_news:
             self._changed.set()

@@ -1,6 +1,6 @@
-"""Lays out the certificates for nginx: hosts/<host>.pem for every host that has one of its own.
+"""Stores certificates for nginx: hosts/<host>.pem for every host with a certificate.
 
-The template asks for nothing but that file.
+The template looks only for that file.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from router.tls.fetch import Certificate
 
 
 def choose(hosts: Iterable[str], certificates: Mapping[str, Certificate]) -> dict[str, Certificate]:
-    """The certificate of each host that has one: by its own name, else by a wildcard of one label.
+    """The certificate of each host, by its name or by a wildcard for its first label.
 
-    Two certificates for one host are refused long before; here the first by name wins.
+    The settings refuse two certificates for one host. If there are two, the first by name wins.
     """
     by_host: dict[str, Certificate] = {}
     for _, certificate in sorted(certificates.items()):
@@ -30,7 +30,7 @@ def choose(hosts: Iterable[str], certificates: Mapping[str, Certificate]) -> dic
 
 
 def lay_out(folder: Path, chosen: Mapping[str, Certificate]) -> str:
-    """Make the links in `folder`/hosts. Returns a text that differs when any of them does."""
+    """Make the links in `folder`/hosts. Returns a hash of them."""
     links = folder / "hosts"
     links.mkdir(mode=0o700, parents=True, exist_ok=True)
     wanted = {f"{host}.pem": str(one.file) for host, one in chosen.items()}

@@ -47,7 +47,7 @@ def test_unknown_host_gets_the_404_page(
 
     assert answer.status_code == 404
     assert answer.headers["Content-Type"] == "text/html"
-    assert "No service here answers to this host name" in answer.text
+    assert "No service has this host name" in answer.text
 
 
 def test_service_without_hosts_takes_every_unknown_host(
@@ -77,7 +77,7 @@ def test_service_without_instances_answers_503_with_retry_after(
 
     assert answer.status_code == 503
     assert answer.headers["Retry-After"] == "5"
-    assert "no running instance" in answer.text
+    assert "No instance of this service is running" in answer.text
 
 
 def test_websocket_is_passed_through(etcd: EtcdServer, router: Router, backends: Backends) -> None:

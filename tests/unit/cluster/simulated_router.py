@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from clients.etcd import Node
-from router.lives import Life, Sighting
-from router.route_table import Survey, survey
+from router.node_starts import NodeStart, Observation
+from router.route_table import RouteTable, make_route_table
 from tests.unit.cluster.simulated_etcd import SimulatedEtcd
 
 PATIENCE = 20.0  # seconds for which instances are kept after an outage of etcd
@@ -20,8 +20,8 @@ class SimulatedRouter:
     """The router of one node."""
 
     node: str
-    loaded: Survey = field(default_factory=Survey)  # what nginx has
-    _read: Survey = field(default_factory=Survey)
+    loaded: RouteTable = field(default_factory=RouteTable)  # what nginx has
+    _read: RouteTable = field(default_factory=RouteTable)
     _read_at: float = -10.0
     _index: int = 0
     _etcd_failed_at: float = float("-inf")
@@ -53,7 +53,7 @@ class SimulatedRouter:
             self.loaded = self._read
             self._read_at, self._index = now, etcd.index
             is_patient = now - self._etcd_failed_at < PATIENCE
-            self._read = survey(
+            self._read = make_route_table(
                 _services(etcd, now),
                 {},
                 reports=_reports(etcd),
@@ -105,9 +105,9 @@ def _leaf(etcd: SimulatedEtcd, key: str, now: float) -> Node:
     )
 
 
-def _reports(etcd: SimulatedEtcd) -> Iterator[Sighting]:
+def _reports(etcd: SimulatedEtcd) -> Iterator[Observation]:
     for key, entry in etcd.entries.items():
         if key.startswith("/routers/") and entry.value is not None:
             report = json.loads(entry.value)
-            life = Life(boot=report["boot"], docker=report["docker"])
-            yield Sighting(node=report["node"], life=life, heard=entry.modified, is_report=True)
+            life = NodeStart(boot=report["boot"], docker=report["docker"])
+            yield Observation(node=report["node"], start=life, heard=entry.modified, is_report=True)

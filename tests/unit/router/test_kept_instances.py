@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.lives import Life, Sighting
-from router.route_table import Survey, survey
+from router.node_starts import NodeStart, Observation
+from router.route_table import RouteTable, make_route_table
 from tests.unit.router.trees import tree
 
 ACME, GLOBEX = ({"hosts": [f"{name}.test"], "http": True} for name in ("acme", "globex"))
@@ -26,30 +26,34 @@ INSTANCE = {"http": "10.0.0.5:32770", **BOOT}
 KEY = "/services/acme/instances/r1-1"
 
 
-def report(boot: str, docker: str = "one", *, heard: int, node: str = "core-1") -> Sighting:
+def report(boot: str, docker: str = "one", *, heard: int, node: str = "core-1") -> Observation:
     """What the router on a node tells."""
-    life = Life(boot=boot, docker=docker)
-    return Sighting(node=node, life=life, heard=heard, is_report=True)
+    life = NodeStart(boot=boot, docker=docker)
+    return Observation(node=node, start=life, heard=heard, is_report=True)
 
 
-def before(instance: Mapping[str, Any] = INSTANCE) -> Survey:
+def before(instance: Mapping[str, Any] = INSTANCE) -> RouteTable:
     """What was served until etcd was away: acme, by this one instance."""
     keys = {"r1-1": instance}
-    return survey(tree({"acme": {"route": ACME, "instances": keys}}, ttl=TTL), {}, asked=0.0)
+    return make_route_table(
+        tree({"acme": {"route": ACME, "instances": keys}}, ttl=TTL), {}, asked=0.0
+    )
 
 
 def after(
-    *reports: Sighting,
+    *reports: Observation,
     instance: Mapping[str, Any] = INSTANCE,
     answered: float = AFTER,
     **others: Mapping[str, Any],
-) -> Survey:
+) -> RouteTable:
     """What is served when etcd is back without the instance of acme, but with these services."""
     services = tree({"acme": {"route": ACME}} | others, first_index=101, ttl=TTL)
-    return survey(services, {}, reports=reports, before=before(instance), answered=answered)
+    return make_route_table(
+        services, {}, reports=reports, before=before(instance), answered=answered
+    )
 
 
-def addresses(found: Survey, service: str = "acme") -> list[str | None]:
+def addresses(found: RouteTable, service: str = "acme") -> list[str | None]:
     return [one.http for one in found.services[service].instances.values()]
 
 
@@ -74,10 +78,12 @@ def test_kept_instance_does_not_block_changes_of_other_services() -> None:
 
 def test_service_that_lost_some_instances_keeps_them() -> None:
     both = {"r1-1": INSTANCE, "r1-2": {"http": "10.0.0.6:32768"}}
-    was = survey(tree({"acme": {"route": ACME, "instances": both}}, ttl=TTL), {}, asked=0.0)
+    was = make_route_table(
+        tree({"acme": {"route": ACME, "instances": both}}, ttl=TTL), {}, asked=0.0
+    )
     one = {"r1-2": both["r1-2"]}
 
-    found = survey(
+    found = make_route_table(
         tree({"acme": {"route": ACME, "instances": one}}, ttl=TTL), {}, before=was, answered=AFTER
     )
 
@@ -88,8 +94,8 @@ def test_kept_instance_stays_kept_until_patience_ends() -> None:
     services = tree({"acme": {"route": ACME}})
     kept = after()
 
-    again = survey(services, {}, before=kept, answered=AFTER + 4)
-    ended = survey(services, {}, before=None, answered=AFTER + 8)
+    again = make_route_table(services, {}, before=kept, answered=AFTER + 4)
+    ended = make_route_table(services, {}, before=None, answered=AFTER + 8)
 
     assert addresses(again) == ["10.0.0.5:32770"]
     assert addresses(ended) == []
@@ -108,7 +114,7 @@ def test_instance_that_is_announced_again_elsewhere_is_not_kept_twice() -> None:
 def test_instance_of_a_service_that_was_removed_is_not_served() -> None:
     was = before()
 
-    found = survey(tree({}), {}, before=was, answered=AFTER)
+    found = make_route_table(tree({}), {}, before=was, answered=AFTER)
 
     assert found.services == {}
 
@@ -148,7 +154,7 @@ def test_claim_in_another_protocol_does_not_end_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sighting", "is_kept"),
+    ("observation", "is_kept"),
     [
         (report("first", "one", heard=102), True),
         (report("second", "one", heard=102), False),
@@ -157,8 +163,8 @@ def test_claim_in_another_protocol_does_not_end_it() -> None:
         (report("second", "two", heard=102, node="core-2"), True),
     ],
 )
-def test_node_that_has_started_again_since_ends_it(sighting: Sighting, is_kept: bool) -> None:
-    assert bool(addresses(after(sighting))) is is_kept
+def test_node_that_has_started_again_since_ends_it(observation: Observation, is_kept: bool) -> None:
+    assert bool(addresses(after(observation))) is is_kept
 
 
 def test_another_instances_key_proves_a_new_boot() -> None:
@@ -193,9 +199,12 @@ def test_instance_whose_key_went_before_its_time_was_withdrawn_and_is_not_kept()
 
 
 def test_instance_whose_key_never_expires_is_not_kept() -> None:
-    was = survey(tree({"acme": {"route": ACME, "instances": {"r1-1": INSTANCE}}}), {})
+    was = make_route_table(tree({"acme": {"route": ACME, "instances": {"r1-1": INSTANCE}}}), {})
 
-    assert addresses(survey(tree({"acme": {"route": ACME}}), {}, before=was, answered=AFTER)) == []
+    assert (
+        addresses(make_route_table(tree({"acme": {"route": ACME}}), {}, before=was, answered=AFTER))
+        == []
+    )
 
 
 def test_instance_whose_key_holds_nonsense_now_is_not_kept() -> None:
@@ -208,8 +217,8 @@ def test_instance_whose_key_holds_nonsense_now_is_not_kept() -> None:
 # --- keys that outlive their node -----------------------------------------------------------------
 
 
-def live(*reports: Sighting, **services: Mapping[str, Any]) -> Survey:
-    return survey(tree(services, first_index=101, ttl=TTL), {}, reports=reports)
+def live(*reports: Observation, **services: Mapping[str, Any]) -> RouteTable:
+    return make_route_table(tree(services, first_index=101, ttl=TTL), {}, reports=reports)
 
 
 def test_live_key_of_an_earlier_boot_is_void() -> None:
@@ -249,10 +258,12 @@ def test_instance_that_comes_up_before_its_nodes_router_is_served() -> None:
 
 def test_void_key_claims_nothing() -> None:
     instances = {"r1-1": {"http": "10.0.0.6:32770", "node": "core-2", "boot": "first"}}
-    was = survey(tree({"acme": {"route": ACME, "instances": instances}}, ttl=TTL), {}, asked=0.0)
+    was = make_route_table(
+        tree({"acme": {"route": ACME, "instances": instances}}, ttl=TTL), {}, asked=0.0
+    )
     void = globex(http="10.0.0.6:32770", node="core-1", boot="first")
 
-    found = survey(
+    found = make_route_table(
         tree({"acme": {"route": ACME}, "globex": void}, first_index=101, ttl=TTL),
         {},
         reports=[report("second", heard=200)],
@@ -288,10 +299,10 @@ trees = st.fixed_dictionaries(
 def test_no_address_ever_leads_two_ways(
     first: dict[str, Any], then: dict[str, Any], boots: list[str]
 ) -> None:
-    was = survey(tree(first, ttl=TTL), {}, asked=0.0)
+    was = make_route_table(tree(first, ttl=TTL), {}, asked=0.0)
     reports = [report(boot, heard=300) for boot in boots]
 
-    found = survey(
+    found = make_route_table(
         tree(then, first_index=101, ttl=TTL), {}, reports=reports, before=was, answered=AFTER
     )
 

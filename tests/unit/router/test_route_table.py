@@ -13,17 +13,17 @@ from hypothesis import strategies as st
 from contract.codec import Malformed, decode
 from contract.instance import Instance
 from contract.route import Route
-from router.route_table import Survey, survey
+from router.route_table import RouteTable, make_route_table
 from tests.unit.router.trees import tree
 
 HTTP = {"http": "10.0.0.4:32768"}
 
 
-def look(services: Mapping[str, Mapping[str, Any]]) -> Survey:
-    return survey(tree(services), {("tcp", 80): "the router"})
+def look(services: Mapping[str, Mapping[str, Any]]) -> RouteTable:
+    return make_route_table(tree(services), {("tcp", 80): "the router"})
 
 
-def instances(found: Survey) -> dict[str, list[str]]:
+def instances(found: RouteTable) -> dict[str, list[str]]:
     return {name: list(one.instances) for name, one in found.services.items()}
 
 
