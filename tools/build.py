@@ -14,8 +14,8 @@ __all__ = ["Manifest", "ensure_artefacts", "ensure_image", "ensure_program"]
 
 T = TypeVar("T")
 
-ATTEMPTS = 4
-"""As locked, with Debian's archive of old versions, with another lock, with another Go."""
+ATTEMPTS = 3
+"""As locked, with another lock, with another Go."""
 
 
 def ensure_artefacts() -> Manifest:
@@ -37,7 +37,7 @@ def ensure_program(name: str) -> Path:
 
 
 def _with_pins(make: Callable[[], T]) -> T:
-    """Begin again as often as other versions of packages or of Go count."""
+    """Begin again when other versions of packages or of Go are in use."""
     for _attempt in range(ATTEMPTS - 1):
         try:
             return make()

@@ -1,47 +1,84 @@
-"""Where the images' Debian packages come from, and what apt would install today."""
+"""Where the images' Debian packages come from, and what apt would install today.
+
+The mirror is the one that this machine's own apt uses.
+"""
 
 import re
 import tempfile
 import urllib.request
-from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from tools import cache
-from tools.commands import run
+from tools.commands import capture, run
 from tools.progress import StepFailed
 
 SUITE = "trixie"
-ARCHIVES = {
-    SUITE: "http://deb.debian.org/debian",
-    f"{SUITE}-updates": "http://deb.debian.org/debian",
-    f"{SUITE}-security": "http://security.debian.org/debian-security",
-}
-"""Suite → where it is."""
-SOURCES = "".join(f"deb {archive} {suite} main\n" for suite, archive in ARCHIVES.items())
-SNAPSHOT = "http://snapshot.debian.org/archive"
-SNAPSHOT_DELAY = timedelta(hours=12)
-"""How much later than on the mirrors a list may be in the archive of old versions."""
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 ANSWER_TIMEOUT = 20.0
 ADVICE = "Check that `apt-get update` works on this machine, then run this again."
+MIRROR_LIST = "mirror+file:"
+"""How the address of a file begins that lists mirrors, one a line (apt-transport-mirror(1))."""
+
+
+def archives() -> dict[str, str]:
+    """Return the address of each suite: that of this machine's own mirror. Raises StepFailed."""
+    listed = capture(
+        ["apt-get", "indextargets", "--format", "$(REPO_URI)"],
+        what="asking apt for its mirrors",
+        advice=ADVICE,
+    )
+    return choose_archives(_addresses(listed.split()))
+
+
+def choose_archives(addresses: Iterable[str]) -> dict[str, str]:
+    """Return the address of each suite, of those in apt's configuration. Raises StepFailed.
+
+    Mirrors have Debian below `debian`, and its security updates below `debian-security`.
+    """
+    found: dict[str, str] = {}
+    for address in addresses:
+        plain = address.rstrip("/")
+        found.setdefault(plain.rpartition("/")[2], plain)
+    if "debian" not in found:
+        raise StepFailed(
+            "finding a Debian mirror",
+            why="the apt of this machine has none: no address ends with /debian",
+            advice="Add a `deb` line for Debian to /etc/apt/sources.list.d, then run this again.",
+        )
+    debian = found["debian"]
+    return {
+        SUITE: debian,
+        f"{SUITE}-updates": debian,
+        f"{SUITE}-security": found.get("debian-security", f"{debian}-security"),
+    }
+
+
+def sources(options: str = "") -> str:
+    """Return apt's lines for the images, with apt's options for each."""
+    return source_lines(archives(), options)
+
+
+def source_lines(archives: Mapping[str, str], options: str = "") -> str:
+    """Return lines for sources.list(5)."""
+    return "".join(f"deb {options}{address} {suite} main\n" for suite, address in archives.items())
 
 
 def bootstrap_command(
     target: str | Path,
     packages: Iterable[str],
     *,
+    sources: str,
     preferences: Path | None = None,
-    sources: str = "",
     options: Iterable[str] = (),
 ) -> list[str]:
     """Return the mmdebstrap call for a minimal Debian with some packages.
 
-    `preferences`: a folder of apt_preferences(5) files; `sources`: more lines for apt.
+    `sources`: lines for apt; `preferences`: a folder of apt_preferences(5) files.
     """
     pinned = [f'--aptopt=Dir::Etc::PreferencesParts "{preferences}"'] if preferences else []
-    # without a mirror it takes Debian's, and finds out by which key they are signed
-    mirrors = [*SOURCES.splitlines(), *sources.splitlines()] if sources else []
     return [
         "mmdebstrap",
         "--variant=minbase",
@@ -50,11 +87,16 @@ def bootstrap_command(
         *options,
         SUITE,
         str(target),
-        *mirrors,
+        *sources.splitlines(),
     ]
 
 
-def versions_to_install(packages: Iterable[str], preferences: str, sources: str) -> dict[str, str]:
+def signed_sources() -> str:
+    """Return the lines for mmdebstrap: this machine's apt may not trust Debian's key by default."""
+    return sources(f"[signed-by={KEYRING}] ")
+
+
+def versions_to_install(packages: Iterable[str], preferences: str) -> dict[str, str]:
     """Return the version of each package that an image with `packages` would get now."""
     log = cache.new_log("debian-versions")
     with tempfile.TemporaryDirectory() as temporary:
@@ -64,11 +106,11 @@ def versions_to_install(packages: Iterable[str], preferences: str, sources: str)
             bootstrap_command(
                 "/dev/null",
                 packages,
+                sources=signed_sources(),
                 preferences=folder,
-                sources=sources,
                 options=("--simulate", "--verbose"),
             ),
-            what="asking Debian's mirrors for versions",
+            what="asking the Debian mirror for versions",
             log=log,
             advice=ADVICE,
         )
@@ -76,7 +118,7 @@ def versions_to_install(packages: Iterable[str], preferences: str, sources: str)
 
 
 def write_preferences(folder: Path, preferences: str) -> None:
-    """Write apt's preferences where any user's apt may read them."""
+    """Write apt's preferences so that any user's apt can read them."""
     folder.chmod(0o755)
     file = folder / "pins"
     file.write_text(preferences)
@@ -84,28 +126,14 @@ def write_preferences(folder: Path, preferences: str) -> None:
 
 
 def time_of_lists() -> datetime:
-    """Return the time of the newest of the package lists that mirrors serve now."""
+    """Return the time of the newest of the package lists that the mirror serves now."""
     times = []
-    for suite, archive in ARCHIVES.items():
+    for suite, archive in archives().items():
         release = _fetch(f"{archive}/dists/{suite}/InRelease")
         found = re.search(r"^Date: (.+)$", release, re.MULTILINE)
         assert found is not None, f"{archive} has a list of {suite} without a date"
         times.append(parsedate_to_datetime(found[1]).astimezone(UTC))
     return max(times)
-
-
-def snapshot_sources(time: datetime) -> str:
-    """Return apt's lines for what mirrors served at a time; "" if the archive does not answer."""
-    moment = (time + SNAPSHOT_DELAY).strftime("%Y%m%dT%H%M%SZ")
-    lines = ""
-    for suite, archive in ARCHIVES.items():
-        url = f"{SNAPSHOT}/{archive.rpartition('/')[2]}/{moment}"
-        lines += f"deb [check-valid-until=no] {url} {suite} main\n"
-    try:
-        _fetch(f"{url}/dists/{suite}/InRelease")
-    except StepFailed:
-        return ""
-    return lines
 
 
 def installed_versions(status: str) -> dict[str, str]:
@@ -124,6 +152,16 @@ def added_packages(dockerfile: str) -> list[str]:
     joined = commands.replace("\\\n", " ")
     calls = re.findall(r"^RUN add-packages ([^&\n]*)", joined, re.MULTILINE)
     return [package for call in calls for package in call.split()]
+
+
+def _addresses(listed: Iterable[str]) -> Iterable[str]:
+    """Yield mirrors over HTTP; of a file with several mirrors, the first."""
+    for address in listed:
+        if address.startswith("http"):
+            yield address
+        elif address.startswith(MIRROR_LIST):
+            file = Path("/", address.removeprefix(MIRROR_LIST).strip("/"))
+            yield from file.read_text().split()[:1]
 
 
 def _fetch(url: str) -> str:

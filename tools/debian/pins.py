@@ -1,9 +1,8 @@
 """The versions of all Debian packages in the images of nodes: those of images/debian.lock.
 
-Debian's mirrors drop a version after the next one. If one of the lock is gone, Debian's archive
-of old versions is used; if that does not answer either, a lock of what is served now takes the
-place of the repository's, in the cache only, and the build goes on. The lock that counts is part
-of every key: different contents never share a name.
+Mirrors drop a version some time after the next one. If a locked version is gone, a lock of what is
+served now replaces the repository's, in the cache only, and the build continues. `make pins` renews
+the repository's. The lock in use is part of every key: different contents never share a name.
 """
 
 import sys
@@ -15,7 +14,6 @@ from typing import NoReturn
 
 from tools.content_key import key_of
 from tools.debian import apt
-from tools.images import file_tree
 from tools.paths import PROJECT, cache_root
 from tools.progress import StepFailed, step
 
@@ -32,7 +30,7 @@ TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
 class PinsChangedError(Exception):
-    """Another lock counts from now on, and with it other keys: begin again."""
+    """Another lock is in use from now on, and with it other keys: begin again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +42,7 @@ class Lock:
 
     @property
     def epoch(self) -> int:
-        """The time in seconds: no file in an image is younger."""
+        """The time in seconds: no file in an image is newer."""
         return int(self.time.timestamp())
 
     @property
@@ -65,7 +63,7 @@ class Lock:
         )
 
     def deviations(self, versions: Mapping[str, str]) -> list[str]:
-        """Say which of some packages are not as in this lock."""
+        """Describe the packages whose version is not the locked one."""
         return [
             f"{name} {version} (locked: {self.versions.get(name, 'none')})"
             for name, version in sorted(versions.items())
@@ -74,25 +72,22 @@ class Lock:
 
 
 def current() -> Lock:
-    """Return the lock that counts."""
+    """Return the lock in use."""
     substitute = _substitute()
     return _parse(substitute.read_text() if substitute.exists() else LOCK.read_text())
 
 
-def sources() -> str:
-    """Return apt's lines for Debian's archive of old versions, if it is needed; else ""."""
-    return _archive_in_use[-1] if _archive_in_use else ""
+def check(status: str | None, *, what: str) -> None:
+    """Raise StepFailed if an image has packages in other versions than the lock.
 
-
-def check(tree: file_tree.Tree, *, what: str) -> None:
-    """Raise StepFailed if an image has packages in other versions than the lock."""
-    if DPKG_STATUS not in tree:
+    `status` is its file /var/lib/dpkg/status; None without one.
+    """
+    if status is None:
         raise StepFailed(
             f"building {what}",
-            why=f"it has no /{DPKG_STATUS}, so nothing says which packages are in it",
+            why=f"it has no /{DPKG_STATUS}, which lists its packages",
             advice="Let its Dockerfile copy that file from the stage that installs packages.",
         )
-    status = file_tree.content(tree[DPKG_STATUS]).decode()
     deviations = current().deviations(apt.installed_versions(status))
     if deviations:
         raise StepFailed(
@@ -103,69 +98,52 @@ def check(tree: file_tree.Tree, *, what: str) -> None:
 
 
 def reconsider(failure: StepFailed) -> NoReturn:
-    """Find out if a build failed because locked versions are not served any more.
+    """Find out whether a build failed because a locked version is not served any more.
 
-    Raises the failure if that is not why, and PinsChangedError once the cause is removed.
+    Raises the failure if that is not the reason; else PinsChangedError, after the lock of what is
+    served now has been put into use.
     """
     lock = current()
-    with step("asking Debian's mirrors for the locked versions"):
-        is_served = _is_served(lock)
-    if is_served:
+    with step("asking the Debian mirror for the locked versions"):
+        served = apt.versions_to_install(wanted(), lock.preferences)
+    if not lock.deviations(served):
         raise failure
-    archive = "" if sources() else apt.snapshot_sources(lock.time)
-    if archive:
-        _archive_in_use.append(archive)
-    else:
-        _archive_in_use.clear()
-        _write(Lock(time=apt.time_of_lists(), versions=_newest()), _substitute())
+    _write(Lock(time=apt.time_of_lists(), versions=_newest()), _substitute())
     raise PinsChangedError
 
 
 def renew() -> Path:
-    """Write the lock anew, with what Debian's mirrors serve now (`make pins`)."""
+    """Write the lock again, with what the Debian mirror serves now (`make pins`)."""
     _write(Lock(time=apt.time_of_lists(), versions=_newest()), LOCK)
     return LOCK
 
 
 def warn_if_substituted() -> None:
-    """Say so if artefacts differ from those of other machines at this commit."""
+    """Warn if artefacts differ from those of other machines at this commit."""
     if _substitute().exists():
         print(
             "WARNING: Debian no longer serves all versions of images/debian.lock, so these\n"
-            "artefacts hold newer ones. A deployment of them renews the routers and machines of a\n"
-            "stack that was deployed with others. Run `make pins` and commit images/debian.lock.",
+            "artefacts hold newer ones. Deploying them replaces the routers and nodes of a stack\n"
+            "that was deployed with others. Run `make pins` and commit images/debian.lock.",
             file=sys.stderr,
         )
 
 
 def wanted() -> tuple[str, ...]:
-    """Return what the images of nodes install, without what only depends on it."""
+    """Return the packages that the images of nodes ask for, without their dependencies."""
     found = set(BASE_PACKAGES)
     for dockerfile in (path for glob in DOCKERFILES for path in PROJECT.glob(glob)):
         found.update(apt.added_packages(dockerfile.read_text()))
     return tuple(sorted(found))
 
 
-_archive_in_use: list[str] = []
-
-
-def _is_served(lock: Lock) -> bool:
-    try:
-        served = apt.versions_to_install(wanted(), lock.preferences, sources())
-    except StepFailed:
-        if not sources():
-            raise
-        return False  # the archive answered at first, but does not deliver
-    return not lock.deviations(served)
-
-
 def _newest() -> dict[str, str]:
-    with step("asking Debian's mirrors for the newest versions"):
-        return apt.versions_to_install(wanted(), "", "")
+    with step("asking the Debian mirror for the newest versions"):
+        return apt.versions_to_install(wanted(), "")
 
 
 def _substitute() -> Path:
-    """Where the lock is that counts instead of the repository's as it is now."""
+    """The file of the lock that replaces the repository's present one."""
     key = key_of(LOCK.read_text(), *wanted())
     return cache_root() / "pins" / f"{apt.SUITE}-{key}.lock"
 

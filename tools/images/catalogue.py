@@ -4,6 +4,7 @@
 code costs one small layer in each, and a node that has loaded one already has most of the other.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +43,11 @@ class Image:
     @property
     def dockerfile(self) -> str:
         return (self.folder / "Dockerfile").read_text()
+
+    @property
+    def installs_packages(self) -> bool:
+        """Whether its Dockerfile calls apt."""
+        return re.search(r"\b(apt-get|add-packages)\b", self.dockerfile) is not None
 
     @property
     def reference(self) -> str:

@@ -33,7 +33,8 @@ LEFT_OUT = (
     # for the build only
     "etc/apt/apt.conf.d/99mmdebstrap",
     "etc/apt/preferences.d/pins",
-    "etc/apt/sources.list.d/snapshot.list",
+    "etc/apt/sources.list",
+    "etc/apt/sources.list.d/*",
     "var/cache/apt/*",
     "var/lib/apt/lists/*",
     # file numbers and times of the machine that built it
@@ -109,6 +110,11 @@ def content(entry: Entry) -> bytes:
     with entry.content.archive.open("rb") as file:
         file.seek(entry.content.offset)
         return file.read(entry.content.size)
+
+
+def text(tree: Tree, path: str) -> str | None:
+    """Return the text of a file; None if there is none."""
+    return content(tree[path]).decode() if path in tree else None
 
 
 def with_files(

@@ -3,7 +3,8 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tools import cache
@@ -55,21 +56,17 @@ def _archive_entry(image: Image) -> cache.Entry:
 
 def _build(image: Image) -> None:
     """Build an image of the lab's own, with the newest packages."""
-    base = _parent(image)
-    with tempfile.TemporaryDirectory() as temporary:
+    with tempfile.TemporaryDirectory() as temporary, _with_mirror(image, pinned=False) as base:
         _docker_build(image, Path(temporary), image.reference, base=base)
 
 
 def _build_for_nodes(image: Image, archive: Path) -> None:
     """Write an image file whose bytes depend on nothing but the image's key."""
-    parent = _parent(image)
-    work = f"{image.reference}-{os.getpid()}"  # another clone may build the same
-    built, pinned = f"{work}-built", f"{work}-pinned"
-    with tempfile.TemporaryDirectory() as temporary:
+    built = _temporary_name(image, "built")
+    with tempfile.TemporaryDirectory() as temporary, _with_mirror(image, pinned=True) as base:
         folder = Path(temporary)
         try:
-            _pin(folder / "pins", parent, pinned)
-            _docker_build(image, folder / "context", built, base=pinned)
+            _docker_build(image, folder / "context", built, base=base)
             with step(f"packing image {image.name}"):
                 _pack(image, built, folder, archive)
         except StepFailed as failure:
@@ -77,26 +74,42 @@ def _build_for_nodes(image: Image, archive: Path) -> None:
                 raise
             pins.reconsider(failure)
         finally:
-            for reference in (built, pinned):
-                if docker.has_image(reference):
-                    docker.remove_image(reference)
+            _remove(built)
 
 
-def _parent(image: Image) -> str:
-    return ensure_image(image.parent) if image.parent else base_image.ensure_base()
+@contextmanager
+def _with_mirror(image: Image, *, pinned: bool) -> Iterator[str]:
+    """Yield the parent; for apt, an image like it with this machine's mirror and, if `pinned`, the
+    locked versions. Neither is packed."""
+    parent = ensure_image(image.parent) if image.parent else base_image.ensure_base()
+    if not image.installs_packages:
+        yield parent
+        return
+    reference = _temporary_name(image, "mirror")
+    with tempfile.TemporaryDirectory() as temporary:
+        context = Path(temporary)
+        apt.write_preferences(context, pins.current().preferences if pinned else "")
+        (context / "sources.list").write_text(apt.sources())
+        (context / "Dockerfile").write_text(
+            f"FROM {parent}\n"
+            "COPY pins /etc/apt/preferences.d/pins\n"
+            "COPY sources.list /etc/apt/sources.list\n"
+        )
+        try:
+            docker.build(context, reference, base=parent, log=cache.new_log("image-mirror"))
+            yield reference
+        finally:
+            _remove(reference)
 
 
-def _pin(context: Path, parent: str, reference: str) -> None:
-    """Make an image in which apt installs the locked versions; what that takes is not packed."""
-    context.mkdir()
-    apt.write_preferences(context, pins.current().preferences)
-    (context / "snapshot.list").write_text(pins.sources())
-    (context / "Dockerfile").write_text(
-        f"FROM {parent}\n"
-        "COPY pins /etc/apt/preferences.d/pins\n"
-        "COPY snapshot.list /etc/apt/sources.list.d/snapshot.list\n"
-    )
-    docker.build(context, reference, base=parent, log=cache.new_log("image-pins"))
+def _temporary_name(image: Image, purpose: str) -> str:
+    """A reference for one process: another clone may build the same image."""
+    return f"{image.reference}-{os.getpid()}-{purpose}"
+
+
+def _remove(reference: str) -> None:
+    if docker.has_image(reference):
+        docker.remove_image(reference)
 
 
 def _pack(image: Image, built: str, folder: Path, archive: Path) -> None:
@@ -104,7 +117,7 @@ def _pack(image: Image, built: str, folder: Path, archive: Path) -> None:
     root = folder / "root.tar"
     docker.export(built, root)
     tree = file_tree.read([root], latest=lock.epoch)
-    pins.check(tree, what=f"image {image.name}")
+    pins.check(file_tree.text(tree, pins.DPKG_STATUS), what=f"image {image.name}")
     below = image_archive.unpack(_parent_archive(image), folder / "parent")
     if docker.layers(built)[: len(below.layers)] != below.digests:
         below = image_archive.Unpacked(layers=(), digests=())  # it stands on nothing

@@ -1,5 +1,6 @@
-"""Images hold the locked versions of Debian's packages; where that can't be, their keys say so."""
+"""Images hold the locked versions of Debian's packages; other versions mean other keys."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,37 +23,28 @@ LATER = datetime(2027, 1, 1, tzinfo=UTC)
 FAILURE = StepFailed("building image nginx", why="it has nginx 1.28", advice="")
 
 
-class Mirrors:
-    """What Debian serves: the newest versions, older ones if asked for, and old lists."""
+class Mirror:
+    """What Debian serves: the newest versions, and the locked ones while it still has them."""
 
     def __init__(self) -> None:
         self.versions = NEWER
         self.has_locked = False
-        self.archive = ""
-        self.archive_has_locked = True
-        self.archive_is_broken = False
 
-    def versions_to_install(
-        self, _packages: tuple[str, ...], preferences: str, sources: str
-    ) -> dict[str, str]:
-        if sources and self.archive_is_broken:
-            raise StepFailed("asking Debian's mirrors for versions", why="", advice="")
-        if preferences and (self.has_locked or (sources and self.archive_has_locked)):
+    def versions_to_install(self, _packages: tuple[str, ...], preferences: str) -> dict[str, str]:
+        if preferences and self.has_locked:
             return dict(pins.current().versions)
         return dict(self.versions)
 
 
 @pytest.fixture
-def mirrors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mirrors:
-    """Mirrors that have nginx 1.28, with a lock in the repository that has 1.26."""
-    found = Mirrors()
+def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mirror:
+    """A mirror that has nginx 1.28, with a lock in the repository that has 1.26."""
+    found = Mirror()
     lock = tmp_path / "debian.lock"
     lock.write_text(LOCKED)
     monkeypatch.setattr(pins, "LOCK", lock)
-    monkeypatch.setattr(pins, "_archive_in_use", [])
     monkeypatch.setattr(apt, "versions_to_install", found.versions_to_install)
     monkeypatch.setattr(apt, "time_of_lists", lambda: LATER)
-    monkeypatch.setattr(apt, "snapshot_sources", lambda _time: found.archive)
     return found
 
 
@@ -60,8 +52,8 @@ def keys() -> set[str]:
     return {base_image.key(), *(image.key for image in IMAGES.values())}
 
 
-def test_a_failure_that_has_nothing_to_do_with_versions_stays_one(mirrors: Mirrors) -> None:
-    mirrors.has_locked = True
+def test_a_failure_without_a_missing_version_is_raised(mirror: Mirror) -> None:
+    mirror.has_locked = True
 
     with pytest.raises(StepFailed, match="building image nginx"):
         pins.reconsider(FAILURE)
@@ -69,19 +61,8 @@ def test_a_failure_that_has_nothing_to_do_with_versions_stays_one(mirrors: Mirro
     assert pins.current().versions["nginx"] == "1.26"
 
 
-def test_a_version_that_mirrors_dropped_comes_from_the_archive(mirrors: Mirrors) -> None:
-    mirrors.archive = "deb http://archive trixie main\n"
-    before = keys()
-
-    with pytest.raises(pins.PinsChangedError):
-        pins.reconsider(FAILURE)
-
-    assert pins.sources() == mirrors.archive
-    assert keys() == before
-
-
-@pytest.mark.usefixtures("mirrors")
-def test_without_the_archive_the_newest_versions_get_other_keys() -> None:
+@pytest.mark.usefixtures("mirror")
+def test_newer_versions_than_the_locked_ones_get_keys_of_their_own() -> None:
     before = keys()
 
     with pytest.raises(pins.PinsChangedError):
@@ -92,22 +73,8 @@ def test_without_the_archive_the_newest_versions_get_other_keys() -> None:
     assert keys().isdisjoint(before)
 
 
-@pytest.mark.parametrize("fault", ["lacks it, too", "is broken"])
-def test_an_archive_that_does_not_help_is_not_asked_again(mirrors: Mirrors, fault: str) -> None:
-    mirrors.archive = "deb http://archive trixie main\n"
-    mirrors.archive_has_locked = fault != "lacks it, too"
-    mirrors.archive_is_broken = fault == "is broken"
-
-    for _attempt in range(2):
-        with pytest.raises(pins.PinsChangedError):
-            pins.reconsider(FAILURE)
-
-    assert pins.current().versions == NEWER
-    assert pins.sources() == ""
-
-
-@pytest.mark.usefixtures("mirrors")
-def test_other_versions_than_the_locked_ones_cause_a_warning(
+@pytest.mark.usefixtures("mirror")
+def test_other_versions_than_the_locked_ones_draw_a_warning(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     pins.warn_if_substituted()
@@ -122,18 +89,18 @@ def test_other_versions_than_the_locked_ones_cause_a_warning(
     assert "make pins" in warning
 
 
-def test_a_renewed_lock_counts_again(mirrors: Mirrors) -> None:
+def test_a_renewed_lock_is_in_use_again(mirror: Mirror) -> None:
     with pytest.raises(pins.PinsChangedError):
         pins.reconsider(FAILURE)
-    mirrors.versions = {"ca-certificates": "2", "nginx": "1.30"}
+    mirror.versions = {"ca-certificates": "2", "nginx": "1.30"}
 
     pins.renew()
 
-    assert pins.current().versions == mirrors.versions
+    assert pins.current().versions == mirror.versions
 
 
-@pytest.mark.usefixtures("mirrors")
-def test_committing_what_the_build_went_on_with_builds_nothing_again() -> None:
+@pytest.mark.usefixtures("mirror")
+def test_committing_the_lock_that_a_build_used_builds_nothing_again() -> None:
     with pytest.raises(pins.PinsChangedError):
         pins.reconsider(FAILURE)
     keys_of_the_substitute = keys()
@@ -143,8 +110,8 @@ def test_committing_what_the_build_went_on_with_builds_nothing_again() -> None:
     assert keys() == keys_of_the_substitute
 
 
-@pytest.mark.usefixtures("mirrors")
-def test_a_build_begins_again_with_the_versions_that_count(
+@pytest.mark.usefixtures("mirror")
+def test_a_build_begins_again_with_the_versions_in_use(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def ensure_image(_name: str) -> str:
@@ -174,26 +141,42 @@ def test_apt_prefers_the_locked_version_also_to_a_newer_one() -> None:
     assert lock.preferences == "Package: nginx\nPin: version 1.26\nPin-Priority: 1001\n"
 
 
-def test_the_archive_is_asked_for_lists_of_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
-    monkeypatch.setattr(apt, "_fetch", asked.append)
+def test_each_suite_comes_from_the_mirror_of_this_machine() -> None:
+    listed = ["http://mirror.example/debian/", "http://safe.example/debian-security/"]
 
-    lines = apt.snapshot_sources(LATER).splitlines()
+    archives = apt.choose_archives(["http://docker.example/linux/", *listed])
 
-    url = f"{apt.SNAPSHOT}/debian/20270101T120000Z"
-    assert lines[0] == f"deb [check-valid-until=no] {url} trixie main"
-    assert asked[0].endswith("/dists/trixie-security/InRelease")
-
-
-def test_an_archive_that_does_not_answer_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(apt, "SNAPSHOT", "http://127.0.0.1:9/archive")
-
-    assert apt.snapshot_sources(LATER) == ""
+    assert archives == {
+        "trixie": "http://mirror.example/debian",
+        "trixie-updates": "http://mirror.example/debian",
+        "trixie-security": "http://safe.example/debian-security",
+    }
 
 
-def test_an_image_that_does_not_say_its_packages_is_refused() -> None:
+def test_security_updates_are_expected_beside_the_mirror_if_apt_has_no_other() -> None:
+    archives = apt.choose_archives(["http://mirror.example/debian"])
+
+    assert archives["trixie-security"] == "http://mirror.example/debian-security"
+
+
+def test_a_machine_without_a_debian_mirror_is_refused() -> None:
+    with pytest.raises(StepFailed, match="no address ends with /debian"):
+        apt.choose_archives(["http://mirror.example/ubuntu"])
+
+
+def test_of_a_file_with_mirrors_the_first_is_taken(
+    tmp_path: Path, command: Callable[[str, str], None]
+) -> None:
+    file = tmp_path / "mirror.list"
+    file.write_text("http://one.example/debian\nhttp://two.example/debian\n")
+    command("apt-get", f"echo mirror+file:{file}/; echo cdrom:x/debian")
+
+    assert apt.archives()["trixie"] == "http://one.example/debian"
+
+
+def test_an_image_that_does_not_list_its_packages_is_refused() -> None:
     with pytest.raises(StepFailed, match="no /var/lib/dpkg/status"):
-        pins.check({}, what="image app")
+        pins.check(None, what="image app")
 
 
 def test_packages_are_read_from_a_dockerfile_as_docker_reads_it() -> None:
