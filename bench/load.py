@@ -1,83 +1,104 @@
-"""A gentle stream of GET requests at a steady pace.
+"""GET requests by wrk, which costs less than the servers that it asks.
 
 Only for the lab's own addresses on this machine.
 """
 
 from __future__ import annotations
 
-import asyncio
-import itertools
-import threading
-import time
+import json
+import signal
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from pathlib import Path
 
-import aiohttp
+from bench.report.results import Latency
+from tools.progress import StepFailed
 
-from bench.report.results import Latency, percentile
+SCRIPT = Path(__file__).with_name("wrk.lua")
+STREAMS = 5
+"""Connections of a stream: a slow answer does not hold up the others."""
+TIMEOUT = 10
+"""Seconds."""
 
-TIMEOUT = aiohttp.ClientTimeout(total=10)
+
+def full_load(title: str, url: str, *, host: str, connections: int, seconds: int) -> Latency:
+    """As many requests as the server answers: each connection asks again when it has its answer.
+
+    Raises StepFailed if no request is answered as it should be.
+    """
+    command = [
+        *("wrk", "--threads", "1", "--connections", str(connections)),
+        *("--duration", f"{seconds}s", "--header", f"Host: {host}", "--script", str(SCRIPT), url),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 30)
+    return _read(title, done.returncode, done.stdout, done.stderr)[0]
 
 
-@dataclass
-class Answers:
-    """What became of the requests so far."""
+class Stream:
+    """A steady stream of requests, each on a new connection, until `stop`."""
 
-    milliseconds: list[float] = field(default_factory=list)
-    failures: list[str] = field(default_factory=list)
+    def __init__(self, title: str, url: str, *, per_second: float) -> None:
+        self._title = title
+        pause = STREAMS / per_second * 1000
+        command = [
+            *("wrk", "--threads", "1", "--connections", str(STREAMS)),
+            *("--duration", "24h", "--timeout", f"{TIMEOUT}s", "--script", str(SCRIPT), url),
+            *("--", f"{pause:.0f}"),
+        ]
+        self._wrk = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # Ctrl-C is for us
+        )
+        self.errors = ""
+        """After `stop`: the failed requests by kind, such as `2 connect, 1 status`."""
+
+    def stop(self) -> Latency:
+        """End the stream and return what was measured. Raises StepFailed as `full_load` does."""
+        self._wrk.send_signal(signal.SIGINT)
+        output, errors = self._wrk.communicate(timeout=TIMEOUT + 30)
+        load, self.errors = _read(self._title, self._wrk.returncode, output, errors)
+        return load
+
+    def kill(self) -> None:
+        """End it without a result, if it still runs."""
+        self._wrk.kill()
+        self._wrk.communicate()
 
 
 @contextmanager
-def stream(url: str, *, per_second: float) -> Iterator[Answers]:
-    """Requests at a steady pace for the length of a block, each on a connection of its own."""
-    answers, stop = Answers(), threading.Event()
-    worker = threading.Thread(target=lambda: asyncio.run(_stream(url, per_second, answers, stop)))
-    worker.start()
+def stream(title: str, url: str, *, per_second: float) -> Iterator[Stream]:
+    """A stream for the length of a block, which ends with `stop`."""
+    running = Stream(title, url, per_second=per_second)
     try:
-        yield answers
+        yield running
     finally:
-        stop.set()
-        worker.join()
+        running.kill()
 
 
-def summary(title: str, answers: Answers, seconds: float) -> Latency:
-    """Percentiles of the answered requests; of all of them the pace."""
-    answered = answers.milliseconds or [0.0]
-    return Latency(
+def _read(title: str, code: int, output: str, errors: str) -> tuple[Latency, str]:
+    """What wrk printed: the latency, and the failed requests by kind."""
+    if code != 0:
+        raise _failed(title, output + errors)
+    found = json.loads(output.splitlines()[-1])
+    kinds = {kind: count for kind, count in found["errors"].items() if count}
+    failed = sum(kinds.values())
+    answered = found["requests"] - found["errors"]["status"]
+    if answered <= 0:
+        raise _failed(title, f"none of {answered + failed} requests was answered as it should be")
+    latency = Latency(
         title=title,
-        p50=percentile(answered, 50),
-        p99=percentile(answered, 99),
-        requests=len(answers.milliseconds) + len(answers.failures),
-        failed=len(answers.failures),
-        per_second=len(answers.milliseconds) / seconds,
+        p50=found["p50"] / 1000,
+        p99=found["p99"] / 1000,
+        requests=answered + failed,
+        failed=failed,
+        per_second=answered / found["microseconds"] * 1_000_000,
     )
+    return latency, ", ".join(f"{count} {kind}" for kind, count in kinds.items())
 
 
-async def _stream(url: str, per_second: float, answers: Answers, stop: threading.Event) -> None:
-    began = time.monotonic()
-    async with (
-        aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, force_close=True), timeout=TIMEOUT
-        ) as session,
-        asyncio.TaskGroup() as group,
-    ):
-        for count in itertools.count(1):
-            group.create_task(_ask(session, url, answers))
-            await asyncio.sleep(max(0.0, began + count / per_second - time.monotonic()))
-            if stop.is_set():
-                return
-
-
-async def _ask(session: aiohttp.ClientSession, url: str, answers: Answers) -> None:
-    began = time.monotonic()
-    try:
-        async with session.get(url) as answer:
-            await answer.read()
-    except (aiohttp.ClientError, TimeoutError) as error:
-        answers.failures.append(repr(error))
-        return
-    if answer.status == 200:
-        answers.milliseconds.append((time.monotonic() - began) * 1000)
-    else:
-        answers.failures.append(f"status {answer.status}")
+def _failed(title: str, why: str) -> StepFailed:
+    return StepFailed(f"Loading {title}", why=why.strip(), advice="Ask the address with curl.")

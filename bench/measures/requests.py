@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 
 from bench.bare_nginx import HOST, running
-from bench.full_load import full_load
+from bench.load import full_load
 from bench.report.results import Figure, Latency, Reference, Result
 from bench.session import Session
 from bench.tunnel import to_node

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -88,11 +86,3 @@ class Report:
     @property
     def latencies(self) -> tuple[Latency, ...]:
         return tuple(one for one in self.results if isinstance(one, Latency))
-
-
-def percentile(samples: Sequence[float], share: float) -> float:
-    """The smallest sample that at least `share` percent of all do not exceed (nearest rank)."""
-    if not samples:
-        raise ValueError("no samples")
-    rank = max(1, math.ceil(share / 100 * len(samples)))
-    return sorted(samples)[rank - 1]

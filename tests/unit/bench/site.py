@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Site(ThreadingHTTPServer):
-    """Answers 200, or 503 below /busy; counts requests and connections."""
+    """Answers 200, at /busy 503, at /sometimes both in turn; counts requests and connections."""
 
     daemon_threads = True
 
@@ -30,8 +30,11 @@ class Handler(BaseHTTPRequestHandler):
         self.server.requests += 1
         self.server.hosts.add(self.headers["Host"])
         self.server.connections.add(self.client_address)
-        self.send_response(503 if self.path == "/busy" else 200)
+        busy = self.path == "/busy" or (self.path == "/sometimes" and self.server.requests % 2)
+        self.send_response(503 if busy else 200)
         self.send_header("Content-Length", "2")
+        if self.headers["Connection"] == "close":
+            self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(b"ok")
 

@@ -1,36 +1,56 @@
-"""The stream is steady, and what became of it is counted."""
+"""wrk asks a server, and what it measured is read."""
 
 from __future__ import annotations
 
 import time
 
-from bench.load import Answers, stream, summary
-from tests.eventually import eventually
+import pytest
+
+from bench.load import full_load, stream
 from tests.unit.bench.site import Site
+from tools.progress import StepFailed
 
 
-def test_a_stream_opens_a_connection_for_every_request_at_its_pace(site: Site) -> None:
-    with stream(f"{site.url}/", per_second=50) as answers:
-        time.sleep(0.5)
+def test_a_full_load_counts_the_answers_on_the_given_number_of_connections(site: Site) -> None:
+    load = full_load("a load", f"{site.url}/", host="a.example", connections=4, seconds=1)
 
-    assert answers.failures == []
-    assert len(site.connections) == site.requests == len(answers.milliseconds)
-    assert site.requests <= 30
-
-
-def test_an_answer_other_than_200_and_none_at_all_are_failures(site: Site) -> None:
-    with stream(f"{site.url}/busy", per_second=50) as busy:
-        eventually(lambda: busy.failures, what="an answer")
-    with stream("http://127.0.0.1:9/", per_second=50) as refused:
-        eventually(lambda: refused.failures, what="a refusal")
-
-    assert (busy.milliseconds, refused.milliseconds) == ([], [])
-    assert busy.failures[0] == "status 503"
+    assert 0 < load.requests <= site.requests
+    assert load.failed == 0
+    assert len(site.connections) <= 5  # wrk tries the address first
+    assert site.hosts == {"a.example"}
+    assert 0 < load.p50 <= load.p99
+    assert load.per_second > 0
 
 
-def test_the_pace_counts_answers_only() -> None:
-    answers = Answers(milliseconds=[1.0, 2.0, 3.0], failures=["status 503"])
+@pytest.mark.parametrize("path", ["/busy", None])
+def test_a_load_without_a_good_answer_is_no_measurement(site: Site, path: str | None) -> None:
+    url = f"{site.url}{path}" if path else "http://127.0.0.1:9/"
 
-    load = summary("a load", answers, 2.0)
+    with pytest.raises(StepFailed):
+        full_load("a load", url, host="a.example", connections=1, seconds=1)
 
-    assert (load.requests, load.failed, load.per_second, load.p50) == (4, 1, 1.5, 2.0)
+
+def test_a_stream_opens_a_connection_for_every_request_and_keeps_its_pace(site: Site) -> None:
+    with stream("a stream", f"{site.url}/", per_second=50) as running:
+        time.sleep(1)
+        load = running.stop()
+
+    assert load.failed == 0
+    assert 0 < load.requests <= site.requests <= 60
+    assert site.requests <= len(site.connections)
+
+
+def test_failed_requests_of_a_stream_are_counted_by_kind(site: Site) -> None:
+    with stream("a stream", f"{site.url}/sometimes", per_second=100) as running:
+        time.sleep(1)
+        load = running.stop()
+
+    assert 0 < load.failed < load.requests
+    assert running.errors == f"{load.failed} status"
+
+
+def test_a_stream_ends_with_its_block() -> None:
+    with stream("a stream", "http://127.0.0.1:9/", per_second=50) as running:
+        pass
+
+    assert running._wrk.poll() is not None

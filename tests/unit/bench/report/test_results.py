@@ -1,41 +1,17 @@
-"""Medians, percentiles, and numbers as people read them."""
+"""Medians, and numbers as people read them."""
 
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from bench.report.number_format import number, quantity, ratio, spread
-from bench.report.results import Figure, percentile
+from bench.report.results import Figure
 
 
 def test_the_value_of_a_figure_is_the_median_of_its_samples() -> None:
     figure = Figure(title="boot", unit="s", samples=(9.0, 1.0, 2.0))
 
     assert figure.value == 2.0
-
-
-@pytest.mark.parametrize(("share", "expected"), [(50, 50), (99, 99), (100, 100), (0, 1)])
-def test_a_percentile_is_one_of_the_samples_by_nearest_rank(share: float, expected: float) -> None:
-    samples = [float(one) for one in reversed(range(1, 101))]
-
-    assert percentile(samples, share) == expected
-
-
-@given(st.lists(st.floats(0, 1e6), min_size=1), st.floats(1, 100))
-def test_at_least_its_share_of_the_samples_lies_at_or_below_a_percentile(
-    samples: list[float], share: float
-) -> None:
-    found = percentile(samples, share)
-
-    below = sum(one <= found for one in samples)
-    assert below >= share / 100 * len(samples) - 1e-6
-
-
-def test_there_is_no_percentile_of_nothing() -> None:
-    with pytest.raises(ValueError, match="no samples"):
-        percentile([], 50)
 
 
 @pytest.mark.parametrize(
