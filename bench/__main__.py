@@ -25,7 +25,6 @@ from bench.measures import (
     router_reaction,
     scale_step,
     small_units,
-    taking_down,
     unchanged_up,
 )
 from bench.report import table
@@ -48,13 +47,13 @@ MEASURES: dict[str, Callable[[Session], Iterator[Result]]] = {
     "new-release": new_release.measure,
     "customers": customers.measure,
 }
-"""What needs the running stack, in this order: the last two leave other units behind."""
+"""The measurements of the running stack, in this order: the last two leave other units behind."""
 PROBLEMS = (StepFailed, ClusterError, DockerException, httpx.HTTPError, OSError)
-"""What may go wrong with one measurement; the others are made all the same."""
+"""Failures of one measurement, after which the next one runs."""
 
 
 def main(arguments: list[str]) -> int:
-    """Measure; return 0 if all could be measured."""
+    """Measure; return 0 if every measurement worked."""
     options = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, _interrupt)
     folder = RESULTS / datetime.now().strftime("%Y-%m-%d-%H%M%S")
@@ -65,7 +64,7 @@ def main(arguments: list[str]) -> int:
         print(f"\n✗ {failure}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\ninterrupted; nothing of the benchmarks runs any more", file=sys.stderr)
+        print("\nInterrupted. The stack of the benchmarks is down.", file=sys.stderr)
         return 130
     _write(report, folder)
     print(table.render(report))
@@ -74,16 +73,16 @@ def main(arguments: list[str]) -> int:
 
 
 def _warm(folder: Path, names: list[str]) -> Report:
-    """The lab's benchmarks, with everything built that can be built beforehand."""
+    """The benchmarks of the lab, with all programs and images built before."""
     refuse_company()
     trouble = list(machine.disturbance())
     client = docker_daemon.ensure()
     _build_everything()
     results: list[Result] = []
     with own_stack(folder) as stack:
-        with step("measuring what to compare to"):
+        with step("measuring the baselines"):
             simple = baselines.measure(client)
-        session = Session(stack=stack, client=client, references=simple, folder=folder)
+        session = Session(stack=stack, client=client, baselines=simple, folder=folder)
         with step("measuring first-up"):
             results += first_up.measure(session)
         for name in names:
@@ -91,15 +90,15 @@ def _warm(folder: Path, names: list[str]) -> Report:
                 with step(f"measuring {name}"):
                     results += MEASURES[name](session)
             except PROBLEMS as problem:
-                trouble.append(f"{name} could not be measured: {problem!r}")
+                trouble.append(f"{name} failed: {problem!r}")
                 print(problem, file=sys.stderr)
-        with step("measuring taking-down"):
-            results += taking_down.measure(session)
+        with step("measuring make down"):
+            results += first_up.measure_down(session)
     return Report(machine=machine.describe(), results=tuple(results), trouble=tuple(trouble))
 
 
 def _cold(folder: Path) -> Report:
-    """What comes before that on an empty machine."""
+    """The benchmark of an empty machine."""
     trouble = machine.disturbance()
     results = tuple(cold_start.measure(folder))
     return Report(machine=machine.describe(), results=results, trouble=trouble)
@@ -127,10 +126,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--cold",
         action="store_true",
-        help="instead, time what a first `make up` on an empty machine fetches and builds",
+        help="measure what a first `make up` on an empty machine fetches and builds, nothing else",
     )
     parser.add_argument(
-        "--only", nargs="+", choices=MEASURES, metavar="NAME", help=f"of {', '.join(MEASURES)}"
+        "--only", nargs="+", choices=MEASURES, metavar="NAME", help=f"any of {', '.join(MEASURES)}"
     )
     return parser
 

@@ -1,7 +1,7 @@
-"""On one node: back ends that are faster than any router, and bare nginx in front of them.
+"""Fast back ends on one node, with bare nginx in front of them to compare the router with.
 
-Both are nginx of the router's own image. Bare nginx writes the router's log lines to where the
-router's go, so what remains is what the router adds.
+Both run nginx of the router's image. Bare nginx writes the same log lines to the same place as the
+router, so the difference is the router's own work.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from tools.progress import StepFailed
 
 NAME, HOST = "bench-fast", "bench-fast.example"
 BACK_ENDS = (59081, 59082, 59083)
-"""Other nodes reach these, as they do every instance: components/network.py."""
+"""Other nodes reach these ports, as those of every instance (components/network.py)."""
 BARE = 28080
 BODY = "x" * 1024
 WORKERS = 2
-"""As the router has."""
+"""As in the router."""
 ROUTE = json.dumps({"hosts": [HOST], "http": True, "health": "/", "tcp": [], "udp": []})
 FOLDER = "/run/bench"
 
@@ -79,7 +79,7 @@ class Ways:
 
 @contextmanager
 def running(stack: ScratchStack, node: str, address: str, etcd: Etcd) -> Iterator[Ways]:
-    """The back ends as the instances of a service of our own, for the length of a block."""
+    """The back ends as instances of their own service, for the length of a block."""
     router = Container.of_router(stack, node)
     keys = ServiceKeys(etcd, NAME)
     try:
@@ -98,13 +98,13 @@ def running(stack: ScratchStack, node: str, address: str, etcd: Etcd) -> Iterato
 
 
 def back_end_config() -> str:
-    """nginx that answers from memory and logs nothing."""
+    """nginx that answers from memory and writes no log."""
     listen = " ".join(f"listen {port};" for port in BACK_ENDS)
     return _FRAME.format(workers=WORKERS, http=_BACK_END.format(listen=listen, body=BODY))
 
 
 def bare_config(access_log: str) -> str:
-    """What one would write by hand in front of the back ends, with the router's log."""
+    """A plain configuration in front of the back ends, with the router's log."""
     shared = (PROJECT / "router/image/nginx/http.conf").read_text()
     log_format = re.search(r"^log_format json .*?;\n", shared, re.DOTALL | re.MULTILINE)
     if log_format is None:

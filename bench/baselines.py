@@ -1,4 +1,4 @@
-"""Simple things of the same machine, measured in the same run: what our figures are compared to.
+"""Baselines: simple things that the same run measures on the same machine, for comparison.
 
 A node's container without our cloud-config, and one plain container of the example app.
 """
@@ -18,11 +18,12 @@ import docker
 from docker.types import IPAMConfig, IPAMPool
 
 from bench.memory import working_memory
-from bench.report.results import Reference
+from bench.report.results import Baseline
 from lab.azure.compute.provisioning import PROVISIONING
 from lab.azure.host.docker_host import DockerHost
 from lab.azure.host.interface import VmContainer
 from lab.machine.containers import LABEL
+from lab.machine.waiting import wait_until
 from tools import build
 from tools.progress import StepFailed
 
@@ -30,48 +31,48 @@ TIMES = 3
 PATIENCE = 60.0
 NAME = "fleet-lab-bench"
 APP_PORT = "8080/tcp"
-# Inside the range that the benchmarks' stack has later, so that nothing else can have it.
+# inside the address space of the stack that comes later, so no other network uses it
 CIDR, ADDRESS = "10.78.255.0/29", "10.78.255.4"
 
 
 @dataclass(frozen=True, kw_only=True)
-class References:
-    boot: Reference
+class Baselines:
+    boot: Baseline
     """Seconds."""
-    memory: Reference
+    memory: Baseline
     """MiB."""
-    container: Reference
+    container: Baseline
     """Seconds."""
 
 
-def measure(client: docker.DockerClient) -> References:
-    """Everything that needs no stack."""
+def measure(client: docker.DockerClient) -> Baselines:
+    """Measure what needs no stack."""
     boots = [_bare_node(client) for _ in range(TIMES)]
     starts = [_plain_container(client) for _ in range(TIMES)]
-    return References(
-        boot=Reference(
+    return Baselines(
+        boot=Baseline(
             title="one bare node container until systemd says running",
             value=median(seconds for seconds, _ in boots),
         ),
-        memory=Reference(
+        memory=Baseline(
             title="a bare node container after its boot",
             value=median(memory for _, memory in boots),
         ),
-        container=Reference(
+        container=Baseline(
             title="one docker run of the app until it answers HTTP", value=median(starts)
         ),
     )
 
 
 def _bare_node(client: docker.DockerClient) -> tuple[float, float]:
-    """Seconds from `docker start` to `running`, and the MiB it has then."""
+    """Seconds from `docker start` to `running`, and the memory at that time in MiB."""
     host = DockerHost(client, image=build.ensure_image("node"), container=NAME)
     with _network(client):
         asyncio.run(host.create_vm(_machine()))
         try:
             began = time.monotonic()
             asyncio.run(host.start_vm(NAME))
-            _wait(lambda: _is_up(client), "the node does not come up")
+            _wait(lambda: _is_up(client), "the node does not start")
             seconds = time.monotonic() - began
             return seconds, working_memory(client, NAME)
         finally:
@@ -79,11 +80,11 @@ def _bare_node(client: docker.DockerClient) -> tuple[float, float]:
 
 
 def _machine() -> VmContainer:
-    """A machine with a user and without anything to do."""
+    """A VM with a user and nothing to run."""
     provisioning = {
         "computerName": "bare",
         "adminUsername": "core",
-        "sshPublicKeys": ["# nobody logs in"],
+        "sshPublicKeys": ["# no logins"],
         "privateIp": ADDRESS,
     }
     return VmContainer(
@@ -113,7 +114,7 @@ def _network(client: docker.DockerClient) -> Iterator[None]:
 
 
 def _is_up(client: docker.DockerClient) -> bool:
-    """True at `running`; a node with a failed unit is none to compare to."""
+    """True at `running`. Raises StepFailed if a unit failed: such a node is no baseline."""
     answer = client.containers.get(NAME).exec_run(["systemctl", "is-system-running"])
     assert isinstance(answer.output, bytes)
     state = answer.output.decode().strip()
@@ -121,7 +122,7 @@ def _is_up(client: docker.DockerClient) -> bool:
         raise StepFailed(
             "Booting a bare node",
             why="one of its units failed",
-            advice="Start the node's image by hand and look at `systemctl --failed`.",
+            advice="Start the node's image with docker and run `systemctl --failed` in it.",
         )
     return state == "running"
 
@@ -157,8 +158,11 @@ def _answers(port: int) -> bool:
 
 
 def _wait(condition: Callable[[], bool], why: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        if time.monotonic() > deadline:
-            raise StepFailed("Measuring a reference", why=why, advice="Look at `docker ps`.")
-        time.sleep(0.02)
+    wait_until(
+        condition,
+        patience=PATIENCE,
+        interval=0.02,
+        failure=lambda: StepFailed(
+            "Measuring a baseline", why=why, advice="Look at `docker ps --all`."
+        ),
+    )

@@ -1,7 +1,7 @@
-"""What a first `make up` on an empty machine does before anything else: fetch and build.
+"""What a first `make up` on an empty machine fetches and builds.
 
-Measured with caches of its own in a temporary folder, and a Docker daemon of its own, so that
-nothing of the user's is used or touched. Needs root for that daemon.
+It has its own caches in a temporary folder and its own Docker daemon, so it neither uses nor
+changes the user's. The daemon needs root.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.report.results import Figure, Reference, Result
+from bench.report.results import Baseline, Figure, Result
 from bench.running import run
+from lab.machine.waiting import comes_true
 from tools.paths import PROJECT
 from tools.programs import PROGRAMS
 from tools.progress import StepFailed, step
@@ -28,7 +28,7 @@ PATIENCE = 60.0
 
 
 def measure(folder: Path) -> Iterator[Result]:
-    """Virtual environment, programs, images; one after the other, as `make up` does it."""
+    """Virtual environment, programs, images, one after the other as in `make up`."""
     with tempfile.TemporaryDirectory(prefix="fleet-bench-", ignore_cleanup_errors=True) as scratch:
         root = Path(scratch)
         env = {
@@ -72,8 +72,8 @@ def _steps(root: Path, env: Mapping[str, str], folder: Path) -> Iterator[Result]
         unit="s",
         samples=(packages + programs + images + bundle,),
         limit=LIMIT,
-        references=(Reference(title="building etcd alone, its modules fetched", value=one),),
-        note="add one make up from nothing; depends on the network",
+        baselines=(Baseline(title="building etcd alone, its modules fetched", value=one),),
+        note="comes before a make up from nothing; depends on the network",
     )
     for title, value in (
         ("of that, Python packages", packages),
@@ -85,17 +85,17 @@ def _steps(root: Path, env: Mapping[str, str], folder: Path) -> Iterator[Result]
 
 
 def _no_cache(root: Path) -> dict[str, str]:
-    """An environment in which everything is built anew, but nothing is downloaded."""
+    """An environment in which everything is built again, but nothing is downloaded."""
     return {"XDG_CACHE_HOME": str(root / "cache-2"), "GOCACHE": str(root / "go-build-2")}
 
 
 @contextmanager
 def _docker_daemon(root: Path, log: Path) -> Iterator[str]:
-    """A daemon with nothing in it and no part of the machine's network; yields its address."""
+    """An empty daemon that leaves the machine's network alone; yields its address."""
     if os.geteuid() != 0:
         raise StepFailed(
             "Building images from nothing",
-            why="it needs a Docker daemon of its own, which only root can start",
+            why="the measurement starts its own Docker daemon, and only root can do that",
             advice="Run it as root.",
         )
     address = f"unix://{root / 'docker.sock'}"
@@ -117,19 +117,21 @@ def _docker_daemon(root: Path, log: Path) -> Iterator[str]:
 
 
 def _wait_for(daemon: subprocess.Popen[bytes], address: str, log: Path) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while subprocess.run(["docker", "--host", address, "info"], capture_output=True).returncode:
-        if daemon.poll() is not None or time.monotonic() > deadline:
-            raise StepFailed(
-                "Starting a Docker daemon for the measurement",
-                why="it does not answer",
-                advice="Mend what the log says.",
-                log=log,
-            )
-        time.sleep(0.2)
+    def answers() -> bool:
+        info = subprocess.run(["docker", "--host", address, "info"], capture_output=True)
+        return info.returncode == 0
+
+    comes_true(lambda: daemon.poll() is not None or answers(), patience=PATIENCE)
+    if not answers():
+        raise StepFailed(
+            "Starting a Docker daemon for the measurement",
+            why="it does not answer",
+            advice="Fix what the log reports.",
+            log=log,
+        )
 
 
 def _make_writable(modules: Path) -> None:
-    """Go keeps its modules read-only, so that nobody but root could remove them."""
+    """Go makes its modules read-only: without this only root could remove them."""
     if modules.exists() and shutil.which("chmod"):
         subprocess.run(["chmod", "-R", "u+w", str(modules)], check=True)

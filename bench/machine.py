@@ -1,4 +1,4 @@
-"""Where and when a report was made: figures mean little without."""
+"""Where and when a report was made."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathlib import Path
 from tools.paths import PROJECT
 
 BUSY = 0.5
-"""A load average from which on others are taken to disturb the measurements."""
+"""A load average from which other work disturbs the measurements."""
 
 
 def describe() -> str:
     """One line: version, time, processors, memory, kernel."""
-    commit = _said("git", "describe", "--always", "--dirty") or "unknown version"
+    commit = _output("git", "describe", "--always", "--dirty") or "unknown version"
     now = datetime.now().astimezone().isoformat(sep=" ", timespec="minutes")
     return (
         f"{commit} at {now} on {os.cpu_count()} cores, {_memory():.0f} GiB, "
@@ -25,11 +25,11 @@ def describe() -> str:
 
 
 def disturbance() -> tuple[str, ...]:
-    """What else goes on here, if it is much."""
+    """A warning if the machine does other work."""
     load = os.getloadavg()[0]
     if load < BUSY:
         return ()
-    return (f"the machine was busy before this began (load average {load:.1f}): all is slower",)
+    return (f"other programs used the machine before the run (load average {load:.1f})",)
 
 
 def _memory() -> float:
@@ -39,9 +39,9 @@ def _memory() -> float:
 
 
 def _docker() -> str:
-    return _said("docker", "version", "--format", "{{.Server.Version}}") or "of unknown version"
+    return _output("docker", "version", "--format", "{{.Server.Version}}") or "(unknown version)"
 
 
-def _said(*command: str) -> str:
+def _output(*command: str) -> str:
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
     return done.stdout.strip()

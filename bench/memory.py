@@ -1,4 +1,4 @@
-"""How much memory a container's processes have, page cache left out."""
+"""The memory of a container's processes, without page cache."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MEBIBYTE = 1024.0 * 1024.0
 
 
 def working_memory(client: docker.DockerClient, name: str) -> float:
-    """MiB that a container's cgroup has, without what the kernel only keeps of files."""
+    """MiB of a container's cgroup, without the kernel's cache of files."""
     stats = client.containers.get(name).stats(stream=False)
     assert isinstance(stats, dict), "not streamed"
     memory = stats["memory_stats"]
@@ -21,10 +21,10 @@ def working_memory(client: docker.DockerClient, name: str) -> float:
 
 
 def without_cache(usage: float, stats: Mapping[str, float]) -> float:
-    """Bytes in use: of processes, the kernel on their behalf, and tmpfs.
+    """Bytes in use: by processes, by the kernel for them, and by tmpfs.
 
-    cgroup v1 counts nested groups in `total_…`; both count tmpfs as cache, which it is not: it
-    can't be given back.
+    cgroup v1 counts nested groups in `total_…`. Both versions count tmpfs as cache, though the
+    kernel cannot drop it.
     """
     if "total_cache" in stats:
         return usage - stats["total_cache"] + stats.get("total_shmem", 0)
@@ -32,7 +32,7 @@ def without_cache(usage: float, stats: Mapping[str, float]) -> float:
 
 
 def biggest(processes: str, anonymous: str, count: int) -> tuple[Part, ...]:
-    """The programs with the most memory of their own, and the rest as one.
+    """The programs with the most private memory, and the rest as one part.
 
     `processes` is what `ps -eo pid=,args=` prints, `anonymous` the lines
     `/proc/PID/smaps_rollup:Anonymous: N kB`.

@@ -11,25 +11,25 @@ from collections.abc import Sequence
 from bench.report.results import Part
 from bench.running import Line
 
-START = "looking for what is missing"
+START = "checks for what is missing"
 PHASES = (
     (r"Starting the simulated Azure …", "the simulated Azure starts"),
     (r"^Previewing update", "preview"),
     (r"^Updating", "Azure's resources, images to blobs"),
-    (r"VirtualMachineScaleSet \S+ creating", "machines are made"),
-    (r"fleet-ready creating", "they boot, etcd and fleet form"),
-    (r"fleet-platform creating", "registry and router on every machine"),
+    (r"VirtualMachineScaleSet \S+ creating", "nodes are created"),
+    (r"fleet-ready creating", "nodes boot, etcd and fleet form"),
+    (r"fleet-platform creating", "registry and router on every node"),
     (r"fleet-platform created", "the update ends"),
     (r"Building and pushing", "the example app is pushed"),
     (r"^Previewing update", "preview with the service"),
     (r"hello-rollout creating", "the service's instances start"),
-    (r"hello-rollout created", "the update ends, hint"),
+    (r"hello-rollout created", "the update ends, next steps are printed"),
 )
 """The line that a phase begins with, and its name, in order."""
 
 
 def phases(lines: Sequence[Line], seconds: float) -> tuple[Part, ...]:
-    """The phases of a run that took so many seconds, one after the other."""
+    """The phases of a run of this many seconds, one after the other."""
     began = [(0.0, START)]
     following = 0
     for line in lines:

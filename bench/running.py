@@ -1,4 +1,4 @@
-"""Runs a command and remembers when it printed what."""
+"""Runs a command and records when it printed each line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tools.progress import StepFailed
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """What was printed, and when: in seconds since the command was started."""
+    """A printed line; `at` is in seconds since the command started."""
 
     at: float
     text: str
@@ -40,8 +40,8 @@ def run(
 ) -> Run:
     """Run a command to its end; its output goes to the log. Raises StepFailed unless it exits 0.
 
-    When we are interrupted the command is, too, and gets the time to end in its own way: what it
-    began must be in a state from which it can be taken down.
+    An interruption of ours also interrupts the command, and we wait until it has ended: its stack
+    must be in a state that `make down` can destroy.
     """
     lines: list[Line] = []
     began = time.monotonic()
@@ -55,7 +55,7 @@ def run(
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            start_new_session=True,  # whoever presses Ctrl-C speaks to us
+            start_new_session=True,  # Ctrl-C is for us
         )
         try:
             _follow(process, began, lines, file)
@@ -68,14 +68,14 @@ def run(
         raise StepFailed(
             " ".join(map(str, command)),
             why=f"it ended with exit code {process.returncode}",
-            advice="The log has all it said.",
+            advice="Read the log.",
             log=log,
         )
     return Run(seconds=seconds, lines=tuple(lines))
 
 
 def _follow(process: subprocess.Popen[str], began: float, lines: list[Line], log: TextIO) -> None:
-    """Note what a command prints until it ends."""
+    """Record what a command prints until it ends."""
     assert process.stdout is not None
     for text in process.stdout:
         line = Line(at=time.monotonic() - began, text=text.rstrip("\n"))

@@ -1,4 +1,4 @@
-"""What every measurement has at hand: the running stack, and simple things to compare to."""
+"""What every measurement gets: the running stack, and the baselines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import docker
 
-from bench.baselines import References
+from bench.baselines import Baselines
 from bench.running import Run, run
 from lab.commands import shell
 from lab.machine.endpoints import were_started
@@ -27,7 +27,7 @@ class Session:
 
     stack: ScratchStack
     client: docker.DockerClient
-    references: References
+    baselines: Baselines
     folder: Path
     """For logs and results."""
 
@@ -47,7 +47,7 @@ def make(target: str, log: Path) -> Run:
 
 @contextmanager
 def own_stack(folder: Path) -> Iterator[ScratchStack]:
-    """The stack's config while nothing is up; at the end, however it comes, neither of both."""
+    """The stack's config, before the stack is up. At the end both are removed in any case."""
     stack = ScratchStack(STACK, vnet=VNET)
     stack.configure()
     _clean_up(folder)  # after a run that was killed
@@ -59,14 +59,14 @@ def own_stack(folder: Path) -> Iterator[ScratchStack]:
 
 
 def _clean_up(folder: Path) -> None:
-    """The stack and the lab are taken down, if there are any."""
+    """Take down the stack and the lab, if they are up."""
     if STACK in stacks_left() or were_started():
-        with step("taking down what is left of the stack"):
+        with step("taking down the stack"):
             make("down", folder / "clean-up.log")
 
 
 def refuse_company() -> None:
-    """Raises StepFailed if the lab is in use: `make up` from nothing needs a lab that is not up."""
+    """Raises StepFailed if the lab is in use: `make up` from nothing starts without one."""
     others = [name for name in stacks_left() if name != STACK]
     if others:
         raise StepFailed(

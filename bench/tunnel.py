@@ -1,14 +1,12 @@
-"""fleet's and etcd's APIs of one node on this machine, through one SSH connection.
+"""The APIs of fleet and etcd on one node, reached from this machine through SSH.
 
-The node's sockets appear as sockets of a temporary folder, so the product's own clients can be used
-as if they ran there.
+The node's sockets appear in a temporary folder, where the product's own clients use them.
 """
 
 from __future__ import annotations
 
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ import httpx
 from clients.etcd import Etcd
 from clients.fleet import SOCKET, Fleet
 from contract.ports import ETCD_CLIENT
+from lab.machine.waiting import comes_true
 from lab.scratch_stack import ScratchStack
 from tools.progress import StepFailed
 
@@ -52,12 +51,10 @@ def to_node(stack: ScratchStack, node: str) -> Iterator[Apis]:
 
 
 def _wait_for(connection: subprocess.Popen[bytes], socket: Path) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not socket.exists():
-        if connection.poll() is not None or time.monotonic() > deadline:
-            raise StepFailed(
-                "Reaching the APIs of a node",
-                why="ssh does not forward them",
-                advice="Try .venv/bin/python -m lab ssh",
-            )
-        time.sleep(0.05)
+    comes_true(lambda: connection.poll() is not None or socket.exists(), patience=PATIENCE)
+    if not socket.exists():
+        raise StepFailed(
+            "Reaching the APIs of a node",
+            why="ssh does not forward them",
+            advice="Try .venv/bin/python -m lab ssh",
+        )

@@ -1,11 +1,11 @@
-"""One service with many customers of two instances each: what grows with their number."""
+"""One service with many customers of two instances each: how times grow with their number."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from bench.measures import router_reaction
-from bench.report.results import Figure, Reference, Result
+from bench.report.results import Baseline, Figure, Result
 from bench.session import Session
 from lab.scratch_stack import Change, Config
 
@@ -22,20 +22,20 @@ def measure(session: Session) -> Iterator[Result]:
 
 
 def _at(session: Session, count: int, before: dict[str, Figure]) -> Iterator[tuple[str, Figure]]:
-    """The figures for so many customers, each compared to that of fewer."""
+    """The figures for this number of customers, each compared to that of fewer."""
 
     def figure(
         title: str, samples: tuple[float, ...], unit: str = "s", note: str = ""
     ) -> tuple[str, Figure]:
         smaller = before.get(title)
-        references = (
-            (Reference(title=f"with {FEW} customers", value=smaller.value),) if smaller else ()
+        baselines = (
+            (Baseline(title=f"with {FEW} customers", value=smaller.value),) if smaller else ()
         )
         return title, Figure(
             title=f"{title}, {count} customers",
             unit=unit,
             samples=samples,
-            references=references,
+            baselines=baselines,
             note=note,
         )
 
@@ -53,12 +53,12 @@ def _at(session: Session, count: int, before: dict[str, Figure]) -> Iterator[tup
         "key written, until all routers serve it",
         router_reaction.react(session).appeared,
         unit="ms",
-        note="another service's; the slowest of three routers",
+        note="the key of another service; the slowest of three routers",
     )
 
 
 def _customers(count: int) -> Change:
-    """The example app once for each of them: small, so that it is the platform that is measured."""
+    """The example app for each of them, small so that the platform is measured."""
 
     def change(config: Config) -> None:
         config["fleet:services"]["site"] = {

@@ -1,4 +1,4 @@
-"""`make up` from nothing: no lab, no stack, but everything built that can be built beforehand."""
+"""`make up` from nothing, with all programs and images built before; and `make down`."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def measure(session: Session) -> Iterator[Result]:
         unit="s",
         samples=(run.seconds,),
         limit=LIMIT,
-        references=(session.references.boot,),
-        note="tools and images cached, the Docker daemon runs; three nodes, two app instances",
+        baselines=(session.baselines.boot,),
+        note="programs and images built, Docker daemon running; three nodes, two app instances",
     )
     yield Breakdown(
         title="Where make up from nothing spends its time",
@@ -27,3 +27,8 @@ def measure(session: Session) -> Iterator[Result]:
         unit="s",
         parts=phases(run.lines, run.seconds),
     )
+
+
+def measure_down(session: Session) -> Iterator[Result]:
+    run = session.make("down", "down")
+    yield Figure(title="make down", unit="s", samples=(run.seconds,))

@@ -1,4 +1,4 @@
-"""Memory of a node at rest: all of the platform, no instance of a service."""
+"""Memory of an idle node: the whole platform, no instance of a service."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tools.progress import StepFailed
 
 LIMIT = 350.0
 SETTLE = 20.0
-"""Seconds after the last change, for what starting takes to be given back."""
+"""Seconds after the last change, in which programs free what starting took."""
 SHOWN = 10
 
 
@@ -27,7 +27,7 @@ def measure(session: Session) -> Iterator[Result]:
         raise StepFailed(
             "Measuring an idle node",
             why=f"every node runs an instance ({', '.join(sorted(map(str, busy)))})",
-            advice="Run it again; fleet decides where instances go.",
+            advice="Run it again: fleet chooses the nodes of instances.",
         )
     time.sleep(SETTLE)
     yield Figure(
@@ -35,13 +35,13 @@ def measure(session: Session) -> Iterator[Result]:
         unit="MiB",
         samples=tuple(working_memory(session.client, one["container"]) for one in idle),
         limit=LIMIT,
-        references=(session.references.memory,),
-        note="page cache left out; etcd, fleet, docker, registry and router run on it",
+        baselines=(session.baselines.memory,),
+        note="without page cache; etcd, fleet, docker, registry and router run on it",
     )
     node = idle[0]["node"]
     yield Breakdown(
         title="Memory of an idle node by program",
-        remark="What belongs to programs alone: neither their code nor what the kernel keeps.",
+        remark="Private memory only: neither code nor what the kernel keeps.",
         unit="MiB",
         parts=biggest(
             stack.node(node, "ps -eo pid=,args="),

@@ -39,7 +39,7 @@ def measure(session: Session) -> Iterator[Result]:
         title="new release of 2 instances, on the cluster",
         unit="s",
         samples=(rollout,),
-        references=(session.references.container,),
+        baselines=(session.baselines.container,),
         note=f"of {run.seconds:.0f} s for make up with building and pushing the image; each old "
         "instance is drained first (10 s unless configured)",
     )

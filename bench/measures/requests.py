@@ -1,27 +1,27 @@
-"""What the way through the router costs, against bare nginx with the same log and back ends.
+"""Requests through the router, compared with bare nginx with the same log and back ends.
 
-The back ends answer from memory, so that the router is what is measured. The load balancer of the
-lab is a small program that stands where Azure's hardware is: it says nothing about the product.
+The back ends answer from memory, so they do not limit the router. The lab's load balancer is a
+small program in the place of Azure's hardware: its figures say nothing about the product.
 """
 
 from __future__ import annotations
 
 import http.client
-import time
 from collections.abc import Iterator
 
 from bench.bare_nginx import HOST, running
 from bench.load import full_load
-from bench.report.results import Figure, Latency, Reference, Result
+from bench.report.results import Baseline, Figure, Latency, Result
 from bench.session import Session
 from bench.tunnel import to_node
+from lab.machine.waiting import wait_until
 from tools.progress import StepFailed
 
 CONNECTIONS = 32
 ROUNDS, SECONDS = 5, 4
 WARM_UP = 1
 MOST = 1.25
-"""Requests of bare nginx for one of the router: the router makes at least 0.8 of them."""
+"""Requests of bare nginx for one of the router: the router serves at least 0.8 of them."""
 PATIENCE = 20.0
 
 
@@ -34,7 +34,7 @@ def measure(session: Session) -> Iterator[Result]:
             _wait_for(way)
             _load("warm-up", way, WARM_UP)
         back_end = _load("a back end itself", ways.back_end)
-        # in turns: whatever else the machine does falls on both
+        # in turns: other load on the machine affects both
         rounds = [
             (_load("bare nginx, back ends", ways.bare), _load("router, back ends", ways.router))
             for _ in range(ROUNDS)
@@ -46,16 +46,16 @@ def measure(session: Session) -> Iterator[Result]:
 
 
 def compared(rounds: list[tuple[Latency, Latency]], back_end: Latency) -> Iterator[Figure]:
-    """Of each round bare nginx and the router."""
+    """Figures from the rounds, each a pair of bare nginx and the router."""
     bare, routed = zip(*rounds, strict=True)
     load = f"{CONNECTIONS} connections, answers of 1 kB, the same log"
     yield Figure(
         title="requests through the router",
         unit="requests/s",
         samples=tuple(one.per_second for one in routed),
-        references=(
-            Reference(title="bare nginx", value=sorted(map(_pace, bare))[ROUNDS // 2]),
-            Reference(title="one of three back ends itself", value=back_end.per_second),
+        baselines=(
+            Baseline(title="bare nginx", value=sorted(map(_pace, bare))[ROUNDS // 2]),
+            Baseline(title="one of three back ends itself", value=back_end.per_second),
         ),
         note=load,
     )
@@ -63,8 +63,8 @@ def compared(rounds: list[tuple[Latency, Latency]], back_end: Latency) -> Iterat
         title="the slowest of 100 through the router",
         unit="ms",
         samples=tuple(one.p99 for one in routed),
-        references=(
-            Reference(title="bare nginx", value=sorted(one.p99 for one in bare)[ROUNDS // 2]),
+        baselines=(
+            Baseline(title="bare nginx", value=sorted(one.p99 for one in bare)[ROUNDS // 2]),
         ),
         note=load,
     )
@@ -91,15 +91,15 @@ def _pace(load: Latency) -> float:
 
 
 def _wait_for(address: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not _answers(address):
-        if time.monotonic() > deadline:
-            raise StepFailed(
-                f"Reaching the back ends by way of {address}",
-                why=f"no answer for {HOST}",
-                advice="Look at `docker ps --all` on the node.",
-            )
-        time.sleep(0.1)
+    wait_until(
+        lambda: _answers(address),
+        patience=PATIENCE,
+        failure=lambda: StepFailed(
+            f"Reaching the back ends through {address}",
+            why=f"no answer for {HOST}",
+            advice="Look at `docker ps --all` on the node.",
+        ),
+    )
 
 
 def _answers(address: str) -> bool:

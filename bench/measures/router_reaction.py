@@ -1,6 +1,6 @@
-"""From a key written in etcd to traffic served accordingly, on every router.
+"""Time from a key written in etcd until every router serves it.
 
-An instance of the running app is announced, and taken back, under a host name of our own.
+The measurement announces and withdraws an instance of the running app under its own host name.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from bench.report.results import Figure, Reference, Result
+from bench.report.results import Baseline, Figure, Result
 from bench.session import Session
 from bench.tunnel import to_node
 from clients.etcd import Etcd
@@ -24,7 +24,7 @@ LIMIT = 1000.0
 """Milliseconds: "routers pick changes up within a second"."""
 TIMES = 10
 PAUSE = 1.5
-"""Seconds between changes, longer than what a router waits between two reloads."""
+"""Seconds between changes: longer than a router waits between two reloads."""
 PATIENCE = 30.0
 INTERVAL = 0.005
 NAME, HOST = "bench-probe", "bench-probe.example"
@@ -34,11 +34,11 @@ ROUTE = json.dumps({"hosts": [HOST], "http": True, "health": "/health", "tcp": [
 
 @dataclass(frozen=True, kw_only=True)
 class Reactions:
-    """In milliseconds, as long as the slowest router took."""
+    """Milliseconds of the slowest router."""
 
     appeared: tuple[float, ...]
     vanished: tuple[float, ...]
-    direct: Reference
+    direct: Baseline
 
 
 def measure(session: Session) -> Iterator[Result]:
@@ -48,20 +48,20 @@ def measure(session: Session) -> Iterator[Result]:
         unit="ms",
         samples=found.appeared,
         limit=LIMIT,
-        references=(found.direct,),
-        note="the slowest of three routers, with the write itself",
+        baselines=(found.direct,),
+        note="the slowest of three routers, including the write",
     )
     yield Figure(
         title="key removed, until no router serves it",
         unit="ms",
         samples=found.vanished,
         limit=LIMIT,
-        references=(found.direct,),
+        baselines=(found.direct,),
     )
 
 
 def react(session: Session) -> Reactions:
-    """Announce an instance and take it back, several times."""
+    """Announce an instance and withdraw it, several times."""
     stack = session.stack
     announced = next(one["address"] for one in stack.instances() if one["announced"])
     instance = json.dumps({"http": announced, "tcp": {}, "udp": {}, "node": "bench"})
@@ -85,12 +85,12 @@ def react(session: Session) -> Reactions:
                 vanished.append((_until(routers, 503) - began) * 1000)
         finally:
             _clean_up(apis.etcd)
-    direct = Reference(title="one request to the app itself", value=sorted(beside)[TIMES // 2])
+    direct = Baseline(title="one request to the app itself", value=sorted(beside)[TIMES // 2])
     return Reactions(appeared=tuple(appeared), vanished=tuple(vanished), direct=direct)
 
 
 def _until(routers: Sequence[str], wanted: int) -> float:
-    """When the last router answered with a status; each is asked again and again."""
+    """Return when the last router answered with this status; ask each one repeatedly."""
     give_up = threading.Event()
     with ThreadPoolExecutor(len(routers)) as pool:
         answers = [pool.submit(_until_one, router, wanted, give_up) for router in routers]
@@ -109,7 +109,7 @@ def _until_one(router: str, wanted: int, give_up: threading.Event) -> float:
 
 
 def _ask_directly(address: str) -> float:
-    """Milliseconds of one request on a connection of its own."""
+    """Milliseconds of one request on a new connection."""
     host, _, port = address.partition(":")
     began = time.monotonic()
     _status(host, int(port), host)
@@ -117,7 +117,7 @@ def _ask_directly(address: str) -> float:
 
 
 def _status(address: str, port: int, host: str) -> int | None:
-    """The status of a request on a new connection: an old one may lead to old routes."""
+    """The status of a request on a new connection: an old one may still have old routes."""
     connection = http.client.HTTPConnection(address, port, timeout=5)
     try:
         connection.request("GET", "/health", headers={"Host": host})

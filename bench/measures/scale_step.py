@@ -10,7 +10,7 @@ from bench.session import Session
 from lab.scratch_stack import hello
 
 LIMIT = 10.0
-"""Seconds of the cluster's own part: `make up` takes as long as one without a change on top."""
+"""Seconds on the cluster; an unchanged `make up` comes on top."""
 TIMES = 2
 BEGAN, ENDED = r"hello-rollout updating", r"hello-rollout updated"
 
@@ -28,7 +28,7 @@ def measure(session: Session) -> Iterator[Result]:
         title="scale step up, 2 to 3 instances",
         unit="s",
         samples=tuple(more),
-        references=(session.references.container,),
+        baselines=(session.baselines.container,),
         note="the whole make up, until every router serves the new instance",
     )
     yield Figure(
@@ -36,7 +36,7 @@ def measure(session: Session) -> Iterator[Result]:
         unit="s",
         samples=tuple(rollouts),
         limit=LIMIT,
-        references=(session.references.container,),
+        baselines=(session.baselines.container,),
     )
     yield Figure(
         title="scale step down, 3 to 2 instances",

@@ -1,4 +1,4 @@
-"""fleet starts 100 units that only sleep, against systemd starting them itself on one node."""
+"""fleet starts 100 units that only sleep; for comparison, systemd starts them on one node."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from bench.report.results import Figure, Reference, Result
+from bench.report.results import Baseline, Figure, Result
 from bench.session import Session
 from bench.tunnel import to_node
 from clients.clock import SystemClock
 from clients.fleet import DesiredState, Fleet, UnitState, unit_file
 from clients.fleet.wake import FleetWaker
+from lab.machine.waiting import wait_until
 from lab.scratch_stack import ScratchStack
 from tools.progress import StepFailed
 
@@ -26,7 +27,7 @@ Description=Sleeps
 [Service]
 ExecStart=/usr/bin/sleep infinity
 """
-# On one node, as root, without SSH in the measured time.
+# on one node, as root; the measured time leaves SSH out
 DIRECTLY = f"""
 began=$(date +%s%N)
 for n in $(seq {COUNT}); do systemd-run --quiet --unit=bench-direct-$n sleep infinity; done
@@ -40,7 +41,7 @@ def measure(session: Session) -> Iterator[Result]:
     stack = session.stack
     node = stack.nodes[0]
     directly = float(stack.node(node, f"sudo sh -c {shlex.quote(DIRECTLY)}")) / 1000
-    reference = Reference(
+    baseline = Baseline(
         title=f"systemd-run of {COUNT} sleeps on one node, one by one", value=directly
     )
     names = [f"{PREFIX}{number}.service" for number in range(1, COUNT + 1)]
@@ -61,11 +62,11 @@ def measure(session: Session) -> Iterator[Result]:
         unit="s",
         samples=(started,),
         limit=LIMIT,
-        references=(reference,),
-        note="one by one through the API of one node; fleet is woken as rollouts wake it; "
+        baselines=(baseline,),
+        note="one by one through the API of one node; fleet is woken as in rollouts; "
         f"all accepted after {submitted:.1f} s, all listed as running after {listed:.1f} s",
     )
-    yield Figure(title=f"fleet stops and forgets {COUNT} small units", unit="s", samples=(removed,))
+    yield Figure(title=f"fleet stops and removes {COUNT} small units", unit="s", samples=(removed,))
 
 
 def _submit(fleet: Fleet, names: Sequence[str]) -> None:
@@ -98,25 +99,31 @@ def _wait(
     desired: DesiredState,
     condition: Callable[[Sequence[UnitState]], bool],
 ) -> None:
-    """Until what systemd says about our units, as fleet knows it, is as wanted. The `last` one
-    wakes fleet, as in rollouts."""
+    """Wait until fleet reports the wanted states of our units. The `last` unit wakes fleet, as in
+    rollouts."""
     waker = FleetWaker(fleet, SystemClock())
-    deadline = time.monotonic() + PATIENCE
-    while not condition([one for one in fleet.states() if one.name.startswith(PREFIX)]):
-        if time.monotonic() > deadline:
-            raise StepFailed(
-                f"Starting or stopping {COUNT} units",
-                why=f"not all are {desired} after {PATIENCE:.0f} s",
-                advice="Look at `fleetctl list-units` on a node.",
-            )
+
+    def is_done() -> bool:
+        if condition([one for one in fleet.states() if one.name.startswith(PREFIX)]):
+            return True
         waker.repeat(last, desired)
-        time.sleep(0.1)
+        return False
+
+    wait_until(
+        is_done,
+        patience=PATIENCE,
+        failure=lambda: StepFailed(
+            f"Starting or stopping {COUNT} units",
+            why=f"not all are {desired} after {PATIENCE:.0f} s",
+            advice="Look at `fleetctl list-units` on a node.",
+        ),
+    )
 
 
 def _last_start(stack: ScratchStack) -> float:
     """When the last of our units became active, on the clock of time.monotonic().
 
-    Containers have the machine's own monotonic clock, and systemd notes times by it.
+    Containers share the machine's monotonic clock, and systemd records times on it.
     """
     show = f"systemctl show '{PREFIX}*' --property=ActiveEnterTimestampMonotonic --value"
     times = [int(one) for node in stack.nodes for one in stack.node(node, show).split()]

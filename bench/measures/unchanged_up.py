@@ -1,4 +1,4 @@
-"""`make up` when nothing is to do, against the least that the Pulumi engine can do."""
+"""`make up` without a change, compared with the least that the Pulumi engine does."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
-from bench.report.results import Figure, Reference, Result
+from bench.report.results import Baseline, Figure, Result
 from bench.running import run
 from bench.session import Session
 from lab.machine import docker_daemon
@@ -22,16 +22,16 @@ TIMES = 3
 def measure(session: Session) -> Iterator[Result]:
     samples = [session.make("up", "unchanged-up").seconds for _ in range(TIMES)]
     yield Figure(
-        title="make up with nothing to change",
+        title="make up without a change",
         unit="s",
         samples=tuple(samples),
         limit=LIMIT,
-        references=(_empty_preview(session.folder), _version(session.folder)),
+        baselines=(_empty_preview(session.folder), _version(session.folder)),
     )
 
 
-def _empty_preview(folder: Path) -> Reference:
-    """The engine, its Python host and the SDK's import, for a program without a line."""
+def _empty_preview(folder: Path) -> Baseline:
+    """The engine, its Python host and the SDK's import, for an empty program."""
     with tempfile.TemporaryDirectory(prefix="fleet-bench-") as project:
         virtualenv = PROJECT / ".venv"
         Path(project, "__main__.py").write_text("")
@@ -50,13 +50,13 @@ def _empty_preview(folder: Path) -> Reference:
 
         pulumi("stack", "init", "empty")
         samples = [pulumi("preview", "--stack", "empty") for _ in range(TIMES)]
-    return Reference(title="pulumi preview of an empty Python program", value=median(samples))
+    return Baseline(title="pulumi preview of an empty Python program", value=median(samples))
 
 
-def _version(folder: Path) -> Reference:
+def _version(folder: Path) -> Baseline:
     log, env = folder / "version.log", _environment()
     samples = [run(["pulumi", "version"], log=log, env=env).seconds for _ in range(TIMES)]
-    return Reference(title="pulumi version", value=median(samples))
+    return Baseline(title="pulumi version", value=median(samples))
 
 
 def _environment() -> dict[str, str]:

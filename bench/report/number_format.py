@@ -1,4 +1,4 @@
-"""Numbers as people read them: no more digits than the measurement is good for."""
+"""Numbers for a report, with as many digits as the measurement supports."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def quantity(value: float, unit: str) -> str:
 
 
 def number(value: float) -> str:
-    """Three digits that count, no exponent."""
+    """Three significant digits, no exponent."""
     size = abs(value)
     if size >= 100 or value == int(value):
         return f"{value:,.0f}"
@@ -21,7 +21,7 @@ def number(value: float) -> str:
 
 
 def ratio(value: float) -> str:
-    """How many times the reference: `15x`, `0.62x`."""
+    """How many times the baseline: `15x`, `0.62x`."""
     return f"{number(value)}x" if value < 10 else f"{value:,.0f}x"
 
 

@@ -1,4 +1,4 @@
-"""What a benchmark finds: figures with what they are compared to, and how something splits up."""
+"""What a run measures: figures with their baselines, breakdowns, and latencies."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from statistics import median
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reference:
-    """Something simpler that was measured in the same run, in the same unit."""
+class Baseline:
+    """Something simpler that the same run measured, in the same unit."""
 
     title: str
     value: float
@@ -16,14 +16,14 @@ class Reference:
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """One measured value: of several samples their median."""
+    """One measured value: the median of its samples."""
 
     title: str
     unit: str
     samples: tuple[float, ...]
     limit: float | None = None
-    """What it should stay under, as issue 3 says."""
-    references: tuple[Reference, ...] = ()
+    """The value should stay below it."""
+    baselines: tuple[Baseline, ...] = ()
     note: str = ""
 
     @property
@@ -42,7 +42,7 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True)
 class Breakdown:
-    """What a figure is made of."""
+    """The parts of a figure."""
 
     title: str
     remark: str
@@ -52,7 +52,7 @@ class Breakdown:
 
 @dataclass(frozen=True, kw_only=True)
 class Latency:
-    """How long the requests of one load took, in milliseconds."""
+    """Times of the requests of one load, in milliseconds."""
 
     title: str
     p50: float
@@ -70,10 +70,10 @@ class Report:
     """One run of the benchmarks."""
 
     machine: str
-    """Where, when and of which version, in one line."""
+    """Machine, time and version, in one line."""
     results: tuple[Result, ...]
     trouble: tuple[str, ...] = ()
-    """What could not be measured, and what may have disturbed the rest."""
+    """Failed measurements, and what may have disturbed the others."""
 
     @property
     def figures(self) -> tuple[Figure, ...]:

@@ -44,14 +44,14 @@ def _figure(figure: Figure) -> Sequence[str]:
         "" if figure.limit is None else _limit(figure.value, figure.limit, figure.unit),
         "; ".join(
             f"{ratio(figure.value / one.value)} {one.title} ({quantity(one.value, figure.unit)})"
-            for one in figure.references
+            for one in figure.baselines
         ),
     )
 
 
 def _limit(value: float, limit: float, unit: str) -> str:
-    words = f"under {quantity(limit, unit)}"
-    return words if value <= limit else f"{words}: exceeded"
+    text = f"under {quantity(limit, unit)}"
+    return text if value <= limit else f"{text}: exceeded"
 
 
 def _latency(load: Latency) -> Sequence[str]:
@@ -72,5 +72,5 @@ def _parts(breakdown: Breakdown) -> Iterator[str]:
 
 
 def _note(figure: Figure) -> str:
-    said = "; ".join(one for one in (spread(figure.samples, figure.unit), figure.note) if one)
-    return f"{figure.title}: {said}"
+    notes = "; ".join(one for one in (spread(figure.samples, figure.unit), figure.note) if one)
+    return f"{figure.title}: {notes}"

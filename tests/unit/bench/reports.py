@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from bench.report.results import Breakdown, Figure, Latency, Part, Reference, Report
+from bench.report.results import Baseline, Breakdown, Figure, Latency, Part, Report
 
 
 def full_report() -> Report:
-    boot = Reference(title="one bare node container", value=4.0)
+    boot = Baseline(title="one bare node container", value=4.0)
     return Report(
         machine="1a2b3c4 at 2026-01-02 03:04 on 2 cores",
         results=(
@@ -15,7 +15,7 @@ def full_report() -> Report:
                 unit="s",
                 samples=(80.0,),
                 limit=120.0,
-                references=(boot,),
+                baselines=(boot,),
                 note="three nodes",
             ),
             Figure(
@@ -23,13 +23,13 @@ def full_report() -> Report:
                 unit="s",
                 samples=(18.0, 12.0, 15.0),
                 limit=10.0,
-                references=(Reference(title="docker run & wait", value=0.5),),
+                baselines=(Baseline(title="docker run & wait", value=0.5),),
             ),
             Figure(
                 title="requests through <everything>",
                 unit="requests/s",
                 samples=(400.0,),
-                references=(Reference(title="the app itself", value=1600.0),),
+                baselines=(Baseline(title="the app itself", value=1600.0),),
             ),
             Figure(title="failed requests", unit="of 2,000", samples=(0.0,)),
             Latency(

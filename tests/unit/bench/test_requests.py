@@ -25,5 +25,5 @@ def test_a_round_that_was_slow_for_both_changes_nothing() -> None:
 def test_requests_and_the_slowest_are_told_beside_bare_nginx_and_a_back_end() -> None:
     requests, slowest, _ = compared([(load(1000, 2.0), load(500, 6.0))] * ROUNDS, load(5000))
 
-    assert [one.value for one in requests.references] == [1000, 5000]
-    assert (requests.value, slowest.value, slowest.references[0].value) == (500, 6.0, 2.0)
+    assert [one.value for one in requests.baselines] == [1000, 5000]
+    assert (requests.value, slowest.value, slowest.baselines[0].value) == (500, 6.0, 2.0)
