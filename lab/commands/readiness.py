@@ -1,33 +1,36 @@
-"""What `make up` waits for at its end: that the load balancer finds every machine well.
+"""The end of `make up`: wait until every node answers the load balancer's probes.
 
-After a power cut nothing has changed for Pulumi, so that it is done while the machines still boot.
+After a power cut Pulumi sees no change, and ends while the nodes still boot.
 """
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from lab.machine.endpoints import Endpoints, call
+from lab.machine.waiting import wait_until
 from tools.progress import StepFailed, step
 
 PATIENCE = 300.0
+WAIT = "Waiting for the nodes"
 
 
-def await_machines(stack_name: str, endpoints: Endpoints) -> None:
-    """Return when all machines that are switched on answer their probes. Raises StepFailed."""
+def await_nodes(stack_name: str, endpoints: Endpoints) -> None:
+    """Return when all nodes that are switched on answer their probes. Raises StepFailed."""
     if not _unready(stack_name, endpoints):
         return
-    with step("Waiting for the machines"):
-        deadline = time.monotonic() + PATIENCE
-        while missing := _unready(stack_name, endpoints):
-            if time.monotonic() > deadline:
-                raise StepFailed(
-                    "Waiting for the machines",
-                    why=f"{', '.join(missing)} does not answer the load balancer's probes",
-                    advice=f"Look with: make status STACK={stack_name}",
-                )
-            time.sleep(1)
+    with step(WAIT):
+        wait_until(
+            lambda: not _unready(stack_name, endpoints),
+            patience=PATIENCE,
+            interval=1.0,
+            failure=lambda: StepFailed(
+                WAIT,
+                why="the load balancer's probes get no answer from "
+                + ", ".join(_unready(stack_name, endpoints)),
+                advice=f"Look at the nodes with: make status STACK={stack_name}",
+            ),
+        )
 
 
 def _unready(stack_name: str, endpoints: Endpoints) -> list[str]:
@@ -37,7 +40,7 @@ def _unready(stack_name: str, endpoints: Endpoints) -> list[str]:
 
 
 def unready(stack_name: str, status: dict[str, Any]) -> list[str]:
-    """The stack's machines that are on, and that some probe finds unhealthy or not yet at all."""
+    """The stack's running nodes that a probe finds unhealthy or has not asked yet."""
     group = f"/resourcegroups/fleet-{stack_name}/"
     machines = [one for one in status["vms"] if group in one["id"].lower()]
     report = status["probes"].get("probes", {})

@@ -45,7 +45,7 @@ def up(stack_name: str, *, skip_preview: bool = False) -> None:
         once = ["--skip-preview"]
     _pulumi_up(stack, *once)
     last_up.remember(stack)
-    readiness.await_machines(stack_name, endpoints)
+    readiness.await_nodes(stack_name, endpoints)
     print(hint(stack_name, stack.outputs(), sample_secrets.certificates_file(stack_name)))
 
 

@@ -1,1 +1,1 @@
-"""The machine below the lab: Docker, processes, paths, endpoints."""
+"""The lab's part of this machine: Docker, processes, folders, and how to reach the lab."""

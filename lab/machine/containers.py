@@ -1,14 +1,13 @@
-"""The containers that play Azure, and what they leave on the Docker host.
+"""The containers of the simulated Azure, and what they leave on the Docker host.
 
-Everything the lab makes in Docker carries the label LABEL, so that `wipe` finds all of it,
-also what an interrupted run left half-made.
+Everything that the lab makes in Docker carries the label LABEL. So `wipe` finds all of it, even
+what an interrupted run left unfinished.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Mapping
 
 import docker
@@ -26,6 +25,7 @@ from lab.machine.endpoints import (
     keys_file,
 )
 from lab.machine.paths import state_root
+from lab.machine.waiting import wait_until
 from tools import build
 from tools.progress import StepFailed, step
 
@@ -36,11 +36,11 @@ AZURITE_PORT = 10000
 STATE_VOLUME, BLOB_VOLUME = "fleet-lab-state", "fleet-lab-blobs"
 READY_TIMEOUT = 60.0
 STOP_GRACE = 15
-"""Seconds. Azurite writes its index every 5 s and on SIGTERM: it must be allowed to finish."""
+"""Seconds. Azurite writes its index every 5 s and on SIGTERM, and needs time to finish."""
 
 
 def start(client: docker.DockerClient) -> Endpoints:
-    """Bring up whatever of the lab's own containers is missing or outdated."""
+    """Start those of the lab's containers that are missing or outdated."""
     images = {name: build.ensure_image(name) for name in ("node", "cloud", "azurite")}
     made = keys()
     with step("Starting the simulated Azure"):
@@ -118,7 +118,7 @@ def ensure(
     labels: Mapping[str, str] | None = None,
     **options: object,
 ) -> Container:
-    """Run a container unless one of this very image and configuration runs already."""
+    """Run a container, unless one with the same image and configuration runs already."""
     wanted = json.dumps([image, options], sort_keys=True, default=str)
     existing = get_container(client, name)
     if existing is not None and existing.labels.get(f"{LABEL}.wanted") == wanted:
@@ -146,9 +146,9 @@ def _names(volumes: object) -> list[str]:
 
 
 def _release_routes(client: docker.DockerClient) -> None:
-    """Let the load balancer end by itself: it takes its route on this machine along.
+    """Stop the load balancer with SIGTERM, so that it removes its route on this machine.
 
-    One that was killed is started for that once more.
+    A load balancer that was killed is started again for that.
     """
     balancer = get_container(client, LOAD_BALANCER)
     if balancer is not None:
@@ -162,16 +162,14 @@ def _network(client: docker.DockerClient) -> None:
 
 
 def _wait_for_api(client: docker.DockerClient, endpoints: Endpoints) -> None:
-    deadline = time.monotonic() + READY_TIMEOUT
-    while True:
+    def answers() -> bool:
         try:
             call(endpoints, "GET", "/lab/status", timeout=5)
-        except (OSError, StepFailed) as error:
-            if time.monotonic() < deadline:
-                time.sleep(0.2)
-                continue
-            raise _does_not_answer(client) from error
-        return
+        except (OSError, StepFailed):
+            return False
+        return True
+
+    wait_until(answers, patience=READY_TIMEOUT, failure=lambda: _does_not_answer(client))
 
 
 def _does_not_answer(client: docker.DockerClient) -> StepFailed:
@@ -182,13 +180,13 @@ def _does_not_answer(client: docker.DockerClient) -> StepFailed:
     return StepFailed(
         "Starting the simulated Azure",
         why="its API does not answer",
-        advice="If the log doesn't help: make down, then make up.",
+        advice="If the log does not help, run make down and then make up.",
         log=log,
     )
 
 
 def _save_ca(client: docker.DockerClient) -> None:
-    """Bring the lab's certificate authority out of the cloud for the programs on this machine."""
+    """Copy the lab's certificate authority to this machine, for programs that use the lab."""
     cloud = get_container(client, CLOUD)
     assert cloud is not None
     answer = cloud.exec_run(["cat", "/var/lib/lab/ca.pem"])

@@ -1,7 +1,7 @@
 """A Docker daemon for the lab: the user's own if one answers, else one that the lab starts.
 
-The daemon that the lab starts keeps its data in the cache, and when it is stopped, the bridge
-and the iptables rules that it made go with it.
+The daemon that the lab starts keeps its data in the cache. When the lab stops it, the lab also
+removes its bridge and its iptables rules.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from docker.errors import DockerException
 from lab.machine import iptables, mounts
 from lab.machine.paths import cache_root, state_root
 from lab.machine.processes import runs
+from lab.machine.waiting import wait_until
 from tools.cache import new_log
 from tools.progress import StepFailed, step
 
@@ -27,13 +27,13 @@ START_TIMEOUT = 60.0
 STOP_TIMEOUT = 60.0
 SOCKET = Path("/var/run/docker.sock")
 EXEC_ROOT = Path("/var/run/docker")
-"""Where dockerd keeps what is true until the next boot."""
+"""dockerd's folder for what is valid until the next boot."""
 
 
 def find() -> docker.DockerClient:
     """Return a client of the Docker daemon that runs the lab. Raises StepFailed if none answers.
 
-    For commands that only look: nobody expects them to start a daemon.
+    For commands that only look at the lab: they must not start a daemon.
     """
     client = _client()
     if client is not None:
@@ -65,7 +65,7 @@ def ensure() -> docker.DockerClient:
 
 
 def was_started() -> bool:
-    """Whether the lab started a daemon, however it ended, and has not yet stopped one."""
+    """Whether the lab started a daemon and has not stopped it since, even if it died."""
     return _saved_rules().exists()
 
 
@@ -75,7 +75,7 @@ def is_ours() -> bool:
 
 
 def stop() -> None:
-    """Stop the daemon if the lab started it, and remove what it left in the network."""
+    """Stop the daemon if the lab started it, and remove what it left in the machine's network."""
     pid = _our_daemon()
     if pid is not None:
         with step("Stopping the Docker daemon that the lab started"):
@@ -83,9 +83,9 @@ def stop() -> None:
             _wait(lambda: not runs(pid, "dockerd"), STOP_TIMEOUT)
         iptables.restore(_saved_rules())
         _remove_bridge()
-        # the mount of its own network and, if it died once, that of its data
+        # the mount of its network and, if it once died, that of its data
         mounts.unmount_below(cache_root() / "docker", EXEC_ROOT)
-    # else another daemon runs the lab since ours died, and what is in the network is its own
+    # else ours died and another daemon runs the lab, which needs its rules and its bridge
     _pid_file().unlink(missing_ok=True)
     _saved_rules().unlink(missing_ok=True)
 
@@ -100,7 +100,7 @@ def _client() -> docker.DockerClient | None:
 
 
 def _refuse_unreadable() -> None:
-    """Raise StepFailed if there is a daemon that this user may not talk to."""
+    """Raise StepFailed if there is a daemon that this user may not use."""
     elsewhere = "DOCKER_HOST" in os.environ
     if not elsewhere and SOCKET.exists() and not os.access(SOCKET, os.W_OK):
         raise StepFailed(
@@ -120,7 +120,7 @@ def _start() -> docker.DockerClient:
             advice="Run ./tools/prepare.sh, or install Docker.",
         )
     interrupted = _our_daemon()
-    if interrupted is not None:  # it was starting, or is about to be gone
+    if interrupted is not None:  # it was starting, or is ending
         client = _answer(lambda: runs(interrupted, "dockerd"))
         if client is not None:
             return client
@@ -141,14 +141,14 @@ def _start() -> docker.DockerClient:
         raise StepFailed(
             "Starting a Docker daemon",
             why=f"dockerd exited with {process.returncode}",
-            advice="Mend what the log says, or start Docker yourself.",
+            advice="Fix what the log reports, or start Docker yourself.",
             log=log,
         )
     return client
 
 
 def _answer(runs_on: Callable[[], bool]) -> docker.DockerClient | None:
-    """Wait until a daemon that starts answers; None if it ends instead."""
+    """Wait until a starting daemon answers; None if it ends instead."""
     found: list[docker.DockerClient] = []
 
     def decided() -> bool:
@@ -166,10 +166,10 @@ def _our_daemon() -> int | None:
 
 
 def _forget_the_dead() -> None:
-    """Remove the pid files of a daemon that died: dockerd takes whatever process has one of these
-    numbers now for a dockerd, and refuses to start, or for its containerd, and waits for it."""
+    """Remove the pid files of a daemon that died. If another process has such a number now, dockerd
+    believes that a daemon runs and does not start, or waits for a containerd."""
     containerd = EXEC_ROOT / "containerd" / "containerd.pid"
-    # the kernel kills it with its dockerd, but a moment later
+    # the kernel kills it a moment after its dockerd
     _wait(lambda: _running(containerd, "containerd") is None, STOP_TIMEOUT)
     containerd.unlink(missing_ok=True)
     _pid_file().unlink(missing_ok=True)
@@ -192,16 +192,16 @@ def _remove_bridge() -> None:
 
 
 def _wait(condition: Callable[[], bool], timeout: float) -> None:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        if time.monotonic() > deadline:
-            raise StepFailed(
-                "Waiting for Docker",
-                why=f"nothing has come of it in {timeout:.0f} s",
-                advice="See the daemon's log.",
-                log=cache_root() / "logs" / "docker-daemon.log",
-            )
-        time.sleep(0.1)
+    wait_until(
+        condition,
+        patience=timeout,
+        failure=lambda: StepFailed(
+            "Waiting for Docker",
+            why=f"it was not ready after {timeout:.0f} s",
+            advice="Read the daemon's log.",
+            log=cache_root() / "logs" / "docker-daemon.log",
+        ),
+    )
 
 
 def _pid_file() -> Path:

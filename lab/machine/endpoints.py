@@ -50,7 +50,7 @@ def find(client: docker.DockerClient) -> Endpoints:
 
 
 def were_started() -> bool:
-    """Whether a lab was started on this machine and not yet removed."""
+    """Whether a lab was started on this machine and not removed since."""
     return keys_file().exists()
 
 
@@ -88,10 +88,10 @@ def _published(container: Container, port: str) -> str:
 
 
 def keys() -> dict[str, str]:
-    """Secrets between the lab's own parts, made once per lab."""
+    """Secrets between the lab's parts, made once for each lab."""
     path = keys_file()
     if not path.exists():
-        partial = path.with_suffix(".partial")  # an interrupted run leaves no half of it
+        partial = path.with_suffix(".partial")  # an interruption must not leave half of it
         partial.touch(mode=0o600)
         partial.write_text(
             json.dumps(
@@ -108,5 +108,5 @@ def keys() -> dict[str, str]:
 
 
 def keys_file() -> Path:
-    """Exists from the lab's first start to its removal."""
+    """The file exists from the lab's start to its removal."""
     return state_root() / "keys.json"

@@ -1,7 +1,7 @@
-"""Takes back what a Docker daemon of the lab added to the machine's iptables.
+"""Removes what the lab's Docker daemon added to the machine's iptables.
 
-dockerd leaves its chains and rules behind when it stops. Only what came after `save` and names
-Docker's chains or bridges is removed: what others have, or added meanwhile, stays as it is.
+dockerd leaves its chains and rules behind when it stops. Only rules that came after `save` and that
+name Docker's chains or bridges are removed. All others stay.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 DOCKERS = re.compile(r" -j DOCKER| (docker0|br-[0-9a-f]{12})( |$)")
-"""A rule that leads into one of Docker's chains or names one of its bridges."""
+"""A rule that jumps to one of Docker's chains or names one of its bridges."""
 
 
 @dataclass
@@ -24,8 +24,8 @@ class Table:
 
 
 def save(path: Path) -> None:
-    """Write down the rules of this moment."""
-    partial = path.with_suffix(".partial")  # half of it would make others' rules look new
+    """Save the present rules."""
+    partial = path.with_suffix(".partial")  # with half a file, rules of others would look new
     partial.write_text(_dump())
     partial.rename(path)
 
@@ -52,7 +52,7 @@ def difference(before: dict[str, Table], now: dict[str, Table]) -> str:
         ]
         commands = [
             *_policy_resets(old, table),
-            # Rules inside new chains go with their chains.
+            # rules inside new chains are removed with their chains
             *(
                 rule.replace("-A", "-D", 1)
                 for rule in table.rules
@@ -67,7 +67,7 @@ def difference(before: dict[str, Table], now: dict[str, Table]) -> str:
 
 
 def parse(dump: str) -> dict[str, Table]:
-    """Read what iptables-save prints."""
+    """Parse the output of iptables-save."""
     tables: dict[str, Table] = {}
     table = Table()
     for line in dump.splitlines():
@@ -84,7 +84,7 @@ def parse(dump: str) -> dict[str, Table]:
 
 def _policy_resets(old: Table, table: Table) -> list[str]:
     """Commands for the built-in chains whose policy changed (own chains have none)."""
-    # A table that did not exist had the kernel's default, ACCEPT.
+    # a table that did not exist had the kernel's default, ACCEPT
     before = {chain: old.chains.get(chain, "ACCEPT") for chain in table.chains}
     return [
         f"-P {chain} {before[chain]}"

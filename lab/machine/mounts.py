@@ -11,7 +11,7 @@ def unmount_below(*places: Path) -> None:
     """Unmount everything at and below these folders."""
     roots = [place.resolve() for place in places]
     lines = Path("/proc/self/mountinfo").read_text().splitlines()
-    for line in reversed(lines):  # the last one is on top
+    for line in reversed(lines):  # the last mount is on top
         number, _parent, _device, _root, place = line.split()[:5]
         path = Path(place)
         if any(path.is_relative_to(root) for root in roots) and _mount_of(path) == number:
@@ -19,9 +19,9 @@ def unmount_below(*places: Path) -> None:
 
 
 def _mount_of(path: Path) -> str | None:
-    """The number of the mount that this path leads to; None if it leads nowhere.
+    """The number of the mount at this path; None if the path does not exist.
 
-    A mount may be listed and yet lie hidden below another one.
+    A listed mount may be hidden below another one.
     """
     try:
         descriptor = os.open(path, os.O_PATH)

@@ -1,6 +1,6 @@
-"""Where the lab keeps what it can't make again: one state folder, by XDG's rules.
+"""The lab's state folder (XDG Base Directory Specification), for what cannot be made again.
 
-What can be made again lies in the cache (tools/paths.py).
+What can be made again is in the cache (tools/paths.py).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ __all__ = ["PROJECT", "cache_root", "state_root"]
 
 
 def state_root() -> Path:
-    """Pulumi's state of the lab's stacks, and how to reach the running lab; only for its owner."""
+    """Pulumi's state and the keys of the running lab, in a folder that only the user can read."""
     base = os.environ.get("XDG_STATE_HOME")
     folder = (Path(base) if base else Path.home() / ".local" / "state") / "fleet-azure"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -1,14 +1,13 @@
-"""The registries that a developer pushes to: one for each stack, each on a port of its own.
+"""The registries that a developer pushes to: one for each stack, each on its own port.
 
-A registry like the nodes' own, but writable and with the deployer's identity, listens on localhost
-and stores into the stack's blob container. No stack's registry ever moves to another port, or
-writes to another stack: a push goes where the one before went.
+Each is like the registry on nodes, but writable and with the deployer's identity. It listens on
+localhost and stores into the stack's blob container. A stack's registry keeps its port, so the same
+address always means the same stack.
 """
 
 from __future__ import annotations
 
 import socket
-import time
 import urllib.error
 import urllib.request
 import zlib
@@ -19,6 +18,7 @@ import docker
 from lab.machine import containers
 from lab.machine.endpoints import get_container
 from lab.machine.paths import state_root
+from lab.machine.waiting import wait_until
 from tools import build
 from tools.progress import StepFailed
 
@@ -33,7 +33,7 @@ AZURE_DNS = "168.63.129.16"
 _AZURE_ROUTES = [
     f"ip route add {address}/32 dev eth0" for address in ("169.254.169.254", AZURE_DNS)
 ]
-"""On-link, so that nothing for these addresses ever leaves the lab's bridge."""
+"""On-link, so that packets for these addresses never leave the lab's bridge."""
 _PORT, _STACK = f"{containers.LABEL}.registry-port", f"{containers.LABEL}.registry-of"
 
 
@@ -46,7 +46,7 @@ class Registry:
 
     @property
     def address(self) -> str:
-        """The beginning of the names of all images that are pushed to it."""
+        """The prefix of all images that are pushed to it."""
         return f"localhost:{self.port}"
 
     @property
@@ -62,15 +62,16 @@ class Registry:
 
     def wait_until_ready(self) -> None:
         """Wait until it reaches its storage: /v2/ answers long before that."""
-        deadline = time.monotonic() + READY_TIMEOUT
-        while (status := self._status("/v2/any/tags/list")) not in (200, 404):
-            if time.monotonic() > deadline:
-                raise StepFailed(
-                    f"Starting the registry of the stack {self.stack}",
-                    why=f"it answers {status or 'nothing'}",
-                    advice=f"See `docker logs {self.container}`.",
-                )
-            time.sleep(0.3)
+        path = "/v2/any/tags/list"
+        wait_until(
+            lambda: self._status(path) in (200, 404),
+            patience=READY_TIMEOUT,
+            failure=lambda: StepFailed(
+                f"Starting the registry of the stack {self.stack}",
+                why=f"{self.address}{path} answers {self._status(path) or 'nothing'}",
+                advice=f"Read `docker logs {self.container}`.",
+            ),
+        )
 
     def _status(self, path: str) -> int:
         request = urllib.request.Request(
@@ -86,7 +87,7 @@ class Registry:
 
 
 def start(client: docker.DockerClient, stack_name: str, account: str) -> Registry:
-    """Run the stack's registry, which stores into this account.
+    """Run the stack's registry, which stores into this storage account.
 
     It lives in the network namespace of a small companion, which routes the metadata address to
     the simulated Azure: the registry's own image has no tools to do so.
@@ -125,7 +126,7 @@ def start(client: docker.DockerClient, stack_name: str, account: str) -> Registr
 
 
 def remove(client: docker.DockerClient, stack_name: str) -> None:
-    """Remove the registry of a stack that is gone."""
+    """Remove the registry of a destroyed stack."""
     gone = Registry(stack=stack_name, port=0)
     _remove(client, gone.container, gone.companion)
 
@@ -138,7 +139,7 @@ def _remove(client: docker.DockerClient, *names: str) -> None:
 
 
 def _port(client: docker.DockerClient, stack_name: str) -> int:
-    """The port that the stack's registry has, or the one that it gets for as long as it lives."""
+    """The port of the stack's registry, or the one that it gets and then keeps."""
     known = client.containers.list(all=True, filters={"label": _PORT})
     taken: dict[str, int] = {one.labels[_STACK]: int(one.labels[_PORT]) for one in known}
     if stack_name in taken:
@@ -147,8 +148,8 @@ def _port(client: docker.DockerClient, stack_name: str) -> int:
 
 
 def choose_port(stack_name: str, taken: set[int]) -> int:
-    """A free port; if it can be, the same for the same name. `dev` alone has 5000: what is pushed
-    there by habit never lands in another stack."""
+    """A free port, if possible the same for the same name. Only `dev` gets 5000, so a push there by
+    habit never reaches another stack."""
     first = zlib.crc32(stack_name.encode()) % len(OTHER_PORTS)
     ports: list[int] = [*OTHER_PORTS[first:], *OTHER_PORTS[:first]]
     if stack_name == DEFAULT_STACK:
@@ -159,7 +160,7 @@ def choose_port(stack_name: str, taken: set[int]) -> int:
     raise StepFailed(
         f"Starting the registry of the stack {stack_name}",
         why=f"none of the ports {DEFAULT_PORT} to {OTHER_PORTS[-1]} is free",
-        advice="End what listens there.",
+        advice="Stop a program that listens on one of them.",
     )
 
 

@@ -1,28 +1,29 @@
-"""Puts right what a killed `pulumi up` left behind, before the next one starts.
+"""Cleans up after a killed `pulumi up`, before the next one starts.
 
-The engine notes every operation before it begins. If it dies in the middle of one (SIGKILL, power
-cut), its state does not say how the operation ended. Of what is deleted with another resource
-(secrets with their vault) it forgets at once, though a destroy may end before it comes to that one.
-On Azure an operator looks into the portal and imports or deletes; in the lab nothing is precious,
-so what the state does not know is deleted.
+The engine records every operation before it begins. If it dies during one (SIGKILL, power cut), its
+state does not say how the operation ended. A destroy drops resources from the state that are
+deleted with another one (secrets with their vault), and may end before it deletes that one. On
+Azure an operator looks into the portal and imports or deletes. In the lab nothing is precious, so
+what the state does not know is deleted.
 """
 
 from __future__ import annotations
 
-import time
 from typing import Any
 from urllib.parse import quote
 
 from lab.machine.endpoints import Endpoints, call
+from lab.machine.waiting import wait_until
 from lab.pulumi.engine import Stack
 from tools.progress import StepFailed, step
 
 PATIENCE = 600.0
-"""Seconds that Azure may take to finish what the dead engine had asked for."""
+"""Seconds that Azure may take to finish what the dead engine asked for."""
+RECOVERY = "Recovering from an interrupted run"
 
 
 def recover(stack: Stack, endpoints: Endpoints) -> None:
-    """Make Pulumi's state and the simulated Azure agree after an interruption; else do nothing."""
+    """Make Pulumi's state and the simulated Azure agree after an interruption."""
     stack.unlock()
     group = f"fleet-{stack.name}"
     _wait_until_idle(endpoints, group)
@@ -31,9 +32,11 @@ def recover(stack: Stack, endpoints: Endpoints) -> None:
     interrupted = bool(state.get("pending_operations"))
     if not lost and not interrupted:
         return
-    with step("Recovering from an interrupted run"):
+    with step(RECOVERY):
         for resource_id in lost:
-            print(f"  deleting {resource_id.rsplit('/', 1)[-1]}, which no state knows")
+            print(
+                f"  deleting {resource_id.rsplit('/', 1)[-1]}, which Pulumi's state does not know"
+            )
             _delete(endpoints, resource_id)
         if interrupted:
             _refresh(stack)
@@ -41,7 +44,7 @@ def recover(stack: Stack, endpoints: Endpoints) -> None:
 
 def _delete(endpoints: Endpoints, resource_id: str) -> None:
     if "/secrets/" in resource_id:
-        # deleted only, it would keep its name, which the next run wants
+        # a deleted secret keeps its name, which the next run needs
         call(endpoints, "POST", "/lab/purge", {"id": resource_id})
     else:
         call(endpoints, "DELETE", f"/resources?id={quote(resource_id, safe='')}")
@@ -57,24 +60,25 @@ def orphans(state: dict[str, Any], cloud_ids: list[str]) -> list[str]:
 def _refresh(stack: Stack) -> None:
     if stack.run("refresh", "--yes", "--clear-pending-creates", "--skip-preview") != 0:
         raise StepFailed(
-            "Recovering from an interrupted run",
+            RECOVERY,
             why="pulumi refresh failed",
-            advice="See above; `make down` starts over.",
+            advice="Its messages are above. If they do not help, run `make down` and begin again.",
         )
 
 
 def _wait_until_idle(endpoints: Endpoints, group: str) -> None:
-    """What was asked for is still carried out when nobody waits for the answer, as on Azure: only
-    after that the cloud shows all there is."""
-    deadline = time.monotonic() + PATIENCE
-    while busy := _inside(group, _operations(endpoints)):
-        if time.monotonic() > deadline:
-            raise StepFailed(
-                "Recovering from an interrupted run",
-                why=f"the simulated Azure is still busy with {', '.join(busy)}",
-                advice="See `docker logs fleet-lab-cloud`.",
-            )
-        time.sleep(0.5)
+    """Wait until Azure has finished what the dead engine asked for, and lists all of it."""
+    wait_until(
+        lambda: not _inside(group, _operations(endpoints)),
+        patience=PATIENCE,
+        interval=0.5,
+        failure=lambda: StepFailed(
+            RECOVERY,
+            why="the simulated Azure is still busy with "
+            + ", ".join(_inside(group, _operations(endpoints))),
+            advice="Read `docker logs fleet-lab-cloud`.",
+        ),
+    )
 
 
 def _operations(endpoints: Endpoints) -> list[str]:
@@ -90,5 +94,5 @@ def _cloud_ids(endpoints: Endpoints) -> list[str]:
 
 
 def _inside(group: str, ids: list[str]) -> list[str]:
-    """The resource group and what is in it. Its name may be the beginning of another one's."""
+    """The resource group and what is in it. Another group's name may begin the same."""
     return [one for one in ids if f"/resourcegroups/{group}/" in f"{one.lower()}/"]
