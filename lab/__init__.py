@@ -1,1 +1,1 @@
-"""Azure on a laptop: provider plugins, a simulated cloud and the commands that run them."""
+"""Azure on one machine: provider plugins, a simulated Azure, and the commands that run them."""

@@ -1,4 +1,4 @@
-"""`python -m lab COMMAND`: Azure on a laptop."""
+"""`python -m lab COMMAND`: the cluster with a simulated Azure, on one machine."""
 
 from __future__ import annotations
 

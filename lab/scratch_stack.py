@@ -1,7 +1,6 @@
-"""A stack of its own for the length of a program, for those who try the lab out: tests, benchmarks.
+"""A temporary stack of the lab, for tests and benchmarks.
 
-Its config is that of a sample, in an address space of its own; the program changes it, runs the
-lab's commands on it and looks at what comes of it.
+Its config is a sample's with changes, in its own address space.
 """
 
 from __future__ import annotations
@@ -69,7 +68,7 @@ class ScratchStack:
 
     @property
     def nodes(self) -> list[str]:
-        """The names of the machines that run."""
+        """The names of the running nodes."""
         return sorted(shell.nodes(self.name))
 
     def cluster(self) -> dict[str, Any]:
@@ -78,13 +77,13 @@ class ScratchStack:
         return found
 
     def instances(self, service: str = "hello") -> list[dict[str, Any]]:
-        """The instances of a service, as the cluster says."""
+        """The instances of a service, as the cluster reports them."""
         services = {one["name"]: one["instances"] for one in self.cluster()["services"]}
         found: list[dict[str, Any]] = services[service]
         return found
 
     def forget(self) -> None:
-        """What was learned about the stack may be about to change."""
+        """Drop what was read from the stack: it may change now."""
         for name in ("outputs", "public_ip"):
             self.__dict__.pop(name, None)
         self._logins.clear()
@@ -109,7 +108,7 @@ class ScratchStack:
         )
 
     def login(self, name: str | None) -> list[str]:
-        """The ssh call that logs in to a node. Found once: asking Pulumi takes a second."""
+        """The ssh call that logs in to a node. Kept, because asking Pulumi takes a second."""
         if name not in self._logins:
             self._logins[name] = shell.ssh_command(self.name, name, [])
         return self._logins[name]

@@ -1,4 +1,4 @@
-"""The door to this package: ask for a thing by name, and it is there when the call returns."""
+"""The entry to this package: build an artefact, image or program by name, if it is missing."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +19,7 @@ ATTEMPTS = 3
 
 
 def ensure_artefacts() -> Manifest:
-    """Build what nodes fetch, and write the manifest; return what it says."""
+    """Build what nodes fetch; write the manifest and return it."""
     built = _with_pins(manifest.ensure_artefacts)
     pins.warn_if_substituted()
     go_toolchain.warn_if_substituted()

@@ -1,7 +1,7 @@
-"""The cache: finished things by name and key. A half-finished thing is never visible.
+"""The cache: finished files and folders by name and key. An unfinished one is never visible.
 
-Whatever makes an entry works on a `.partial` path, which is renamed when it is complete.
-A lock per entry lets two builds run side by side; the kernel drops it with its process.
+An entry is made at a `.partial` path, which is renamed when it is complete. Each entry has a lock,
+so two builds can run side by side; the kernel drops a lock when its process ends.
 """
 
 import fcntl
@@ -17,7 +17,7 @@ from tools.paths import cache_root
 KEPT_VERSIONS = 4
 
 Maker = Callable[[Path], None]
-"""Makes an entry, a file or a folder, at the path it is given."""
+"""Makes an entry, a file or a folder, at this path."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class Entry:
 
 
 def ensure(entry: Entry, make: Maker) -> Path:
-    """Return the entry's path; if it is missing, `make` it at the path it is given."""
+    """Return the entry's path, after `make` has made the entry if it was missing."""
     path = entry.path
     if not path.exists():
         with _locked(path):
@@ -53,7 +53,7 @@ def ensure(entry: Entry, make: Maker) -> Path:
 
 
 def new_log(name: str) -> Path:
-    """Return an empty file for the output of a step; the last run's is overwritten."""
+    """Return an empty file for the output of a step; it replaces that of the last run."""
     path = cache_root() / "logs" / f"{name}.log"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"")
@@ -78,7 +78,7 @@ def _remove(path: Path) -> None:
 
 
 def _forget_old_versions(entry: Entry) -> None:
-    """Keep the versions used last: every change of the code makes a new one."""
+    """Remove all versions but those used last: every change of the code makes a new one."""
     key = "?" * len(entry.key)
     versions = entry.path.parent.glob(f"{entry.name}-{key}{entry.suffix}")
     newest_first = sorted(versions, key=lambda path: path.stat().st_mtime, reverse=True)

@@ -1,4 +1,4 @@
-"""Runs other programs, their output kept in a log; a failure is told with that log's end."""
+"""Runs other programs with their output in a log, whose end is part of a failure's message."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ from tools.progress import StepFailed
 NOT_INSTALLED = (
     "Install it from your distribution's packages (see the README), then run this again."
 )
-RUN_AGAIN = "Mend what the log says, then run this again: it goes on where it stopped."
+RUN_AGAIN = "Fix what the log reports, then run the same command again: it continues."
 
 
 def run(
@@ -48,7 +48,7 @@ def run(
 def capture(
     command: Sequence[str | Path], *, what: str, advice: str, cwd: Path | None = None
 ) -> str:
-    """Run a command that has little to say and return what it printed."""
+    """Run a command with little output and return what it printed. Raises StepFailed."""
     try:
         done = subprocess.run(command, check=True, cwd=cwd, capture_output=True, text=True)
     except FileNotFoundError as error:

@@ -1,7 +1,7 @@
-"""Compression whose bytes depend on nothing but the input.
+"""Compression whose bytes depend only on the input.
 
-That is GNU gzip's, whose deflate is its own and does not change. Python's would be that of the
-machine's zlib: each kind of it (zlib, zlib-ng, Cloudflare's) makes other bytes.
+GNU gzip has its own deflate, which does not change. Python uses the machine's zlib, and each kind
+of that (zlib, zlib-ng, Cloudflare's) makes different bytes.
 """
 
 import os
@@ -16,8 +16,8 @@ from tools.progress import StepFailed
 
 @contextmanager
 def gzipped(path: Path, *, level: int) -> Iterator[IO[bytes]]:
-    """Write to what is yielded, and `path` holds it gzipped after the block."""
-    # GZIP could hold a user's options; -n: neither name nor time
+    """Yield a stream; after the block, `path` holds what was written to it, gzipped."""
+    # GZIP could hold a user's options; -n leaves out name and time
     environment = {name: value for name, value in os.environ.items() if name != "GZIP"}
     with path.open("wb") as file:
         packing = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Names things by their content: the same inputs give the same key, on every machine."""
+"""Keys by content: the same inputs give the same key on every machine."""
 
 import hashlib
 import os
@@ -10,7 +10,7 @@ IGNORED = frozenset({"__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache
 
 
 def key_of(*parts: str | bytes) -> str:
-    """Return a short key of the given parts; their order and their borders count."""
+    """Return a short key of these parts. It depends on their order and on where each ends."""
     digest = hashlib.sha256()
     for part in parts:
         data = part.encode() if isinstance(part, str) else part
@@ -36,7 +36,7 @@ def files_below(root: Path) -> Iterator[Path]:
 
 
 def is_source(path: Path) -> bool:
-    """Tell whether a path is the project's own: not left behind by a tool."""
+    """Tell whether a path is part of the project, not written by a tool."""
     return IGNORED.isdisjoint(path.parts)
 
 

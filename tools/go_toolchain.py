@@ -1,7 +1,7 @@
-"""The Go that builds programs: one version, since each makes other binaries.
+"""The version of Go that builds programs: only one, because each makes different binaries.
 
-Go fetches that version itself where another is installed. Where it can't, what is installed
-builds, and the keys of programs say so.
+Go downloads that version if another one is installed. If it cannot, the installed version builds,
+and the programs get other keys.
 """
 
 import os
@@ -18,18 +18,18 @@ ADVICE = "Install Go as the README says, then run this again."
 
 
 def current() -> str:
-    """Return the version that counts."""
+    """Return the version in use."""
     substitute = _substitute()
     return substitute.read_text() if substitute.exists() else VERSION
 
 
 def choice() -> str:
-    """Return what tells Go to be that version (https://go.dev/doc/toolchain)."""
+    """Return the GOTOOLCHAIN for that version (https://go.dev/doc/toolchain)."""
     return VERSION if current() == VERSION else "local"
 
 
 def ensure() -> None:
-    """Make sure that the version that counts can build. Raises PinsChangedError if another does."""
+    """Check that Go can be the version in use. Raises PinsChangedError if another replaces it."""
     if current() != VERSION or _answers(VERSION):
         return
     installed = capture(
@@ -42,11 +42,11 @@ def ensure() -> None:
 
 
 def warn_if_substituted() -> None:
-    """Say so if programs differ from those of other machines at this commit."""
+    """Warn if programs differ from those of other machines at this commit."""
     if current() != VERSION:
         print(
-            f"WARNING: Go could not fetch {VERSION}, so {current()} built the programs. A\n"
-            "deployment of them renews the machines of a stack that was deployed with others.\n"
+            f"WARNING: Go could not download {VERSION}, so {current()} built the programs.\n"
+            "Deploying them replaces the nodes of a stack that was deployed with others.\n"
             f"Install {VERSION}, remove {_substitute()}, and run this again.",
             file=sys.stderr,
         )

@@ -1,4 +1,4 @@
-"""Where things are: the project's own folder, and the cache shared by all its clones."""
+"""The project's folder, and the cache that all its clones share."""
 
 import os
 from pathlib import Path

@@ -93,7 +93,7 @@ run_quietly() {
   log=$(mktemp)
   "$@" >"$log" 2>&1 || status=$?
   if ((status != 0)); then
-    echo "failed: $*" >&2
+    echo "Failed: $*" >&2
     tail -n 20 "$log" >&2
     echo "The whole log: $log" >&2
     exit "$status"

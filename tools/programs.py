@@ -1,7 +1,7 @@
-"""The command-line programs: which Go package each is built from, and how.
+"""The command-line programs: the Go packages that each is built from, and how.
 
-The versions are pinned by the go.mod and go.sum in each program's folder; go checks every
-module against them. Nothing is patched.
+The go.mod and go.sum in each program's folder pin the versions, and go checks every module against
+them. Nothing is patched.
 """
 
 import shutil
@@ -21,7 +21,7 @@ PULUMI_SDK = "github.com/pulumi/pulumi/sdk"
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """A Go module in tools/ and the binaries built from it."""
+    """A Go module in tools/go/ and the binaries built from it."""
 
     name: str
     """Also the name of its folder in tools/go/."""
@@ -34,7 +34,7 @@ class Program:
     """Files of `scripts_module` that must lie beside the binaries."""
     scripts_module: str = ""
     on_path: bool = False
-    """True: what the user has installed is used instead."""
+    """An installed program is used instead."""
 
     @property
     def folder(self) -> Path:
@@ -60,7 +60,7 @@ PROGRAMS = {
             binaries={
                 "pulumi-language-python": f"{PULUMI_SDK}/python/cmd/pulumi-language-python/v3"
             },
-            # the host starts these: programs, dynamic providers, policy packs
+            # the host starts these for programs, dynamic providers and policy packs
             scripts=(
                 "python/cmd/pulumi-language-python-exec",
                 "python/dist/pulumi-resource-pulumi-python",
@@ -75,7 +75,7 @@ PROGRAMS = {
                 "fleetd": "github.com/coreos/fleet",
                 "fleetctl": "github.com/coreos/fleet/fleetctl",
             },
-            # must be a semantic version, else fleetctl warns at every call
+            # must be a semantic version, else fleetctl prints a warning at every call
             variables={"github.com/coreos/fleet/version.Version": "1.0.0"},
         ),
         Program(
@@ -141,7 +141,7 @@ def _build(program: Program, folder: Path) -> None:
 
 
 def build_command(program: Program, package: str, output: Path) -> list[str]:
-    """Return the command that builds one package to `output`, without paths of this machine."""
+    """Return the command that builds a package to `output`, without paths of this machine in it."""
     settings = [f"-X {name}={value}" for name, value in program.variables.items()]
     linker = " ".join(["-s", "-w", *settings])
     return ["go", "build", "-trimpath", "-ldflags", linker, "-o", str(output), package]

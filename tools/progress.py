@@ -1,4 +1,4 @@
-"""What the user sees while something takes long: named steps, with the time they took."""
+"""What the user sees during long work: named steps with the time that each took."""
 
 import sys
 import threading
@@ -13,7 +13,7 @@ FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 
 
 class StepFailed(Exception):
-    """A step did not work. Says what, why, what to do about it, and where the whole story is."""
+    """A step failed: what, why, what to do about it, and the log."""
 
     def __init__(self, what: str, *, why: str, advice: str, log: Path | None = None) -> None:
         super().__init__(f"{what}: {why}")
@@ -27,14 +27,14 @@ class StepFailed(Exception):
         if self.log is not None and self.log.exists():
             tail = self.log.read_text(errors="replace").splitlines()[-TAIL_LINES:]
             lines += [f"  │ {line}" for line in tail]
-            lines.append(f"  whole log: {self.log}")
+            lines.append(f"  the whole log: {self.log}")
         lines.append(f"  {self.advice}")
         return "\n".join(lines)
 
 
 @contextmanager
 def step(title: str, stream: TextIO | None = None) -> Iterator[None]:
-    """Show one step: on a terminal a line that moves, elsewhere one line before and one after."""
+    """Show one step: on a terminal a moving line, elsewhere one line before and one after."""
     out = stream if stream is not None else sys.stderr
     started = time.monotonic()
     done = threading.Event()

@@ -21,7 +21,7 @@ SHOWN = 10
 def measure(session: Session) -> Iterator[Result]:
     stack = session.stack
     busy = {one["machine"] for one in stack.instances()}
-    machines = shell.instances(find(session.client), stack.name)
+    machines = shell.vms(find(session.client), stack.name)
     idle = [one for one in machines if one["node"] not in busy]
     if not idle:
         raise StepFailed(

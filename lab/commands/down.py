@@ -1,4 +1,4 @@
-"""`make down`: destroy the stack; with the last stack the lab goes, too."""
+"""`make down`: destroy the stack; the last one also removes the lab."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from tools.progress import StepFailed, step
 
 
 def down(stack_name: str) -> None:
-    """Run `pulumi destroy`, then leave nothing behind if no other stack needs the lab.
+    """Run `pulumi destroy`, then remove the lab if no other stack needs it.
 
-    Works after any interruption: whatever of the lab still runs is brought up first, so that
-    destroy can ask it, and everything that carries the lab's label is removed at the end.
+    Works after any interruption. The lab is started first, because destroy needs it, and at the end
+    everything with the lab's label is removed.
     """
     if stack_name in stacks_left():
         client = docker_daemon.ensure()
@@ -29,9 +29,9 @@ def down(stack_name: str) -> None:
         if stack.run("destroy", "--yes", "--skip-preview") != 0:
             raise StepFailed(
                 "pulumi destroy",
-                why="its own words are above",
-                advice="Run the same command again; "
-                "`python -m lab down --force` gives up on destroy and removes the lab as it is.",
+                why="its messages are above",
+                advice="Run the same command again, or remove the whole lab without destroy: "
+                "python -m lab down --force",
             )
         registry.remove(client, stack_name)
         forget_keys(stack_name)
@@ -39,19 +39,19 @@ def down(stack_name: str) -> None:
         last_up.forget(stack_name)
         stack.remove()
     else:
-        print(f"The stack {stack_name} is not up")
+        print(f"The stack {stack_name} is not up.")
     if left := stacks_left():
-        print(f"The lab runs on for: {', '.join(left)}")
+        print(f"The lab still runs, for: {', '.join(left)}")
     else:
         remove_lab()
-        print(f"Nothing is left but what was built: {cache_root()} and Docker's images fleet/*")
+        print(f"The lab is removed. What was built stays: {cache_root()} and images fleet/*.")
 
 
 def remove_lab() -> None:
-    """Remove the lab as it is, without asking Pulumi: its containers, networks and volumes, the
-    Docker daemon that it started, and its state.
+    """Remove the lab without asking Pulumi: its containers, networks and volumes, the Docker daemon
+    that it started, and its state.
 
-    A daemon that died is started for that once more: only it clears away what it has left.
+    A daemon that died is started again for that: only it can remove what it left.
     """
     end_leftovers()
     if were_started() or docker_daemon.was_started():
@@ -59,7 +59,7 @@ def remove_lab() -> None:
         with step("Removing the lab"):
             containers.wipe(client)
             push_images.forget_old(client)
-            if docker_daemon.is_ours():  # what is in another one is not the lab's to judge
+            if docker_daemon.is_ours():  # another daemon's images belong to the user
                 client.images.prune()
     docker_daemon.stop()
     shutil.rmtree(state_root())

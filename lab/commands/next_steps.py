@@ -1,4 +1,4 @@
-"""What `make up` prints at its end: where the services answer, and what to do next. Pure."""
+"""What `make up` prints at its end: the addresses of the services, and what to do next. Pure."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 SHOWN = 8
-"""Services; a stack may have a hundred."""
+"""Services that are printed; a stack may have a hundred."""
 LAB = ".venv/bin/python -m lab"
 
 
 def hint(stack_name: str, outputs: Mapping[str, Any], certificates: Path | None) -> str:
-    """`certificates`: a file with those that the lab made up for the stack."""
+    """`certificates`: the file with the certificates that the lab made for the stack."""
     lines = ["", "The cluster is up. Your services answer on", ""]
     lines += _services(outputs)
     lines += _names(outputs, certificates)
@@ -22,7 +22,7 @@ def hint(stack_name: str, outputs: Mapping[str, Any], certificates: Path | None)
 
 
 def _services(outputs: Mapping[str, Any]) -> Iterator[str]:
-    """The address itself where it leads to a service, else the names of the services."""
+    """The address if a service answers there, and the other services with their addresses."""
     services: Mapping[str, Sequence[str]] = outputs["services"]
     address = outputs["publicIp"]
     own_name = _host(outputs["url"])
@@ -40,7 +40,7 @@ def _services(outputs: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _names(outputs: Mapping[str, Any], certificates: Path | None) -> Iterator[str]:
-    """How to ask for a host name, which nobody but the user's DNS could know."""
+    """How to ask for a host name, which only the user's own DNS could resolve."""
     hosts = [
         _host(url)
         for urls in outputs["services"].values()
@@ -51,7 +51,7 @@ def _names(outputs: Mapping[str, Any], certificates: Path | None) -> Iterator[st
         return
     trust = f"--cacert {certificates} " if certificates else "--insecure "
     yield ""
-    yield "Their host names lead nowhere from here. Ask the address for one like this:"
+    yield "DNS does not know their host names. Ask the address for one like this:"
     yield ""
     yield f"    curl {trust}--connect-to ::{outputs['publicIp']}: https://{hosts[0]}/"
 
@@ -65,13 +65,13 @@ def _commands(stack_name: str) -> dict[str, str]:
     make = f" STACK={stack_name}" if named else ""
     option = f" --stack {stack_name}" if named else ""
     return {
-        f"make status{make}": "machines, units, services, addresses",
+        f"make status{make}": "nodes, units, services, addresses",
         f"{LAB} ssh{option} core-0": "a shell on a node",
         f"{LAB} logs{option} SERVICE": "what a service prints",
         f"{LAB} fault{option} kill core-0": "break a node and watch the cluster heal",
-        f"make registry{make}": "an address to push images of your own to",
-        f"make up{make}": f"after a change of Pulumi.{stack_name}.yaml",
-        f"make down{make}": "stop it, and leave nothing behind",
+        f"make registry{make}": "an address to push your own images to",
+        f"make up{make}": f"apply a change of Pulumi.{stack_name}.yaml",
+        f"make down{make}": "destroy the stack and remove the lab",
     }
 
 

@@ -1,4 +1,4 @@
-"""Ways into a running lab: a shell on a node, what a service prints, any command as if on Azure."""
+"""Ways into a running lab: a shell on a node, the logs of a service, commands that see Azure."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def execute(command: Sequence[str]) -> int:
     """Run a command in the lab's environment, in the folder of the caller."""
     if not command:
         raise StepFailed(
-            "lab exec", why="no command given", advice="python -m lab exec -- pulumi stack"
+            "lab exec", why="no command given", advice="Try: python -m lab exec -- pulumi stack"
         )
     variables = environment(find(docker_daemon.find()))
     if stack_name := _stack_to_run(command):
@@ -43,7 +43,7 @@ def execute(command: Sequence[str]) -> int:
 
 
 def _stack_to_run(command: Sequence[str]) -> str | None:
-    """The stack that a pulumi command names, unless it is about the stack's own config file."""
+    """The stack that a pulumi command names, unless the command edits the stack's config file."""
     if Path(command[0]).name != "pulumi" or "config" in command:
         return None
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
@@ -53,21 +53,21 @@ def _stack_to_run(command: Sequence[str]) -> str | None:
 
 
 def ssh(stack_name: str, node: str | None, command: Sequence[str]) -> int:
-    """Log in as `core`: to the node named, or to whichever the load balancer picks."""
+    """Log in as `core`: to this node, or to one that the load balancer picks."""
     return subprocess.run(ssh_command(stack_name, node, command)).returncode
 
 
 def logs(stack_name: str, service: str, follow: bool) -> int:
-    """Show what the instances of a service print, from the journals of all nodes; of a service with
-    customers, those of all customers.
+    """Show what the instances of a service print, from the journals of all nodes. A service with
+    customers includes all of them.
 
-    What their sidekicks say, and systemd of both, has the same fields, whichever release it is of.
+    Journal entries of sidekicks, and of systemd about both, have the same fields in every release.
     """
     flags = "--follow" if follow else "--lines=100"
     fields = shlex.join([f"FLEET_SERVICE={service}", "+", f"FLEET_CUSTOMER_OF={service}"])
     journal = f"sudo journalctl --quiet --no-pager --output=short-iso {flags} {fields}"
     if service == "router":
-        # its requests are in a file of their own
+        # the router writes its requests to a file
         tail = "sudo tail --quiet " + ("--lines=0 -F" if follow else "--lines=100")
         journal = f"{tail} {ACCESS_LOG} {'&' if follow else ';'} {journal}"
     running = [
@@ -77,13 +77,13 @@ def logs(stack_name: str, service: str, follow: bool) -> int:
         return max((one.wait() for one in running), default=0)
     except KeyboardInterrupt:
         for one in running:
-            one.terminate()  # a terminal's Ctrl-C has reached them, a signal to us alone has not
+            one.terminate()  # Ctrl-C has reached them, a signal to this process has not
             one.wait()
         return 130
 
 
 def ask_cluster(stack_name: str) -> dict[str, Any]:
-    """What `fleet-cluster status` on a node says."""
+    """The answer of `fleet-cluster status` on a node."""
     done = subprocess.run(
         ssh_command(stack_name, None, [STATUS]),
         capture_output=True,
@@ -103,14 +103,12 @@ def ask_cluster(stack_name: str) -> dict[str, Any]:
 def nodes(stack_name: str) -> dict[str, str]:
     """The running nodes of a stack: name → private address."""
     return {
-        one["node"]: one["ip"]
-        for one in instances(_endpoints(), stack_name)
-        if one["power"] == "running"
+        one["node"]: one["ip"] for one in vms(_endpoints(), stack_name) if one["power"] == "running"
     }
 
 
-def instances(endpoints: Endpoints, stack_name: str) -> list[dict[str, Any]]:
-    """The machines of a stack's scale set, as the simulated Azure sees them."""
+def vms(endpoints: Endpoints, stack_name: str) -> list[dict[str, Any]]:
+    """The VMs of a stack's scale set, as the simulated Azure reports them."""
     status = call(endpoints, "GET", "/lab/status")
     assert isinstance(status, dict)
     group = f"/resourcegroups/fleet-{stack_name}/".lower()
@@ -122,7 +120,9 @@ def ssh_command(stack_name: str, node: str | None, command: Sequence[str]) -> li
     outputs = Stack(stack_name, _endpoints()).outputs(show_secrets=True)
     if "publicIp" not in outputs:
         raise StepFailed(
-            f"Logging in to {stack_name}", why="the stack is not up", advice="Run `make up` first."
+            f"Logging in to {stack_name}",
+            why="the stack is not up",
+            advice=f"Run `make up STACK={stack_name}` first.",
         )
     key, known_hosts = _write_keys(stack_name, outputs)
     if node is None:
@@ -148,14 +148,14 @@ def _address(stack_name: str, node: str) -> str:
     if node not in known:
         raise StepFailed(
             f"Logging in to {node}",
-            why="there is no such running node",
-            advice=f"Choose one of {', '.join(sorted(known)) or '(none runs)'}.",
+            why="no such node runs",
+            advice=f"Choose one of {', '.join(sorted(known)) or '(no node runs)'}.",
         )
     return known[node]
 
 
 def forget_keys(stack_name: str) -> None:
-    """Remove the key of a stack that is gone."""
+    """Remove the SSH key of a destroyed stack."""
     shutil.rmtree(_keys_folder(stack_name), ignore_errors=True)
 
 

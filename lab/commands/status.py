@@ -1,4 +1,4 @@
-"""`make status`: the whole system at a glance."""
+"""`make status`: nodes, platform, services and what is wrong with them."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from lab.pulumi.engine import Stack
 from tools.progress import StepFailed
 
 MOST_INSTANCES = 40
-"""More of them are no glance any more. What is wrong with any is told all the same."""
+"""More rows than this are not printed. Trouble of any instance still is."""
 MOST_HOSTS = 2
 
 
 def status(stack_name: str) -> str:
-    """Machines, platform, services and addresses of a stack as text."""
+    """Nodes, platform, services and addresses of a stack as text."""
     endpoints = find(docker_daemon.find())
     outputs = Stack(stack_name, endpoints).outputs()
-    machines = shell.instances(endpoints, stack_name)
+    machines = shell.vms(endpoints, stack_name)
     if not outputs and not machines:
         return f"The stack {stack_name} is not up. Start it with: make up STACK={stack_name}"
     try:
         cluster = shell.ask_cluster(stack_name)
         trouble = ""
     except (StepFailed, subprocess.TimeoutExpired) as error:
-        cluster, trouble = {}, f"the cluster itself does not answer: {error}"
+        cluster, trouble = {}, f"the cluster does not answer: {error}"
     return f"Stack {stack_name}: http://{outputs.get('publicIp', '?')}/\n\n" + picture(
         machines, cluster, [trouble] if trouble else []
     )
@@ -37,12 +37,12 @@ def status(stack_name: str) -> str:
 def picture(
     machines: list[dict[str, Any]], cluster: dict[str, Any], trouble: Iterable[str] = ()
 ) -> str:
-    """The machines as Azure sees them, and what `fleet-cluster status` says, as tables. What
-    needs a look comes last, where the eye is."""
+    """Tables of the VMs as Azure reports them, and of `fleet-cluster status`. Trouble comes last,
+    where a terminal shows it."""
     services = cluster.get("services", [])
     parts = [
         table(
-            ("MACHINE", "ADDRESS", "POWER", "MODEL", "ETCD", "FLEET", "ROUTER"),
+            ("NODE", "ADDRESS", "POWER", "MODEL", "ETCD", "FLEET", "ROUTER"),
             _machines(machines, cluster),
         ),
         table(
@@ -57,7 +57,7 @@ def picture(
         )
     parts.append(
         table(
-            ("PLATFORM UNIT", "MACHINE", "STATE"),
+            ("PLATFORM UNIT", "NODE", "STATE"),
             sorted((one["name"], one["machine"], one["state"]) for one in cluster.get("units", [])),
         )
     )
@@ -96,7 +96,7 @@ def _machines(machines: list[dict[str, Any]], cluster: dict[str, Any]) -> Iterab
 def _router_state(router: dict[str, Any] | None) -> str:
     if router is None:
         return "no"
-    return "troubled" if router["error"] or router["problems"] else "current"
+    return "trouble" if router["error"] or router["problems"] else "current"
 
 
 def _service(service: dict[str, Any]) -> tuple[str, ...]:
@@ -123,22 +123,22 @@ def _instances(services: list[dict[str, Any]]) -> str:
         for one in service["instances"]
     ]
     if len(rows) > MOST_INSTANCES:
-        return f"{len(rows)} instances: `fleet-cluster status` on a node lists them all."
-    return table(("INSTANCE", "MACHINE", "STATE", "ADDRESS"), rows)
+        return f"{len(rows)} instances: `fleet-cluster status` on a node lists all of them."
+    return table(("INSTANCE", "NODE", "STATE", "ADDRESS"), rows)
 
 
 def _certificate(certificate: dict[str, Any]) -> tuple[str, ...]:
     bad = sorted(certificate["problems"])
     return (
         certificate["name"],
-        _some(certificate["hosts"]) or "those it names",
+        _some(certificate["hosts"]) or "those it covers",
         certificate["source"] or "-",
         f"not on {', '.join(bad)}" if bad else "all",
     )
 
 
 def _some(texts: Sequence[str]) -> str:
-    """As many as a line can hold: a customer may have dozens of hosts."""
+    """As many texts as fit on a line: a customer may have dozens of hosts."""
     shown = " ".join(texts[:MOST_HOSTS])
     return f"{shown} +{len(texts) - MOST_HOSTS}" if len(texts) > MOST_HOSTS else shown
 

@@ -1,4 +1,4 @@
-"""`make up`: the whole way from nothing to a page that answers."""
+"""`make up`: from nothing to a page that answers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tools import build
 from tools.progress import StepFailed
 
 SERVICES = "**fleet:index:Service**"
-"""The URNs of all services: they need images, and images need the storage made before them."""
+"""The URNs of all services. They need images, and images need storage, which is made first."""
 
 PLATFORM = "fleet-platform"
 """The last resource before the services."""
@@ -25,8 +25,8 @@ PLATFORM = "fleet-platform"
 def up(stack_name: str, *, skip_preview: bool = False) -> None:
     """Bring the stack up in the lab; safe to run again at any time.
 
-    Without a preview the program runs once, in half the time, and what only a preview refuses is
-    found when the update has begun.
+    With `skip_preview` the program runs once, in half the time. Then what the preview would refuse
+    fails during the update.
     """
     once = ["--skip-preview"] if skip_preview else []
     client, endpoints = prepare()
@@ -36,7 +36,7 @@ def up(stack_name: str, *, skip_preview: bool = False) -> None:
     recovery.recover(stack, endpoints)
     wanted = stack_config.images(stack_config.read(stack_name))
     outputs = stack.outputs()
-    # an interrupted run may have made the platform and not come to the outputs
+    # an interrupted run may have made the platform without writing outputs
     if not outputs or not stack.holds(PLATFORM):
         _pulumi_up(stack, "--exclude", SERVICES, *once)
         outputs = stack.outputs()
@@ -50,14 +50,14 @@ def up(stack_name: str, *, skip_preview: bool = False) -> None:
 
 
 def prepare() -> tuple[docker.DockerClient, Endpoints]:
-    """Bring up what all stacks share: Docker, the artefacts, the simulated Azure."""
+    """Start what all stacks share: Docker, the artefacts, the simulated Azure."""
     client = docker_daemon.ensure()
     build.ensure_artefacts()
     return client, containers.start(client)
 
 
 def preview(stack_name: str) -> int:
-    """What `up` would change."""
+    """Show what `up` would change."""
     stack = Stack(stack_name, find(docker_daemon.find()))
     build.ensure_artefacts()
     stack.select()
@@ -65,12 +65,12 @@ def preview(stack_name: str) -> int:
 
 
 def _pulumi_up(stack: Stack, *arguments: str) -> None:
-    # Dots that move are for terminals; a log keeps the lines that say something.
+    # progress dots are for terminals, not for logs
     quiet = [] if sys.stdout.isatty() else ["--suppress-progress"]
     code = stack.run("up", "--yes", *quiet, *arguments)
     if code != 0:
         raise StepFailed(
             "pulumi up",
-            why=f"it ended with exit code {code}; its own words are above",
-            advice="Mend what it says and run the same command again: it goes on where it stopped.",
+            why=f"it ended with exit code {code}; its messages are above",
+            advice="Fix what the messages name and run the same command again: it continues.",
         )

@@ -1,8 +1,8 @@
-"""Whether an `up` is the same as the last one that went through.
+"""Tells whether an `up` repeats the last successful one.
 
-Pulumi runs the program twice: for a preview, so that what can't work is refused before anything is
-touched, and for the update. When all that decides what happens is as it was then, the preview can
-say nothing new, and one run is enough.
+Pulumi runs the program twice: for a preview, which refuses what cannot work before anything
+changes, and for the update. If program, config, state and lab are the same as after the last `up`,
+the preview cannot find anything new, so one run is enough.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from tools.content_key import key_of, key_of_tree
 
 FILES = ("__main__.py", "Pulumi.yaml", "requirements.txt", ".artefacts/manifest.json")
 FOLDERS = ("components", "contract", "settings", "cloud-config", "units", "lab")
-"""What the program is made of, and the lab: its plugins and cloud judge what the program wants."""
+"""The program, and the lab, whose plugins and Azure accept or refuse what the program asks for."""
 
 
 def is_repeated(stack: Stack) -> bool:
-    """Whether program, config, state and lab are what they were after the last `up`."""
+    """Whether program, config, state and lab are the same as after the last `up`."""
     file = _file(stack.name)
     return file.exists() and file.read_text() == _key(stack)
 
 
 def remember(stack: Stack) -> None:
-    """The update went through."""
+    """Record a successful update."""
     _file(stack.name).write_text(_key(stack))
 
 

@@ -1,4 +1,4 @@
-"""The images of this project that services name: built and pushed when a stack lacks them."""
+"""Builds and pushes images of this project that services name and a stack lacks."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def push_missing(
 ) -> None:
     """Build and push those images of this project that the stack's registry lacks.
 
-    An image `toktv/api:1.4` is of this project if there is a folder samples/toktv-api. Others are
-    left alone: the rollout names what is missing.
+    An image `toktv/api:1.4` belongs to this project if there is a folder samples/toktv-api. Others
+    are skipped: the rollout reports what is missing.
     """
     own = [image for image in sorted(set(images)) if _folder(image)]
     if not own:
@@ -53,7 +53,7 @@ def forget_old(client: docker.DockerClient) -> None:
 
 
 def forget(client: docker.DockerClient, image: str) -> None:
-    """Remove what was pushed from here under this name, to whichever stack."""
+    """Remove local tags of this image as it was pushed to any stack."""
     for one in client.images.list():
         for tag in one.tags:
             if _pushed(tag) == image:
@@ -61,7 +61,7 @@ def forget(client: docker.DockerClient, image: str) -> None:
 
 
 def _pushed(tag: str) -> str | None:
-    """The image that a local tag was pushed as."""
+    """The image's name in the registry that a local tag was pushed to."""
     found = re.fullmatch(r"localhost:\d+/(.+)", tag)
     return found[1] if found else None
 
@@ -77,7 +77,7 @@ def _push(client: docker.DockerClient, to: Registry, image: str) -> None:
     name = _folder(image)
     assert name is not None
     target = f"{to.address}/{repository}"
-    # The tag is the version that the application shows: two tags are two images.
+    # the application shows its tag as its version, so two tags are two images
     stamped = f"FROM {build.ensure_image(name)}\nENV VERSION={tag}\n"
     client.images.build(fileobj=io.BytesIO(stamped.encode()), tag=f"{target}:{tag}", rm=True)
     for line in client.images.push(target, tag=tag, stream=True, decode=True):
@@ -85,5 +85,5 @@ def _push(client: docker.DockerClient, to: Registry, image: str) -> None:
             raise StepFailed(
                 f"Pushing {image}",
                 why=line["error"],
-                advice=f"See `docker logs {to.container}`.",
+                advice=f"Read `docker logs {to.container}`.",
             )

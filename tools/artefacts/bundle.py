@@ -15,7 +15,7 @@ from tools.progress import step
 BUNDLED_PROGRAMS = ("etcd", "fleet")
 SCRIPTS = PROJECT / "cloud-config" / "bin"
 FORMAT = 2
-"""Raise it when the layout of the archive changes."""
+"""Increase it when the layout of the archive changes."""
 
 
 def ensure_bundle() -> Path:
@@ -38,7 +38,7 @@ def ensure_bundle() -> Path:
 
 
 def pack(files: Mapping[str, Path], archive: Path) -> None:
-    """Write `files` as bin/NAME into a tar.gz whose bytes depend on nothing but them."""
+    """Write `files` as bin/NAME into a tar.gz whose bytes depend only on them."""
     with (
         gzipped(archive, level=6) as stream,
         tarfile.open(fileobj=stream, mode="w|", format=tarfile.USTAR_FORMAT) as tar,

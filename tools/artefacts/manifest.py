@@ -16,7 +16,7 @@ MANIFEST = PROJECT / ".artefacts" / "manifest.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Artefact:
-    """A file to be fetched by nodes, which check its sha256 before they use it."""
+    """A file that nodes fetch. They check its sha256 before they use it."""
 
     path: str
     sha256: str
@@ -24,7 +24,7 @@ class Artefact:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageArtefact(Artefact):
-    """A `docker save` file, and the reference that loading it brings."""
+    """A `docker save` file, and the image's reference after loading it."""
 
     reference: str
 
@@ -38,7 +38,7 @@ class Manifest:
 
 
 def ensure_artefacts() -> Manifest:
-    """Build what is missing and write the manifest; return what it says."""
+    """Build what is missing; write the manifest and return it."""
     bundle = ensure_bundle()
     images = {}
     for name in PLATFORM_IMAGES:
@@ -52,7 +52,7 @@ def ensure_artefacts() -> Manifest:
 
 
 def _write(manifest: Manifest, path: Path) -> None:
-    """Replace the manifest as a whole: the program may be reading it."""
+    """Replace the manifest in one step: the program may be reading it."""
     path.parent.mkdir(exist_ok=True)
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(asdict(manifest), indent=2) + "\n")

@@ -1,7 +1,7 @@
-"""The images: which folder each is built from, on which other image, and what goes into it.
+"""All images: the folder and the parent that each is built from, and what goes into it.
 
-`cluster` and `router` share `python`, and neither stands on the other: a change of the cluster's
-code costs one small layer in each, and a node that has loaded one already has most of the other.
+`cluster` and `router` share the parent `python`: a change of code costs one small layer, and a node
+that has loaded one of them has most of the other.
 """
 
 import re
@@ -16,18 +16,18 @@ from tools.paths import PROJECT
 from tools.programs import PROGRAMS
 
 FORMAT = "1"
-"""Raise it when the same content makes another image file."""
+"""Increase it when the same content makes another image file."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Image:
-    """An image and all that its content depends on."""
+    """An image and everything that its content depends on."""
 
     name: str
     folder: Path
     """Holds the Dockerfile and its files: the root of the build's context."""
     parent: str | None = None
-    """The image it stands on; None for the bare base."""
+    """The image that it is built on; None for the base."""
     code: tuple[str, ...] = ()
     """Packages of the project that it runs (`python3 -m PACKAGE`): they go into the context's code/
     with every module that they import, and nothing more."""
@@ -36,9 +36,9 @@ class Image:
     packages: PythonPackages | NodePackages | None = None
     """Packages that the host installs into the context."""
     archived: bool = True
-    """Kept as a file: building it anew would take longer than loading it."""
+    """Kept as a file: building it again would take longer than loading it."""
     for_nodes: bool = False
-    """Real nodes run it: it has the locked packages, and the same bytes on every machine."""
+    """Nodes run it: it has the locked packages, and the same bytes on every machine."""
 
     @property
     def dockerfile(self) -> str:

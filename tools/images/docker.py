@@ -1,4 +1,4 @@
-"""The few docker commands that building and keeping images takes."""
+"""The docker commands that build, load and save images."""
 
 import json
 import subprocess
@@ -11,7 +11,7 @@ from tools.progress import StepFailed
 
 GZIP_LEVEL = 1
 DAEMON_ADVICE = "Check that `docker version` answers for you, then run this again."
-# the classic builder: BuildKit is a plugin that is not everywhere, and it keeps its own network
+# the classic builder: BuildKit is a plugin, and not every machine has it
 CLASSIC_BUILDER = {"DOCKER_BUILDKIT": "0"}
 
 
@@ -23,7 +23,7 @@ def has_image(reference: str) -> bool:
 
 def build(context: Path, reference: str, *, base: str, log: Path) -> None:
     """Build an image from a context folder, with the host's network so that apt works inside."""
-    # --force-rm: a failed build leaves no container behind either
+    # --force-rm: a failed build leaves no container behind, too
     options = ["--network=host", "--force-rm", f"--build-arg=BASE_IMAGE={base}"]
     run(
         ["docker", "build", *options, f"--tag={reference}", context],
@@ -34,12 +34,12 @@ def build(context: Path, reference: str, *, base: str, log: Path) -> None:
 
 
 def remove_image(reference: str) -> None:
-    """Remove an image, and those that only it was built on."""
+    """Remove an image, and its parents that no other image needs."""
     _ask("image", "rm", "--force", reference, what=f"removing {reference}")
 
 
 def settings(reference: str) -> dict[str, Any]:
-    """Return what an image says of its containers (`Config`)."""
+    """Return an image's settings for containers (`Config`)."""
     found = _ask("image", "inspect", "--format={{json .Config}}", reference, what="asking Docker")
     config: dict[str, Any] = json.loads(found)
     return config
@@ -55,7 +55,7 @@ def layers(reference: str) -> tuple[str, ...]:
 
 def export(reference: str, archive: Path) -> None:
     """Write an image's whole file system to a tar file."""
-    # what it would run does not matter, but an image may have nothing to run
+    # the command does not run, but docker refuses an image without one
     container = _ask("create", reference, "/", what=f"opening {reference}").strip()
     try:
         _ask("export", f"--output={archive}", container, what=f"reading {reference}")
@@ -69,7 +69,7 @@ def load(archive: Path) -> None:
 
 
 def save(reference: str, archive: Path) -> None:
-    """Write an image to a gzipped archive of this Docker's own form."""
+    """Write an image to a gzipped archive in this Docker's own format."""
     with gzipped(archive, level=GZIP_LEVEL) as stream:
         code = subprocess.run(["docker", "save", reference], stdout=stream).returncode
     if code != 0:

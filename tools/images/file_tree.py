@@ -1,7 +1,7 @@
-"""An image's file system: read from tar files, without what differs from one build to the next.
+"""An image's file system, read from tar files, without what differs between builds.
 
-An image's layer is what its tree has more or less than the one below. So it depends on the two
-trees only, not on Docker's version, its storage driver, or the steps of the Dockerfile.
+An image's layer is the difference between its tree and its parent's. So it depends only on the two
+trees, not on Docker's version, its storage driver, or the steps of the Dockerfile.
 """
 
 import hashlib
@@ -17,12 +17,12 @@ Tree = Mapping[str, "Entry"]
 """Entries by path, without a slash before or after it."""
 
 WHITEOUT = ".wh."
-"""What an image layer calls a file that hides one of a layer below (OCI image specification)."""
+"""The prefix of a file that hides one of a lower layer (OCI image specification)."""
 KEPT_ATTRIBUTES = "SCHILY.xattr."
 EMPTIED = ("dev", "proc", "sys", "tmp")
-"""Folders whose content is made anew in every container."""
+"""Folders whose content every container makes again."""
 WITHOUT_FILES = ("run/", "var/log/")
-"""Folders of which only the folders stay: programs expect theirs."""
+"""Folders in which only subfolders stay: programs expect theirs."""
 LEFT_OUT = (
     # Docker makes these in every container
     ".dockerenv",
@@ -37,9 +37,9 @@ LEFT_OUT = (
     "etc/apt/sources.list.d/*",
     "var/cache/apt/*",
     "var/lib/apt/lists/*",
-    # file numbers and times of the machine that built it
+    # inode numbers and times of the build's machine
     "var/cache/ldconfig/aux-cache",
-    # what was there before the last change
+    # backups of files
     "etc/.pwd.lock",
     "etc/group-",
     "etc/gshadow-",
@@ -63,8 +63,8 @@ class Content:
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A file, folder or link. Hard links count as files of their own: which names share one
-    depends on the storage driver."""
+    """A file, folder or link. Each hard link is a separate file: which names share one depends on
+    the storage driver."""
 
     kind: bytes
     """One of tarfile's types."""
@@ -73,21 +73,21 @@ class Entry:
     gid: int
     mtime: int
     target: str = ""
-    """Where a symbolic link leads."""
+    """The target of a symbolic link."""
     attributes: tuple[tuple[str, str], ...] = ()
     digest: str = ""
     """The content's sha256."""
     content: Content | None = None
 
     def is_as(self, other: "Entry | None") -> bool:
-        """Tell whether both are the same but for the time of their last change."""
+        """Tell whether both are the same, apart from the time of their last change."""
         if other is None:
             return False
         return replace(self, mtime=0, content=None) == replace(other, mtime=0, content=None)
 
 
 def read(archives: Iterable[Path], *, latest: int) -> Tree:
-    """Return the tree of some layers, the lowest first. No time is after `latest`."""
+    """Return the tree of these layers, the lowest first. No time in it is after `latest`."""
     tree: dict[str, Entry] = {}
     for archive in archives:
         with tarfile.open(archive, "r:") as tar, archive.open("rb") as file:
@@ -120,7 +120,7 @@ def text(tree: Tree, path: str) -> str | None:
 def with_files(
     tree: Tree, files: Mapping[str, tuple[int, bytes]], folder: Path, *, mtime: int
 ) -> Tree:
-    """Return a tree with root's files of a mode and content; `folder` is to hold the latter."""
+    """Return the tree with more files of root, given as mode and content, written to `folder`."""
     added = {}
     for number, (path, (mode, data)) in enumerate(files.items()):
         file = folder / f"file-{number}"
@@ -138,10 +138,10 @@ def with_files(
 
 
 def write_layer(layer: Path, tree: Tree, below: Tree) -> None:
-    """Write the tar file that makes `tree` out of `below`."""
+    """Write the tar file that turns `below` into `tree`."""
     changed = {path for path, entry in tree.items() if not entry.is_as(below.get(path))}
     gone = {path for path in below if path not in tree and _is_folder(tree, _folder(path))}
-    # without an entry of its own a folder would get the mode that Docker takes for usual
+    # a folder without an entry would get Docker's default mode
     around = {parent for path in changed | gone for parent in _parents(path)}
     with tarfile.open(layer, "w", format=tarfile.PAX_FORMAT) as tar:
         for path in sorted(changed | gone | (around & tree.keys())):

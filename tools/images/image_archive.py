@@ -1,6 +1,6 @@
-"""Image files as `docker load` reads them, the same bytes for the same content.
+"""Image files for `docker load`, with the same bytes for the same content.
 
-Not written by `docker save`: each version of Docker has its own form of them.
+`docker save` does not write them: each version of Docker has its own format.
 https://github.com/moby/docker-image-spec/blob/main/v1.2.md
 """
 
@@ -19,13 +19,13 @@ from tools.compression import gzipped
 from tools.content_key import sha256_of
 
 GZIP_LEVEL = 1
-"""Three nodes on two cores unpack it at boot, and the lab packs it at each change."""
+"""Low: nodes unpack it at boot, and the lab packs it at each change."""
 MANIFEST = "manifest.json"
 SETTINGS = (
     *("Cmd", "Entrypoint", "Env", "ExposedPorts", "Healthcheck", "Labels", "StopSignal"),
     *("User", "Volumes", "WorkingDir"),
 )
-"""What a Dockerfile says of containers. The rest of Docker's `Config` is of its version."""
+"""Settings from a Dockerfile. The rest of Docker's `Config` depends on its version."""
 USUAL_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -93,7 +93,7 @@ def unpack(archive: Path, folder: Path) -> Unpacked:
 
 
 def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Keep what the Dockerfile says, in one form: builders differ in what they add."""
+    """Keep the Dockerfile's settings in one form: builders add different ones."""
     plain = {name: settings[name] for name in SETTINGS if settings.get(name)}
     variables = list(plain.get("Env", ()))
     if not any(one.startswith("PATH=") for one in variables):

@@ -1,4 +1,4 @@
-"""Builds one image: what Docker has is used, what the cache has is loaded, the rest is built."""
+"""Builds an image, unless Docker has it or the cache has its file."""
 
 import os
 import shutil
@@ -120,7 +120,7 @@ def _pack(image: Image, built: str, folder: Path, archive: Path) -> None:
     pins.check(file_tree.text(tree, pins.DPKG_STATUS), what=f"image {image.name}")
     below = image_archive.unpack(_parent_archive(image), folder / "parent")
     if docker.layers(built)[: len(below.layers)] != below.digests:
-        below = image_archive.Unpacked(layers=(), digests=())  # it stands on nothing
+        below = image_archive.Unpacked(layers=(), digests=())  # it has no parent's layers
     layer = folder / "layer.tar"
     file_tree.write_layer(layer, tree, file_tree.read(below.layers, latest=lock.epoch))
     image_archive.write(
@@ -156,7 +156,7 @@ def _copy_files(files: Iterable[Path], root: Path, context: Path) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy a file with one of two modes, so that the umask of a clone changes no image."""
+    """Copy a file with one of two modes: a clone's umask must not change an image."""
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target)
     target.chmod(0o755 if os.access(source, os.X_OK) else 0o644)
@@ -170,7 +170,7 @@ def _copy_packages(packages: Path, target: Path) -> None:
 
 
 def _set_folder_modes(context: Path) -> None:
-    """Nor does the umask of who builds."""
+    """Nor must the umask of the build."""
     for path in context.rglob("*"):
         if path.is_dir():
             path.chmod(0o755)

@@ -1,6 +1,6 @@
 """Packages from language registries, installed on the host into an image's build context.
 
-Inside a build there is nothing but apt: no pip, no npm, none of the user's settings for them.
+A build has only apt: no pip, no npm, and none of the user's settings for them.
 """
 
 import shutil
@@ -18,7 +18,7 @@ LOCK_FILES = ("package.json", "package-lock.json")
 NEVER_LOADED_FILES = ("*.map", "*.ts", "*.mts", "*.cts", "*.md")
 NEVER_LOADED_FOLDERS = ("build/esm", "build/esnext", "dist/esm", "dist/browser")
 IMAGE_PYTHON = "3.13"
-"""Python of the base's distribution; not the Python that runs this."""
+"""The Python of the base, not the Python that runs this."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class PythonPackages:
     """Pinned wheels, unpacked into the context's python/."""
 
     requirements: Path
-    """Every package with its exact version, also the indirect ones."""
+    """Every package with its exact version, including indirect ones."""
     target: str = "python"
 
     @property
@@ -47,7 +47,7 @@ class PythonPackages:
             )
 
     def command(self, folder: Path) -> list[str]:
-        """Return the pip call; wheels only, as a source package would build for this machine."""
+        """Return the pip call. Only wheels: a source package would be built for this machine."""
         return [
             *(sys.executable, "-m", "pip", "install", "--no-deps", "--no-compile"),
             *("--only-binary=:all:", f"--python-version={IMAGE_PYTHON}", "--implementation=cp"),
@@ -61,7 +61,7 @@ class PythonPackages:
 class NodePackages:
     """The packages of a package-lock.json, as the context's node_modules.tar.
 
-    One file, because Docker takes minutes over tens of thousands.
+    One file, because Docker takes minutes to copy tens of thousands.
     """
 
     folder: Path
@@ -103,7 +103,7 @@ class NodePackages:
 
 
 def _drop_what_node_never_loads(modules: Path) -> None:
-    """Delete declarations, source maps and the builds for browsers: two thirds of it all."""
+    """Delete declarations, source maps and builds for browsers: two thirds of all files."""
     for pattern in NEVER_LOADED_FOLDERS:
         for path in list(modules.rglob(pattern)):
             shutil.rmtree(path)

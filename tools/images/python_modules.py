@@ -1,4 +1,4 @@
-"""The modules of this project that a program imports, found in its source: what its image holds."""
+"""Finds the modules of this project that a program imports, for its image."""
 
 import ast
 from collections.abc import Iterable, Iterator
