@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 
 import docker
+from docker.models.images import Image
 
 from lab.machine import registry
 from lab.machine.registry import Registry
@@ -15,6 +17,8 @@ from tools.images import base_image
 from tools.images.catalogue import IMAGES
 from tools.paths import PROJECT
 from tools.progress import StepFailed, step
+
+KEPT = timedelta(days=1)
 
 
 def push_missing(
@@ -37,10 +41,11 @@ def push_missing(
                 _push(client, target, image)
 
 
-def forget_old(client: docker.DockerClient) -> None:
-    """Remove this project's images that are not of its present content, and those pushed from here.
+def forget_old(client: docker.DockerClient, *, kept: timedelta = KEPT) -> None:
+    """Remove this project's images of other contents than the present, and those pushed from here.
 
-    Every change of the code makes new ones. What another clone still needs is in the cache.
+    Every change of the code makes new images. Younger ones stay: another clone may be building on
+    them.
     """
     current = {base_image.reference(), *(image.reference for image in IMAGES.values())}
     used = {container["ImageID"] for container in client.api.containers(all=True)}
@@ -48,8 +53,14 @@ def forget_old(client: docker.DockerClient) -> None:
         for tag in image.tags:
             pushed = _pushed(tag)
             ours = tag.startswith("fleet/") or (pushed and _folder(pushed))
-            if ours and tag not in current and image.id not in used:
+            if ours and tag not in current and image.id not in used and _age(image) >= kept:
                 client.images.remove(tag)
+
+
+def _age(image: Image) -> timedelta:
+    """The time since the image was built, loaded or tagged last."""
+    tagged = datetime.fromisoformat(image.attrs["Metadata"]["LastTagTime"])
+    return datetime.now(UTC) - tagged
 
 
 def forget(client: docker.DockerClient, image: str) -> None:

@@ -48,7 +48,7 @@ def ensure_base() -> str:
     """Return the reference of the base image, making or loading it if it is missing."""
     archive = ensure_archive()
     if not docker.has_image(reference()):
-        docker.load(archive)
+        docker.load(archive, reference())
     return reference()
 
 

@@ -63,9 +63,12 @@ def export(reference: str, archive: Path) -> None:
         _ask("rm", container, what=f"closing {reference}")
 
 
-def load(archive: Path) -> None:
-    """Load the images of a `docker save` archive, which may be gzipped."""
-    _ask("load", "--input", str(archive), what=f"loading {archive.name}")
+def load(archive: Path, reference: str) -> None:
+    """Load an image from a `docker save` archive, which may be gzipped."""
+    what = f"loading {archive.name}"
+    _ask("load", "--input", str(archive), what=what)
+    # Docker records the time of tagging, not of loading; the lab keeps images of the last day
+    _ask("tag", reference, reference, what=what)
 
 
 def save(reference: str, archive: Path) -> None:

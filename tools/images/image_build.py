@@ -26,7 +26,7 @@ def ensure_image(name: str) -> str:
         archive = _archive_entry(image).path
         if archive.exists():
             with step(f"loading image {name}"):
-                docker.load(archive)
+                docker.load(archive, image.reference)
         else:
             _build(image)
     if image.archived:
