@@ -16,7 +16,7 @@ from tools.images.catalogue import IMAGES
 
 
 @pytest.mark.usefixtures("standing")
-def test_only_images_that_nothing_needs_are_forgotten() -> None:
+def test_only_old_images_that_nothing_needs_are_removed() -> None:
     client = docker_daemon.find()
     current = IMAGES["python"].reference
     running = {one.id: one.status for one in client.containers.list()}
@@ -43,7 +43,7 @@ def test_down_leaves_nothing_of_the_stack(standing: LabStack) -> None:
     standing.down()  # again is fine
 
 
-def test_the_lab_goes_with_its_last_stack(
+def test_the_lab_is_removed_with_its_last_stack(
     small: LabStack, standing: LabStack, untouched: Machine
 ) -> None:
     for one in (small, standing):

@@ -1,4 +1,4 @@
-"""What the router is compared to is a configuration that the router's nginx takes."""
+"""The router's nginx accepts the configuration that the router is compared with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A report as a run of the benchmarks might bring it, with everything a report can have."""
+"""A report with everything that a report can have."""
 
 from __future__ import annotations
 

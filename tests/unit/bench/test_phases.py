@@ -37,13 +37,13 @@ def test_the_second_preview_is_not_the_first() -> None:
     assert previews == [6.0, 40.0]
 
 
-def test_a_phase_whose_line_never_came_is_counted_to_the_one_before() -> None:
+def test_a_phase_without_its_line_counts_as_the_one_before() -> None:
     azure = next(one for one in phases(PRINTED, 61.0) if one.title.startswith("Azure's"))
 
     assert azure.value == 28.0
 
 
-def test_a_run_that_said_nothing_is_one_phase() -> None:
+def test_a_run_without_output_is_one_phase() -> None:
     assert phases((), 3.0) == (Part(title=START, start=0.0, value=3.0),)
 
 

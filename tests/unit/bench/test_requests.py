@@ -22,7 +22,7 @@ def test_a_round_that_was_slow_for_both_changes_nothing() -> None:
     assert share.value <= share.limit
 
 
-def test_requests_and_the_slowest_are_told_beside_bare_nginx_and_a_back_end() -> None:
+def test_the_router_is_shown_beside_bare_nginx_and_a_back_end() -> None:
     requests, slowest, _ = compared([(load(1000, 2.0), load(500, 6.0))] * ROUNDS, load(5000))
 
     assert [one.value for one in requests.baselines] == [1000, 5000]

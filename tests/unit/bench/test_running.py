@@ -1,4 +1,4 @@
-"""Commands are timed line by line, and never left half-done."""
+"""Commands are timed line by line, and can clean up when they are interrupted."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tests.eventually import eventually
 from tools.paths import PROJECT
 from tools.progress import StepFailed
 
-# Stands for `make up`: told to stop it puts in order what it began.
+# like `make up`: an interruption makes it clean up
 OBEDIENT = """
-trap 'echo put in order; exit 1' INT
+trap 'echo cleaned up; exit 1' INT
 echo began
 while true; do sleep 0.05; done
 """
@@ -28,7 +28,7 @@ run(["bash", "-c", sys.argv[1]], log=Path(sys.argv[2]))
 """
 
 
-def test_every_line_has_the_time_at_which_it_came(tmp_path: Path) -> None:
+def test_every_line_has_the_time_of_its_printing(tmp_path: Path) -> None:
     done = run(["sh", "-c", "echo one; sleep 0.2; echo two >&2"], log=tmp_path / "log")
 
     assert [line.text for line in done.lines] == ["one", "two"]
@@ -51,7 +51,7 @@ def test_a_command_that_fails_is_an_error_that_shows_its_last_lines(tmp_path: Pa
     assert "the reason" in str(raised.value)
 
 
-def test_an_interruption_lets_the_command_end_in_its_own_way(tmp_path: Path) -> None:
+def test_an_interrupted_command_can_clean_up_and_end(tmp_path: Path) -> None:
     log = tmp_path / "log"
     script = [sys.executable, "-c", INTERRUPTED, OBEDIENT, str(log)]
     process = subprocess.Popen(script, cwd=PROJECT, stderr=subprocess.DEVNULL)
@@ -60,4 +60,4 @@ def test_an_interruption_lets_the_command_end_in_its_own_way(tmp_path: Path) -> 
     process.send_signal(signal.SIGINT)
 
     assert process.wait(timeout=30) != 0
-    assert "put in order" in log.read_text()
+    assert "cleaned up" in log.read_text()

@@ -1,4 +1,4 @@
-"""The benchmarks' own stack: its config is nobody else's, and it is gone at the end."""
+"""The benchmarks have their own stack, which is removed at the end."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def downs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return targets
 
 
-def test_the_stack_has_an_address_space_of_its_own(project: Path) -> None:
+def test_the_stack_has_its_own_address_space(project: Path) -> None:
     with own_stack(project):
         written = yaml.safe_load((project / "Pulumi.labbench.yaml").read_text())["config"]
 
@@ -39,7 +39,7 @@ def test_the_stack_has_an_address_space_of_its_own(project: Path) -> None:
     assert written["fleet:services"]["hello"]["instances"] == 2
 
 
-def test_nothing_is_left_of_it_however_the_run_ends(
+def test_nothing_is_left_of_the_stack_however_the_run_ends(
     project: Path, downs: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted_run() -> None:
@@ -54,7 +54,7 @@ def test_nothing_is_left_of_it_however_the_run_ends(
     assert not (project / "Pulumi.labbench.yaml").exists()
 
 
-def test_leftovers_of_a_killed_run_are_removed_before_measuring(
+def test_leftovers_of_a_killed_run_are_removed_first(
     project: Path, downs: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(session, "stacks_left", lambda: ["labbench"])
@@ -70,14 +70,14 @@ def test_a_stack_that_is_down_is_not_taken_down_again(project: Path, downs: list
     assert downs == []
 
 
-def test_a_lab_in_use_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lab_in_use_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "stacks_left", lambda: ["dev", "labbench"])
 
     with pytest.raises(StepFailed, match="the lab is up with dev"):
         refuse_company()
 
 
-def test_its_own_stack_of_a_run_that_was_killed_is_no_company(
+def test_the_stack_of_a_killed_run_is_not_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(session, "stacks_left", lambda: ["labbench"])

@@ -1,4 +1,4 @@
-"""Every test of the tools has a cache of its own, and never touches the user's."""
+"""Every test of the tools has its own cache, and never uses the user's."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The cache shows finished things only, makes each once, and keeps the versions used last."""
+"""The cache has only finished entries, makes each once, and keeps the versions used last."""
 
 import os
 import signal
@@ -27,7 +27,7 @@ def write(text: str = "made") -> cache.Maker:
     return make
 
 
-def test_an_existing_entry_is_not_built_again() -> None:
+def test_an_existing_entry_is_not_made_again() -> None:
     first = cache.ensure(entry(), write("first"))
 
     second = cache.ensure(entry(), write("second"))
@@ -36,7 +36,7 @@ def test_an_existing_entry_is_not_built_again() -> None:
     assert second.read_text() == "first"
 
 
-def test_a_failed_build_leaves_nothing_and_can_be_repeated() -> None:
+def test_an_entry_that_failed_leaves_nothing_and_can_be_made_again() -> None:
     def fail(path: Path) -> None:
         path.write_text("half")
         raise KeyboardInterrupt
@@ -48,7 +48,7 @@ def test_a_failed_build_leaves_nothing_and_can_be_repeated() -> None:
     assert cache.ensure(entry(), write("whole")).read_text() == "whole"
 
 
-def test_a_killed_build_leaves_nothing_that_counts_as_finished() -> None:
+def test_a_killed_build_leaves_no_finished_entry() -> None:
     program = (
         "import time; from tools import cache\n"
         f"entry = cache.Entry(kind='things', name='thing', key={KEY!r}, suffix='.txt')\n"
@@ -67,7 +67,7 @@ def test_a_killed_build_leaves_nothing_that_counts_as_finished() -> None:
     assert cache.ensure(entry(), write("whole")).read_text() == "whole"
 
 
-def test_parallel_builds_make_an_entry_once() -> None:
+def test_two_builds_at_once_make_an_entry_once() -> None:
     made: list[str] = []
 
     def make(path: Path) -> None:
@@ -84,7 +84,7 @@ def test_parallel_builds_make_an_entry_once() -> None:
     assert len(made) == 1
 
 
-def test_the_versions_used_least_recently_are_forgotten() -> None:
+def test_the_versions_used_least_recently_are_removed() -> None:
     keys = [f"{number:012x}" for number in range(cache.KEPT_VERSIONS)]
     for age, key in enumerate(reversed(keys)):
         path = cache.ensure(entry(key), write())
@@ -108,7 +108,7 @@ def test_using_a_version_keeps_it() -> None:
     assert entry(keys[0]).path.exists()
 
 
-def test_a_longer_name_is_another_thing() -> None:
+def test_a_longer_name_is_another_entry() -> None:
     other = cache.ensure(entry(name="thing-with-more"), write())
     os.utime(other, (1, 1))
 

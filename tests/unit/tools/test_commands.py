@@ -1,4 +1,4 @@
-"""A step that fails says what, why, what to do, and shows the end of its log."""
+"""A failed step's message has what, why, what to do, and the end of the log."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +29,7 @@ def test_a_missing_program_is_reported(tmp_path: Path) -> None:
         run(["no-such-program"], what="trying", log=tmp_path / "step.log")
 
 
-def test_a_captured_command_fails_with_its_output() -> None:
+def test_a_failed_command_raises_its_own_message() -> None:
     with pytest.raises(StepFailed, match="asking failed: out of order"):
         capture(["sh", "-c", "echo out of order >&2; exit 1"], what="asking", advice="Wait.")
 

@@ -16,7 +16,7 @@ def tree(tmp_path: Path) -> Path:
     return root
 
 
-def test_parts_are_not_run_together() -> None:
+def test_the_border_between_parts_counts() -> None:
     assert key_of("ab", "c") != key_of("a", "bc")
 
 

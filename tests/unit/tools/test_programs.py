@@ -43,7 +43,7 @@ def test_a_build_command_sets_the_version_and_hides_paths() -> None:
     ]
 
 
-def test_installed_programs_are_used(command: Callable[[str, str], None]) -> None:
+def test_a_program_that_the_user_installed_is_used(command: Callable[[str, str], None]) -> None:
     command("pulumi", "exit 0")
 
     folder = ensure_program("pulumi")
@@ -51,7 +51,7 @@ def test_installed_programs_are_used(command: Callable[[str, str], None]) -> Non
     assert folder.name == "commands"
 
 
-def test_programs_for_nodes_are_always_built(
+def test_programs_of_nodes_never_come_from_the_users_machine(
     command: Callable[[str, str], None],
 ) -> None:
     command("confd", "exit 0")
@@ -62,7 +62,7 @@ def test_programs_for_nodes_are_always_built(
     assert (folder / "confd").read_text() == f"built by {go_toolchain.VERSION}\n"
 
 
-def test_without_the_pinned_go_version_keys_differ(
+def test_another_version_of_go_means_other_keys(
     command: Callable[[str, str], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     command("go", GO_WITHOUT_OTHERS)

@@ -1,4 +1,4 @@
-"""Where there is no terminal, a step is one line before and one after."""
+"""Without a terminal, a step prints one line before and one after."""
 
 import io
 
@@ -7,7 +7,7 @@ import pytest
 from tools.progress import step
 
 
-def test_a_step_that_works_is_ticked_off() -> None:
+def test_a_successful_step_is_ticked() -> None:
     out = io.StringIO()
 
     with step("building etcd", out):
@@ -16,7 +16,7 @@ def test_a_step_that_works_is_ticked_off() -> None:
     assert out.getvalue() == " • building etcd …\n ✓ building etcd (0 s)\n"
 
 
-def test_a_step_that_fails_is_marked_and_the_error_goes_on() -> None:
+def test_a_failed_step_is_marked_and_its_error_raised() -> None:
     out = io.StringIO()
 
     with pytest.raises(RuntimeError, match="broken"), step("building etcd", out):

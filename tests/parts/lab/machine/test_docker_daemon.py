@@ -1,4 +1,4 @@
-"""The Docker daemon that the lab starts itself, in namespaces of the test's own."""
+"""The Docker daemon that the lab starts, in the test's own namespaces."""
 
 from __future__ import annotations
 

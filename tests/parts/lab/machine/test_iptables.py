@@ -1,4 +1,4 @@
-"""Taking back what a Docker daemon added to iptables, in a network namespace of the test's own."""
+"""Removing a Docker daemon's iptables rules, in the test's own network namespace."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ def in_namespace(tmp_path: Path, *, before: str, while_running: str = "") -> tup
 
 
 @pytest.mark.parametrize("before", ["", USER_RULES])
-def test_only_dockers_rules_are_removed(tmp_path: Path, before: str) -> None:
+def test_only_rules_of_docker_are_removed(tmp_path: Path, before: str) -> None:
     saved, after = in_namespace(tmp_path, before=before)
 
     assert _rules(after) == _rules(saved)
     assert "DOCKER" not in after
 
 
-def test_a_rule_added_in_between_stays(tmp_path: Path) -> None:
+def test_a_rule_that_another_program_added_stays(tmp_path: Path) -> None:
     _, after = in_namespace(
         tmp_path, before="", while_running="iptables -A FORWARD -s 10.9.0.0/16 -j ACCEPT"
     )

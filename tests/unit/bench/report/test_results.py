@@ -18,7 +18,7 @@ def test_the_value_of_a_figure_is_the_median_of_its_samples() -> None:
     ("value", "text"),
     [(0, "0"), (0.126, "0.13"), (4.25, "4.25"), (73.24, "73.2"), (3, "3"), (12345.6, "12,346")],
 )
-def test_a_number_has_three_digits_that_count(value: float, text: str) -> None:
+def test_a_number_has_three_significant_digits(value: float, text: str) -> None:
     assert number(value) == text
 
 
@@ -31,6 +31,6 @@ def test_a_ratio_says_how_many_times(value: float, text: str) -> None:
     assert ratio(value) == text
 
 
-def test_several_samples_are_told_as_a_range_and_one_is_not() -> None:
+def test_several_samples_are_shown_as_a_range() -> None:
     assert spread((3.0, 1.0, 2.0), "s") == "3 times, 1 to 3 s"
     assert spread((3.0,), "s") == ""

@@ -23,11 +23,11 @@ def test_a_figure_has_its_value_its_limit_and_what_it_is_compared_to() -> None:
     ]
 
 
-def test_a_limit_that_was_exceeded_says_so() -> None:
+def test_an_exceeded_limit_is_marked() -> None:
     assert "under 10 s: exceeded" in line(render(full_report()), "scale step")
 
 
-def test_samples_and_notes_are_told_below() -> None:
+def test_samples_and_notes_come_below_the_table() -> None:
     text = render(full_report())
 
     assert "scale step: 3 times, 12 to 18 s" in text

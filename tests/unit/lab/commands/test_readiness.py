@@ -1,4 +1,4 @@
-"""Which machines `make up` still waits for."""
+"""The nodes that `make up` still waits for."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ def status(probes: dict[str, dict[str, bool]], power: str = "running") -> dict[s
         ({}, ["core-0", "core-1"]),
     ],
 )
-def test_ready_means_that_every_probe_finds_every_vm_healthy(
+def test_every_probe_must_find_every_node_healthy(
     probes: dict[str, dict[str, bool]], missing: list[str]
 ) -> None:
     assert unready("dev", status(probes)) == missing
 
 
-def test_readiness_does_not_wait_for_stopped_vms() -> None:
+def test_nodes_that_are_off_do_not_count() -> None:
     assert unready("dev", status({"router": {"0": False, "1": False}}, power="stopped")) == []
 
 
-def test_readiness_does_not_wait_for_other_stacks() -> None:
+def test_nodes_of_other_stacks_do_not_count() -> None:
     assert unready("de", status({})) == []
 
 
-def test_before_the_first_report_no_vm_is_ready() -> None:
+def test_without_a_report_of_the_load_balancer_no_node_is_ready() -> None:
     assert unready("dev", {**status({}), "probes": {}}) == ["core-0", "core-1"]

@@ -1,4 +1,4 @@
-"""What `make status` prints of what the cluster says."""
+"""What `make status` prints."""
 
 from __future__ import annotations
 
@@ -55,30 +55,30 @@ def row(text: str, start: str) -> list[str]:
     return line.split()
 
 
-def test_customer_is_one_row() -> None:
+def test_a_customer_is_one_row() -> None:
     acme = service(
         "lms-acme", customer="acme", ready=1, wanted=2, state="degraded", sticky=True,
         reached=["https://a.example", "https://b.example", "https://c.example"],
     )  # fmt: skip
 
-    said = picture([NODE], cluster(services=[acme]))
+    shown = picture([NODE], cluster(services=[acme]))
 
-    assert row(said, "lms-acme") == [
+    assert row(shown, "lms-acme") == [
         "lms-acme", "acme", "degraded", "1/2", "0badcafe", "docebo/lms:7.1.0",
         "https://a.example", "https://b.example", "+1", "(sticky)",
     ]  # fmt: skip
 
 
-def test_well_cluster_has_no_trouble_and_no_row_for_certificates_it_has_not() -> None:
-    said = picture([NODE], cluster(services=[service("api", instances=[instance(1)])]))
+def test_a_healthy_cluster_shows_no_trouble_and_no_empty_tables() -> None:
+    shown = picture([NODE], cluster(services=[service("api", instances=[instance(1)])]))
 
-    assert "TROUBLE" not in said
-    assert "CERTIFICATE" not in said
-    assert row(said, "core-0")[-3:] == ["healthy", "listed", "current"]
-    assert row(said, "api-0badcafe@1")[-1] == "10.22.0.4:32769"
+    assert "TROUBLE" not in shown
+    assert "CERTIFICATE" not in shown
+    assert row(shown, "core-0")[-3:] == ["healthy", "listed", "current"]
+    assert row(shown, "api-0badcafe@1")[-1] == "10.22.0.4:32769"
 
 
-def test_trouble_comes_last_with_what_it_is_about() -> None:
+def test_trouble_comes_last_and_names_its_subject() -> None:
     certificate = {
         "name": "docebo",
         "source": "certificate-docebo/1",
@@ -98,13 +98,13 @@ def test_trouble_comes_last_with_what_it_is_about() -> None:
         trouble=["no router is alive"],
     )
 
-    said = picture([NODE], found)
+    shown = picture([NODE], found)
 
-    assert row(said, "core-0")[-1] == "trouble"
-    assert row(said, "docebo") == [
+    assert row(shown, "core-0")[-1] == "trouble"
+    assert row(shown, "docebo") == [
         "docebo", "*.docebo.example", "certificate-docebo/1", "not", "on", "core-0",
     ]  # fmt: skip
-    assert said.splitlines()[-4:] == [
+    assert shown.splitlines()[-4:] == [
         "TROUBLE",
         "  no router is alive",
         "  certificate docebo on core-0: 403 Forbidden",
@@ -112,20 +112,20 @@ def test_trouble_comes_last_with_what_it_is_about() -> None:
     ]
 
 
-def test_hundreds_of_instances_are_counted_only() -> None:
+def test_hundreds_of_instances_are_only_counted() -> None:
     many = [service(f"lms-{n}", instances=[instance(1), instance(2)]) for n in range(100)]
 
-    said = picture([NODE], cluster(services=many))
+    shown = picture([NODE], cluster(services=many))
 
-    assert "200 instances" in said
-    assert "@1" not in said
-    assert len(said.splitlines()) < 120
+    assert "200 instances" in shown
+    assert "@1" not in shown
+    assert len(shown.splitlines()) < 120
 
 
-def test_cluster_that_does_not_answer_leaves_the_machines_to_be_seen() -> None:
-    said = picture([NODE], {}, ["the cluster does not answer: no route"])
+def test_nodes_are_shown_even_if_the_cluster_does_not_answer() -> None:
+    shown = picture([NODE], {}, ["the cluster does not answer: no route"])
 
-    assert row(said, "core-0") == [
+    assert row(shown, "core-0") == [
         "core-0", "10.22.0.4", "running", "latest", "no", "no", "no",
     ]  # fmt: skip
-    assert said.endswith("TROUBLE\n  the cluster does not answer: no route")
+    assert shown.endswith("TROUBLE\n  the cluster does not answer: no route")

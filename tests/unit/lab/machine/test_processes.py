@@ -61,7 +61,7 @@ def test_leftovers_of_a_killed_engine_are_killed(engine: Engine) -> None:
     assert group(plugin) == []
 
 
-def test_processes_of_a_running_engine_are_left_alone(engine: Engine) -> None:
+def test_processes_of_a_running_engine_are_not_killed(engine: Engine) -> None:
     working, plugin = engine(str(state_root()))
 
     end_leftovers()
@@ -70,7 +70,7 @@ def test_processes_of_a_running_engine_are_left_alone(engine: Engine) -> None:
     assert len(group(plugin)) == 2
 
 
-def test_leftovers_of_another_lab_are_left_alone(engine: Engine) -> None:
+def test_leftovers_of_another_lab_are_not_killed(engine: Engine) -> None:
     killed, plugin = engine("/home/other/.local/state/fleet-azure")
     killed.send_signal(signal.SIGKILL)
     killed.wait()

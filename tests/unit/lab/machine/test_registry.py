@@ -1,4 +1,4 @@
-"""On which port a stack's registry listens, so that a push goes where it is meant to."""
+"""The port of a stack's registry: a push must reach the stack that is meant."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def busy(monkeypatch: pytest.MonkeyPatch) -> set[int]:
 
 
 @pytest.mark.usefixtures("busy")
-def test_only_dev_has_port_5000() -> None:
+def test_only_dev_gets_the_default_port() -> None:
     assert choose_port("dev", set()) == DEFAULT_PORT
     assert choose_port("toktv", set()) in OTHER_PORTS
 
@@ -32,7 +32,7 @@ def test_a_stack_gets_the_same_port_each_time() -> None:
     assert choose_port("toktv", set()) == choose_port("toktv", {choose_port("docebo", set())})
 
 
-def test_a_port_in_use_is_skipped(busy: set[int]) -> None:
+def test_a_taken_port_is_skipped(busy: set[int]) -> None:
     first = choose_port("toktv", set())
     busy.update({DEFAULT_PORT, first})
 
@@ -51,7 +51,7 @@ def test_a_listening_port_is_detected(listener: int) -> None:
     assert not registry._is_free(listener)
 
 
-def test_a_port_is_kept_for_as_long_as_the_registry_lives(busy: set[int]) -> None:
+def test_a_registry_keeps_its_port(busy: set[int]) -> None:
     """Its own listener is there, and the stack with the same first choice came later."""
     docker = FakeDocker(registries={"dev": 5000, "toktv": 5777})
     busy.update({5000, 5777})

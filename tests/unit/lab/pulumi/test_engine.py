@@ -1,4 +1,4 @@
-"""The lock of a stack: kept while its pulumi works, taken away when that is gone."""
+"""The lock of a stack stays while its pulumi runs, and is removed after that."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Start = Callable[[str, str], subprocess.Popen[bytes]]
 def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setattr(engine, "environment", lambda _endpoints: {})
-    return Stack("dev", None)  # type: ignore[arg-type]  # asks nobody here
+    return Stack("dev", None)  # type: ignore[arg-type]  # it makes no call here
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         process.wait()
 
 
-def test_a_pulumi_at_work_keeps_its_lock(stack: Stack, start: Start) -> None:
+def test_a_running_pulumi_keeps_its_lock(stack: Stack, start: Start) -> None:
     working = start("pulumi", "60")
     lock = locked_by(working.pid)
 
@@ -56,7 +56,7 @@ def test_a_pulumi_at_work_keeps_its_lock(stack: Stack, start: Start) -> None:
     assert lock.exists()
 
 
-def test_a_pulumi_that_is_gone_loses_its_lock(stack: Stack, start: Start) -> None:
+def test_the_lock_of_a_pulumi_that_ended_is_removed(stack: Stack, start: Start) -> None:
     gone = start("pulumi", "0")
     gone.wait()
     lock = locked_by(gone.pid)
@@ -66,7 +66,7 @@ def test_a_pulumi_that_is_gone_loses_its_lock(stack: Stack, start: Start) -> Non
     assert not lock.exists()
 
 
-def test_a_zombie_pulumi_loses_its_lock(stack: Stack, start: Start) -> None:
+def test_the_lock_of_a_zombie_pulumi_is_removed(stack: Stack, start: Start) -> None:
     killed = start("pulumi", "60")
     killed.kill()
     stat = Path(f"/proc/{killed.pid}/stat")
@@ -79,7 +79,9 @@ def test_a_zombie_pulumi_loses_its_lock(stack: Stack, start: Start) -> None:
     assert not lock.exists()
 
 
-def test_a_reused_process_id_does_not_keep_the_lock(stack: Stack, start: Start) -> None:
+def test_the_lock_is_removed_if_another_program_has_the_process_id(
+    stack: Stack, start: Start
+) -> None:
     lock = locked_by(start("other", "60").pid)
 
     stack.unlock()
@@ -87,7 +89,7 @@ def test_a_reused_process_id_does_not_keep_the_lock(stack: Stack, start: Start) 
     assert not lock.exists()
 
 
-def test_other_stacks_locks_are_left_alone(stack: Stack, start: Start) -> None:
+def test_locks_of_other_stacks_stay(stack: Stack, start: Start) -> None:
     lock = locked_by(start("other", "60").pid, stack="dev2")
 
     stack.unlock()
@@ -122,7 +124,7 @@ def test_state_and_outputs_are_read_from_the_backends_file(stack: Stack) -> None
     assert not stack.holds("dev")
 
 
-def test_a_stack_that_was_only_just_made_has_an_empty_state(stack: Stack) -> None:
+def test_a_new_stack_has_an_empty_state(stack: Stack) -> None:
     write_state(None)
 
     assert stack.state() == {}

@@ -37,7 +37,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def stack(project: Path) -> Stack:  # noqa: ARG001 (it is made there)
-    return Stack("dev", None)  # type: ignore[arg-type]  # asks nobody here
+    return Stack("dev", None)  # type: ignore[arg-type]  # it makes no call here
 
 
 def test_an_up_is_repeated_while_nothing_changes(stack: Stack) -> None:
@@ -49,7 +49,7 @@ def test_an_up_is_repeated_while_nothing_changes(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("name", [*last_up.FILES, CONFIG, *last_up.FOLDERS])
-def test_a_change_of_program_config_or_lab_is_another_up(
+def test_a_change_of_program_config_or_lab_needs_a_preview(
     stack: Stack, project: Path, name: str
 ) -> None:
     last_up.remember(stack)
@@ -69,7 +69,7 @@ def test_a_change_of_program_config_or_lab_is_another_up(
         lambda: last_up.forget("dev"),
     ],
 )
-def test_a_change_of_state_or_secrets_is_another_up(
+def test_a_change_of_state_or_secrets_needs_a_preview(
     stack: Stack, change: Callable[[], None]
 ) -> None:
     last_up.remember(stack)
@@ -79,7 +79,7 @@ def test_a_change_of_state_or_secrets_is_another_up(
     assert not last_up.is_repeated(stack)
 
 
-def test_ups_of_other_stacks_do_not_count(stack: Stack, project: Path) -> None:
+def test_an_up_of_another_stack_is_no_repetition(stack: Stack, project: Path) -> None:
     last_up.remember(stack)
     (project / "Pulumi.dev2.yaml").write_text("before")
 
@@ -95,7 +95,7 @@ def test_all_imported_modules_count() -> None:
         "import lab.providers.azure_native.provider, lab.providers.command.provider;"
         "print(json.dumps([getattr(one, '__file__', None) for one in sys.modules.values()]))"
     )
-    told = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", look],
         cwd=PROJECT,
         env={**os.environ, "PYTHONPATH": str(PROJECT)},
@@ -103,7 +103,7 @@ def test_all_imported_modules_count() -> None:
         text=True,
         check=True,
     )
-    files = [Path(file) for file in json.loads(told.stdout) if file]
+    files = [Path(file) for file in json.loads(done.stdout) if file]
     ours = [
         file.relative_to(PROJECT)
         for file in files

@@ -1,4 +1,4 @@
-"""What an interrupted run left: which resources nobody knows, and when it is time to look."""
+"""Recovery after an interrupted run: which resources are deleted, and when."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "sleep", lambda _seconds: None)
 
 
-def test_nothing_is_touched_when_state_and_azure_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_changes_when_state_and_azure_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     azure, stack = FakeAzure(makes=()), FakeStack(interrupted=False)
 
     _recover(monkeypatch, azure, stack)
@@ -91,7 +91,7 @@ def test_nothing_is_touched_when_state_and_azure_agree(monkeypatch: pytest.Monke
     assert stack.ran == []
 
 
-def test_resources_that_a_destroy_forgot_are_deleted(
+def test_a_resource_that_destroy_dropped_from_the_state_is_deleted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It ended in order: nothing is pending, and there is nothing to refresh."""
@@ -103,7 +103,7 @@ def test_resources_that_a_destroy_forgot_are_deleted(
     assert stack.ran == []
 
 
-def test_an_interrupted_operation_is_looked_after(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_operation_is_refreshed(monkeypatch: pytest.MonkeyPatch) -> None:
     stack = FakeStack()
 
     _recover(monkeypatch, FakeAzure(makes=()), stack)
@@ -111,7 +111,9 @@ def test_an_interrupted_operation_is_looked_after(monkeypatch: pytest.MonkeyPatc
     assert stack.ran == ["refresh"]
 
 
-def test_resources_in_no_state_are_deleted_children_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resources_outside_the_state_are_deleted_children_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     azure, stack = FakeAzure(), FakeStack()
 
     _recover(monkeypatch, azure, stack)
@@ -128,7 +130,7 @@ def test_a_lost_secret_does_not_keep_its_name(monkeypatch: pytest.MonkeyPatch) -
     assert (azure.deleted, azure.purged) == ([], [LOST_SECRET])
 
 
-def test_a_stack_whose_name_begins_alike_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stack_whose_name_begins_the_same_is_not_touched(monkeypatch: pytest.MonkeyPatch) -> None:
     azure = FakeAzure()
 
     _recover(monkeypatch, azure, FakeStack())
@@ -136,7 +138,7 @@ def test_a_stack_whose_name_begins_alike_is_left_alone(monkeypatch: pytest.Monke
     assert not [id for id in azure.deleted if id.startswith(f"{DEV}2")]
 
 
-def test_repair_waits_for_running_operations(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recovery_waits_until_azure_is_idle(monkeypatch: pytest.MonkeyPatch) -> None:
     azure = FakeAzure(LOST, LOST)
 
     _recover(monkeypatch, azure, FakeStack())
@@ -144,13 +146,13 @@ def test_repair_waits_for_running_operations(monkeypatch: pytest.MonkeyPatch) ->
     assert LOST in azure.deleted
 
 
-def test_repair_does_not_wait_for_other_stacks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recovery_does_not_wait_for_other_stacks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recovery, "PATIENCE", 0.0)
 
     _recover(monkeypatch, FakeAzure(OTHER_STACKS), FakeStack())
 
 
-def test_an_azure_that_stays_busy_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_azure_that_stays_busy_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recovery, "PATIENCE", 0.0)
 
     with pytest.raises(StepFailed, match=r"still busy with .*virtualnetworks/lost"):

@@ -41,13 +41,13 @@ def lent() -> dict[str, Any]:
     return found
 
 
-def test_a_complete_config_is_not_changed() -> None:
+def test_a_complete_config_is_used_without_a_copy() -> None:
     write(services={"hello": {"image": "a:1"}})
 
     assert sample_secrets.config_file("s", pulumi) is None
 
 
-def test_services_and_customers_get_what_they_name() -> None:
+def test_services_and_customers_get_the_secrets_that_they_name() -> None:
     acme = {"secrets": {"B": "of-acme"}}
     write(services={"lms": {"secrets": {"A": "of-all"}, "customers": {"acme": acme}}})
 
@@ -55,7 +55,7 @@ def test_services_and_customers_get_what_they_name() -> None:
     assert len(set(sample_secrets.made_up("s").values())) == 2
 
 
-def test_existing_values_are_left_alone() -> None:
+def test_secrets_of_the_config_stay() -> None:
     own = {"secure": "v1:own"}
     write(services={"a": {"secrets": {"A": "own", "B": "other"}}}, secrets={"own": own})
 
@@ -63,7 +63,7 @@ def test_existing_values_are_left_alone() -> None:
     assert sample_secrets.made_up("s").keys() == {"other"}
 
 
-def test_a_value_stays_the_same_for_as_long_as_it_is_wanted() -> None:
+def test_a_value_stays_the_same_while_the_config_names_it() -> None:
     write(services={"a": {"secrets": {"A": "one"}}})
     lent()
     before = sample_secrets.made_up("s")["one"]
@@ -74,7 +74,7 @@ def test_a_value_stays_the_same_for_as_long_as_it_is_wanted() -> None:
     assert sample_secrets.made_up("s")["one"] == before
 
 
-def test_a_certificate_is_for_all_hosts_and_for_those_to_come() -> None:
+def test_a_certificate_covers_all_hosts_and_future_customers() -> None:
     site = {"http": {"hosts": ["www.one.example"]}, "customers": {"a": {"hosts": ["two.example"]}}}
     write(services={"s": site}, certificates={"any": {"secret": "pem"}})
     lent()
@@ -97,7 +97,7 @@ def test_a_host_belongs_to_the_certificate_that_is_named_after_it() -> None:
     assert made == {"a": ("*.acme.example", "*.else.example"), "g": ("*.globex.example",)}
 
 
-def test_all_certificates_can_be_trusted_by_one_file_without_keys() -> None:
+def test_one_file_has_all_certificates_and_no_keys() -> None:
     write(
         services={"s": {"http": {"hosts": ["www.acme.example", "www.globex.example"]}}},
         certificates={"acme": {"secret": "a"}, "globex": {"secret": "g"}},
@@ -117,7 +117,7 @@ def test_a_certificate_that_no_host_needs_is_not_made_up() -> None:
     assert sample_secrets.config_file("s", pulumi) is None
 
 
-def test_generated_secrets_are_readable_by_their_owner_only() -> None:
+def test_only_the_user_can_read_the_made_up_files() -> None:
     write(services={"a": {"secrets": {"A": "one"}}})
     file = sample_secrets.config_file("s", pulumi)
 
@@ -125,7 +125,7 @@ def test_generated_secrets_are_readable_by_their_owner_only() -> None:
     assert {one.stat().st_mode & 0o777 for one in file.parent.iterdir()} == {0o600}
 
 
-def test_generated_secrets_of_a_removed_stack_are_deleted() -> None:
+def test_nothing_is_left_of_a_destroyed_stack() -> None:
     write(services={"a": {"secrets": {"A": "one"}}})
     lent()
 
@@ -161,7 +161,7 @@ def test_a_secret_with_a_name_that_the_program_refuses_is_not_made_up() -> None:
 
 
 @pytest.mark.parametrize("services", [None, [], "x", {"a": 1}, {"a": {"secrets": ["x"]}}])
-def test_nonsense_is_the_programs_to_refuse(services: object) -> None:
+def test_nonsense_is_left_for_the_program_to_refuse(services: object) -> None:
     write(services=services)
 
     assert sample_secrets.config_file("s", pulumi) is None

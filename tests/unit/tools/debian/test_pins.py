@@ -131,7 +131,7 @@ def test_the_lock_has_every_package_that_an_image_of_nodes_installs() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name, image in IMAGES.items() if image.for_nodes])
-def test_images_of_nodes_install_packages_only_where_the_lock_knows(name: str) -> None:
+def test_images_of_nodes_install_packages_only_through_the_lock(name: str) -> None:
     assert "apt-get" not in IMAGES[name].dockerfile
 
 

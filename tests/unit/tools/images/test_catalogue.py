@@ -39,7 +39,7 @@ def test_changed_code_changes_only_the_image_that_holds_it(project: Path) -> Non
     assert keys()["below"] == before["below"]
 
 
-def test_a_changed_dockerfile_changes_what_stands_on_it(project: Path) -> None:
+def test_a_changed_dockerfile_changes_the_images_built_on_it(project: Path) -> None:
     before = keys()
 
     (project / "images/below/Dockerfile").write_text("FROM base\nRUN true\n")

@@ -114,7 +114,7 @@ def test_a_different_time_is_no_difference(exported: Export) -> None:
     assert members(layer_of(image, below)) == []
 
 
-def test_a_folder_that_is_gone_is_hidden_as_a_whole(exported: Export) -> None:
+def test_a_removed_folder_is_hidden_as_a_whole(exported: Export) -> None:
     below = exported("below", {"srv": None, "srv/old": None, "srv/old/file": b"1"})
     image = exported("image", {"srv": None})
 

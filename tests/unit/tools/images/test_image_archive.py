@@ -25,7 +25,7 @@ def written(path: Path, layers: list[Path], **settings: Any) -> Path:
     return path
 
 
-def test_metadata_of_the_builder_changes_nothing(layers: list[Path], tmp_path: Path) -> None:
+def test_settings_that_a_builder_adds_change_nothing(layers: list[Path], tmp_path: Path) -> None:
     classic = written(
         tmp_path / "classic",
         layers,
