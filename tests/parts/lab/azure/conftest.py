@@ -53,7 +53,7 @@ class Running:
 
 
 class _ToLoopback(AbstractResolver):
-    """What the lab's name server does for nodes."""
+    """Resolves every name to loopback, as the lab's name server does for VMs."""
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
@@ -80,7 +80,7 @@ def stored(store: Store) -> StoredResources:
 
 @pytest.fixture
 async def running(store: Store, tmp_path: Path) -> AsyncIterator[Running]:
-    """Without a blob store behind it; requests that reach so far are answered with 503."""
+    """Without a blob store: requests that reach it are answered with 503."""
     async with start(store, tmp_path, "http://127.0.0.1:1") as made:
         yield made
 

@@ -33,12 +33,12 @@ _PYTHON = (
 )
 
 _NEW_STACKS: dict[str, dict[Path, bytes]] = {}
-"""What `pulumi stack init` has written, by the project's file."""
+"""The files that `pulumi stack init` wrote, by the project's file."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command said."""
+    """The result of a command."""
 
     code: int
     text: str

@@ -1,4 +1,4 @@
-"""Every answer of the cloud becomes the gRPC code that tells the engine what it means."""
+"""Each answer of the API is reported to the engine with its gRPC code."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ async def test_an_unhealthy_resource_is_described() -> None:
     assert dict(detail.inputs) == {"b": 2}
 
 
-async def test_both_ways_to_agree_on_features_say_the_same() -> None:
+async def test_handshake_and_configure_agree_on_features() -> None:
     async with served(Plugin(package="tests", version="1.0.0")) as provider:
         shaken = await provider.Handshake(provider_pb2.ProviderHandshakeRequest())
         configured = await provider.Configure(provider_pb2.ConfigureRequest())

@@ -1,4 +1,4 @@
-"""A cloud in memory, and a small complete set of resources to start from."""
+"""The control plane in memory, and a small complete set of resources."""
 
 import base64
 import copy
@@ -48,7 +48,7 @@ class Azure:
         self.start()
 
     def start(self) -> None:
-        """A process over the state that is there, as after a crash."""
+        """A new process with the existing state, as after a crash."""
         self.store = Store(self.folder / "resources")
         self.cloud = ControlPlane.assemble(
             store=self.store,

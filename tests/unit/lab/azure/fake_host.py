@@ -1,4 +1,4 @@
-"""A host in memory: networks and VMs that only say that they are there."""
+"""A host in memory, whose networks and VMs are only records."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

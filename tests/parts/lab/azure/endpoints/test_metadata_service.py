@@ -91,7 +91,7 @@ async def test_several_identities_without_a_choice_are_refused(
 async def test_an_identity_of_others_is_not_found(
     running: Running, stored: StoredResources
 ) -> None:
-    stored.identity("foreign", "somebody-else")
+    stored.identity("foreign", "another")
     stored.vm("127.0.0.1", stored.identity("nodes"))
 
     status, text = await ask(running, f"{TOKEN}&client_id=client-of-foreign")
@@ -215,7 +215,7 @@ async def test_the_developers_container_acts_as_the_deployer(
 
 
 class DockerWith:
-    """A Docker API that knows one labelled container, and insists on being asked for the label."""
+    """A Docker API with one labelled container. It fails a request without the label."""
 
     def __init__(self, address: str, path: Path) -> None:
         self._address = address

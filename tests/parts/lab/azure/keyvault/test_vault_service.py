@@ -197,7 +197,7 @@ async def test_a_disabled_secret_is_not_given_out(running: Running, vault: str) 
     assert (status, code(body)) == (403, "SecretDisabled")
 
 
-async def test_the_firewall_knows_callers_by_address(
+async def test_the_firewall_identifies_callers_by_address(
     running: Running, stored: StoredResources
 ) -> None:
     acls = {"defaultAction": "Deny", "virtualNetworkRules": [{"id": SUBNET}]}

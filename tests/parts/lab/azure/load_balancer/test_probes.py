@@ -13,7 +13,7 @@ from tests.parts.lab.azure.load_balancer.conftest import Serve
 from tests.unit.lab.azure.load_balancer.pool import allow, rule, security
 
 INTERVAL = 0.3
-"""Seconds; also what a VM has to answer in, so not too little for a busy computer."""
+"""Seconds. A VM must answer within it, so it is not too short for a busy computer."""
 
 
 @dataclass
@@ -171,9 +171,7 @@ async def test_a_rule_without_a_probe_counts_every_vm_as_healthy(probes: Probes)
     assert all(probes.is_healthy(made, backend) for backend in made.backends)
 
 
-async def test_a_vm_that_left_is_not_probed_any_more(
-    probes: Probes, port: int, serve: Serve
-) -> None:
+async def test_a_vm_that_left_is_not_probed(probes: Probes, port: int, serve: Serve) -> None:
     site = Site()
     await serve("127.9.0.1", port, site)
     probes.watch([probed(port)])

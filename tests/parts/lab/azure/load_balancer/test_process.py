@@ -1,4 +1,4 @@
-"""The balancer as the process that the lab runs, told by its file alone."""
+"""The balancer as the process that the lab runs, configured by its file."""
 
 import asyncio
 import json
@@ -76,7 +76,7 @@ async def until_answered(port: int) -> str:
     return received[0]
 
 
-async def test_a_rule_that_appears_is_served_and_one_that_goes_is_not(
+async def test_an_added_rule_is_served_and_a_removed_one_is_not(
     process: Process, port: int, frontend_port: int, serve: Serve
 ) -> None:
     await serve("127.9.0.1", port)

@@ -59,7 +59,7 @@ async def assert_reset(reader: asyncio.StreamReader) -> None:
 
 @contextmanager
 def silent_machine(address: str, port: int) -> Iterator[None]:
-    """One that answers no SYN, as if it were off: its queue of connections is full."""
+    """A VM that answers no SYN, as if it were off: its backlog is full."""
     with ExitStack() as stack:
         listening = stack.enter_context(socket.socket())
         listening.bind((address, port))
@@ -148,7 +148,7 @@ async def test_a_vm_that_refuses_is_not_replaced_by_another(
 async def test_a_client_that_retries_reaches_a_healthy_vm(
     balanced: Balanced, port: int, serve: Serve
 ) -> None:
-    """Its kernel sends the SYN again, long before it gives up."""
+    """The client's kernel repeats the SYN long before it gives up."""
     await serve("127.9.0.2", port)
     with silent_machine("127.9.0.1", port):
         balanced.down = {"core/1"}

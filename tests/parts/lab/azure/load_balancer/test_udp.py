@@ -82,7 +82,7 @@ def client(balanced: Balanced) -> Client:
     return Client(balanced)
 
 
-async def test_answers_find_their_way_back_by_the_same_flow(client: Client) -> None:
+async def test_answers_return_through_the_same_flow(client: Client) -> None:
     assert await client.ask() == await client.ask()
 
 

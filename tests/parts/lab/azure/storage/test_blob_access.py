@@ -1,4 +1,4 @@
-"""Who gets past the storage front, and how the others are refused."""
+"""Which callers the storage front admits, and how it refuses others."""
 
 import time
 from email.utils import formatdate
@@ -88,7 +88,7 @@ async def test_a_large_upload_that_is_refused_still_gets_its_answer(storage: Run
     assert answer.status == 403
 
 
-async def test_a_token_needs_a_version_that_knows_tokens(storage: Running) -> None:
+async def test_a_token_needs_an_api_version_with_tokens(storage: Running) -> None:
     headers = {"Authorization": f"Bearer {storage.token()}"}
 
     async with storage.client() as client:

@@ -1,4 +1,4 @@
-"""What the registry's driver, the provider and the nodes do with blobs, through to Azurite."""
+"""The blob operations of the registry's driver, the provider and the VMs, on a real Azurite."""
 
 import base64
 import hashlib

@@ -159,7 +159,7 @@ def test_a_new_content_type_changes_the_blob_in_place(
     assert cloud.writes() == ["POST Blob", "PUT Blob"]
 
 
-def test_refresh_notices_that_a_blob_is_gone_and_up_uploads_it_again(
+def test_refresh_notices_a_missing_blob_and_up_uploads_it_again(
     stack: PulumiStack, storage: Storage
 ) -> None:
     stack.file("bundle", b"content")

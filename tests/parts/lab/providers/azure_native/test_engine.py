@@ -1,4 +1,4 @@
-"""The azure-native plugin, driven by the real engine: the life of resources."""
+"""The azure-native plugin, driven by the real engine: resources from create to delete."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def test_refresh_learns_what_changed_in_the_cloud_and_up_corrects_it(
     assert cloud.named(net).outputs["tags"] == {"owner": "someone"}
 
 
-def test_refresh_forgets_what_is_gone_and_up_makes_it_again(
+def test_refresh_drops_a_missing_resource_and_up_creates_it_again(
     stack: PulumiStack, cloud: SimulatedAzure
 ) -> None:
     stack.program(NETWORK)

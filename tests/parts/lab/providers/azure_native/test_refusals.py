@@ -1,4 +1,4 @@
-"""What the azure-native plugin refuses, and how that looks to the person who ran `pulumi up`."""
+"""What the azure-native plugin refuses, and what `pulumi up` shows for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The scale set: custom data that never comes back, identities that change their form."""
+"""The scale set: write-only custom data, and identities that change their form."""
 
 from __future__ import annotations
 

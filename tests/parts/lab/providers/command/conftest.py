@@ -1,4 +1,4 @@
-"""A plugin and a remote host for each test, and ports on which nothing good happens."""
+"""A plugin and a remote host for each test, and ports that fail in different ways."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def far_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
 
 @pytest.fixture
 def closed_port() -> Iterator[int]:
-    """A port on which nobody listens, and which nobody else gets."""
+    """A reserved port without a listener."""
     with socket.socket() as sock:
         sock.bind((HOST, 0))
         yield sock.getsockname()[1]
@@ -49,7 +49,7 @@ def closed_port() -> Iterator[int]:
 
 @pytest.fixture
 async def silent_port() -> AsyncIterator[int]:
-    """A port that accepts connections and never says a word."""
+    """A port that accepts connections and sends nothing."""
     connections: list[asyncio.StreamWriter] = []
 
     async def accept(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -64,7 +64,7 @@ async def silent_port() -> AsyncIterator[int]:
 
 @pytest.fixture
 async def resetting_port() -> AsyncIterator[int]:
-    """A port that accepts connections and resets them at once: a load balancer without machines."""
+    """A port that accepts connections and resets them, as a load balancer without VMs does."""
 
     async def accept(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         no_lingering = struct.pack("ii", 1, 0)

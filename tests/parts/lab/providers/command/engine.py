@@ -36,11 +36,11 @@ class Log(engine_pb2_grpc.EngineServicer):
         return empty_pb2.Empty()
 
     def statuses(self) -> list[str]:
-        """The texts that leave no trace."""
+        """The texts of ephemeral messages."""
         return [text for _, text, ephemeral in self.messages if ephemeral]
 
     def lasting(self) -> list[tuple[str, str]]:
-        """The messages that stay."""
+        """The messages that are not ephemeral."""
         return [(severity, text) for severity, text, ephemeral in self.messages if not ephemeral]
 
     async def wait_for(self, text: str) -> None:

@@ -20,10 +20,10 @@ HOST = "127.0.0.1"
 
 @dataclass
 class FarSide:
-    """What the host allows, and what it has seen."""
+    """The host's settings, and what it has recorded."""
 
     folder: Path
-    """Where commands run; SFTP sees it as its working folder, too."""
+    """The working folder of commands and of SFTP."""
     client_key: asyncssh.SSHKey
     host_key: asyncssh.SSHKey
     password: str | None = None
@@ -37,7 +37,7 @@ class FarSide:
     open_connections: int = 0
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     refuse_logins: int = 0
-    """So many logins fail before one is let in."""
+    """This many logins fail before one succeeds."""
 
     def connection(self, **changes: Any) -> dict[str, Any]:
         """A `connection` input for this host. None removes a property."""
@@ -52,7 +52,7 @@ class FarSide:
         return {name: value for name, value in props.items() if value is not None}
 
     def count(self, change: int) -> None:
-        """A connection came (+1) or went (-1)."""
+        """A connection was opened (+1) or closed (-1)."""
         self.connections += change > 0
         self.open_connections += change
         self._changed.set()
@@ -101,7 +101,7 @@ class _Server(asyncssh.SSHServer):
     def connection_requested(
         self, dest_host: str, dest_port: int, orig_host: str, orig_port: int
     ) -> bool:
-        """Any host may be reached from here: it is a jump host as well."""
+        """Allows forwarding to any host: this is a jump host too."""
         del dest_host, dest_port, orig_host, orig_port
         return True
 

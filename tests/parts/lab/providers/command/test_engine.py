@@ -92,7 +92,7 @@ async def test_a_command_lives_from_up_to_destroy(stack: RemoteStack, far_side: 
     assert far_side.commands[-1] == "echo deleted; cat"
 
 
-async def test_a_failed_create_leaves_nothing_and_runs_again(
+async def test_a_failed_create_leaves_nothing_and_can_be_repeated(
     stack: RemoteStack, far_side: FarSide
 ) -> None:
     stack.program('create="echo before; test -e ready", delete="touch deleted"')

@@ -1,4 +1,4 @@
-"""remote.Command over its life: what runs at each stage, and what a preview knows."""
+"""remote.Command: what runs at each stage, and what a preview shows."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def test_without_a_command_nothing_is_dialled(engine: Engine, far_side: Fa
     assert far_side.connections == 0
 
 
-async def test_a_preview_runs_nothing_and_knows_no_output(
+async def test_a_preview_runs_nothing_and_leaves_outputs_unknown(
     engine: Engine, far_side: FarSide
 ) -> None:
     given = inputs(far_side, create="true", stdin=UNKNOWN)

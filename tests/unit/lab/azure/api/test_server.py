@@ -72,7 +72,7 @@ async def test_a_resource_through_its_life(call: Caller) -> None:
     assert gone[0] == 404
 
 
-async def test_numbers_of_the_wire_are_whole_again(azure: Azure, call: Caller) -> None:
+async def test_whole_numbers_from_the_wire_become_integers(azure: Azure, call: Caller) -> None:
     await azure.create("resources:ResourceGroup")
     inputs = inputs_of("network:NetworkSecurityGroup")
     inputs["securityRules"][0]["priority"] = 100.0

@@ -50,7 +50,7 @@ async def test_every_inert_property_has_a_reason(azure: Azure) -> None:
     assert all(len(why.split()) > 2 for why in reasons)
 
 
-async def test_outputs_are_those_that_the_package_knows(azure: Azure) -> None:
+async def test_outputs_are_those_of_the_package(azure: Azure) -> None:
     await azure.create_all(
         *EVERYTHING_BUT_VMS,
         "storage:StorageAccount",

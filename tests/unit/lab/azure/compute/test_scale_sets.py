@@ -88,7 +88,7 @@ async def test_a_step_down_follows_the_policy(ready: Azure, policy: str, left: l
     assert set(ready.host.disks) == {f"fleet-lab-core_{left[0]}/0"}
 
 
-async def test_numbers_of_vms_are_not_used_again(ready: Azure) -> None:
+async def test_numbers_of_vms_are_not_reused(ready: Azure) -> None:
     for capacity in (3, 1, 2):
         await (ready.update if ready.vms() else ready.create)(VMSS, **scale_set(capacity))
 

@@ -56,7 +56,7 @@ async def test_a_vm_that_was_switched_off_stays_off(two: Azure, kind: str) -> No
     assert two.host.running() == [SECOND]
 
 
-async def test_everything_runs_again_after_the_host_was_restarted(two: Azure) -> None:
+async def test_every_vm_runs_again_after_a_restart_of_the_host(two: Azure) -> None:
     two.host.networks.clear()
     for container in two.host.containers.values():
         container.running = False
@@ -144,7 +144,7 @@ async def test_an_unknown_fault_is_refused(two: Azure) -> None:
     assert error.code == "InvalidFault"
 
 
-async def test_services_go_away_and_come_back(azure: Azure) -> None:
+async def test_services_can_be_switched_off_and_on(azure: Azure) -> None:
     services = Faults()
     injection = FaultInjection(azure.store, azure.cloud.lifecycle, azure.cloud.scale_sets, services)
 

@@ -32,14 +32,14 @@ async def test_the_balancer_gets_its_rules(running: Azure) -> None:
 
     (frontend,) = orders(running).frontends
 
-    (told,) = frontend.rules
+    (balancing,) = frontend.rules
     assert frontend.address == address.outputs["ipAddress"]
-    assert [each.address for each in told.backends] == ["10.20.0.4", "10.20.0.5"]
-    assert told.backends[0].name == f"{SCALE_SET}/virtualMachines/0"
-    assert told.probe is not None
-    assert (told.probe.id, told.probe.path) == (f"{BALANCER}/probes/router", "/health")
-    assert [group.name for group in told.security.groups] == ["fleet"]
-    assert told.security.space.prefixes == ("10.20.0.0/16",)
+    assert [each.address for each in balancing.backends] == ["10.20.0.4", "10.20.0.5"]
+    assert balancing.backends[0].name == f"{SCALE_SET}/virtualMachines/0"
+    assert balancing.probe is not None
+    assert (balancing.probe.id, balancing.probe.path) == (f"{BALANCER}/probes/router", "/health")
+    assert [group.name for group in balancing.security.groups] == ["fleet"]
+    assert balancing.security.space.prefixes == ("10.20.0.0/16",)
 
 
 async def test_the_balancer_gets_changed_rules(running: Azure) -> None:
@@ -61,7 +61,7 @@ async def test_changed_rules_reach_running_vms(running: Azure) -> None:
     assert packet_filter(running.store, vm).encode() != filtered
 
 
-async def test_a_subnet_without_a_nat_gateway_has_no_way_out(running: Azure) -> None:
+async def test_a_subnet_without_a_nat_gateway_has_no_outbound_access(running: Azure) -> None:
     await running.update("network:Subnet", natGateway=None)
 
     vm = running.vms()[0]
@@ -70,7 +70,7 @@ async def test_a_subnet_without_a_nat_gateway_has_no_way_out(running: Azure) -> 
     assert "ip daddr != { 10.20.0.0/16, 168.63.129.16" in packet_filter(running.store, vm)
 
 
-async def test_a_nat_gateway_needs_an_address_to_be_a_way_out(running: Azure) -> None:
+async def test_a_nat_gateway_without_an_address_gives_no_outbound_access(running: Azure) -> None:
     vm = running.vms()[0]
     without = has_way_out(running.store, vm)
 
@@ -83,7 +83,7 @@ async def test_a_nat_gateway_needs_an_address_to_be_a_way_out(running: Azure) ->
 
 
 @pytest.mark.parametrize(("disabled", "way_out"), [(True, False), (False, True)])
-async def test_a_balancers_rules_are_a_way_out_unless_they_say_no(
+async def test_a_vm_goes_out_through_balancing_rules_unless_they_disable_snat(
     running: Azure, disabled: bool, way_out: bool
 ) -> None:
     await running.update("network:Subnet", natGateway=None)

@@ -46,7 +46,7 @@ def test_an_assignment_elsewhere_does_not_count(
 
 
 def test_an_assignment_is_its_principals_alone(stored: StoredResources, rights: Roles) -> None:
-    stored.assign(BLOB_READER, ACCOUNT, principal="somebody-else")
+    stored.assign(BLOB_READER, ACCOUNT, principal="another")
 
     assert not rights.allows(NODE, roles.BLOB_READ, CONTAINER)
 

@@ -81,7 +81,7 @@ def test_text_that_is_no_token_is_refused(tokens: Tokens, damage: str) -> None:
 
 def test_changed_claims_are_noticed(tokens: Tokens) -> None:
     head, body, signature = tokens.issue(NODE, STORAGE_AUDIENCE).text.split(".")
-    forged = {**claims(f"{head}.{body}.{signature}"), "oid": "somebody-else"}
+    forged = {**claims(f"{head}.{body}.{signature}"), "oid": "another"}
     encoded = base64.urlsafe_b64encode(json.dumps(forged).encode()).decode().rstrip("=")
 
     with pytest.raises(InvalidToken, match="Signature"):

@@ -1,4 +1,4 @@
-"""How VMs see clients."""
+"""The addresses that VMs see for clients."""
 
 from ipaddress import IPv4Address
 

@@ -67,7 +67,7 @@ async def test_a_probe_that_azure_refuses(with_address: Azure, probe: dict[str, 
     assert error.status == 400
 
 
-async def test_basic_load_balancers_are_gone(with_address: Azure) -> None:
+async def test_basic_load_balancers_are_refused(with_address: Azure) -> None:
     error = await refusal(with_address.create("network:LoadBalancer", sku={"name": "Basic"}))
 
     assert error.code == "LoadBalancerSkuNotSupported"

@@ -1,4 +1,4 @@
-"""What a network security group lets through."""
+"""Which packets a network security group allows."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Firewalls of accounts and vaults: which rules are accepted, and whom they let in."""
+"""Firewalls of accounts and vaults: which rules are accepted, and which callers they admit."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def storage(*addresses: str, **inputs: Any) -> dict[str, Any]:
     return {"networkRuleSet": {"defaultAction": "Deny", "ipRules": rules}, **inputs}
 
 
-def test_without_rules_everybody_may_come(stored: StoredResources) -> None:
+def test_without_rules_every_caller_is_admitted(stored: StoredResources) -> None:
     assert of_account({}).admit(DEVELOPER, stored.store)
     assert of_vault({}).admit(VM, stored.store)
 
@@ -32,7 +32,7 @@ def test_an_address_rule_lets_the_developer_in(stored: StoredResources, rule: st
 
 
 def test_address_rules_say_nothing_about_vms(stored: StoredResources) -> None:
-    """Traffic by a service endpoint keeps its private address, which no rule can name."""
+    """Traffic through a service endpoint keeps its private address, which no rule can name."""
     assert not of_account(storage("0.0.0.0/0")).admit(VM, stored.store)
 
 

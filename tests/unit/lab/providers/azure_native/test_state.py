@@ -18,7 +18,7 @@ NETWORK = RESOURCE_TYPES["azure-native:network:VirtualNetwork"]
 IDENTITY_ID = "/subscriptions/s/resourceGroups/g/providers/…/userAssignedIdentities/nodes"
 
 
-def test_a_preview_knows_what_the_inputs_say_and_nothing_else() -> None:
+def test_a_preview_shows_only_outputs_that_follow_from_inputs() -> None:
     inputs = {"loadBalancerName": "lb", "probes": [{"name": "health", "port": 8089}]}
 
     outputs = preview_outputs(BALANCER, inputs)
@@ -31,7 +31,7 @@ def test_a_preview_knows_what_the_inputs_say_and_nothing_else() -> None:
     assert "loadBalancerName" not in outputs
 
 
-def test_the_preview_of_an_update_knows_name_and_location() -> None:
+def test_the_preview_of_an_update_shows_name_and_location() -> None:
     outputs = preview_outputs(BALANCER, {}, {"name": "lb", "location": "westeurope", "etag": "x"})
 
     assert outputs["name"] == "lb"
