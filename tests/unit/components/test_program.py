@@ -169,6 +169,22 @@ class TestFleet:
     def test_ready_waits_for_all_nodes(self, stack: Recorded) -> None:
         assert self.order(stack, "fleet-ready")["size"] == 3
 
+    def test_an_update_of_a_running_stack_repeats_no_command_without_a_reason(
+        self, stack: Recorded
+    ) -> None:
+        """These texts are inputs: the engine runs a command again when one of them changes."""
+        ready, certificates = (
+            stack.one(COMMAND, name).inputs["stdin"]
+            for name in ("fleet-ready", "fleet-certificates")
+        )
+
+        assert ready == '{\n "size": 3,\n "timeout": 1200\n}'
+        assert certificates == '{\n "certificates": {}\n}'
+        assert stack.one(COMMAND, "hello-rollout").inputs["delete"] == (
+            """echo '{"name": "hello", "drain": 10}' | """
+            "sudo timeout --kill-after=30 900 /opt/bin/fleet-cluster remove"
+        )
+
     def test_a_change_of_one_service_does_not_change_another(
         self, run: Run, config: Config, voice: Config
     ) -> None:
