@@ -18,7 +18,7 @@ PHASES = (
     (r"^Updating", "Azure's resources, images to blobs"),
     (r"VirtualMachineScaleSet \S+ creating", "nodes are created"),
     (r"fleet-ready creating", "nodes boot, etcd and fleet form"),
-    (r"fleet-platform creating", "registry and router on every node"),
+    (r"fleet-platform creating", "announcer, registry and router on every node"),
     (r"fleet-platform created", "the update ends"),
     (r"Building and pushing", "the example app is pushed"),
     (r"^Previewing update", "preview with the service"),

@@ -69,4 +69,5 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        if body:  # curl may be gone after the headers of an answer without a body
+            self.wfile.write(body)

@@ -25,7 +25,7 @@ class Journal:
     def say(self, unit: str, registration: Registration, text: str) -> None:
         """`journalctl --unit` shows it as the unit's own."""
         fields = {
-            "MESSAGE": text,
+            "MESSAGE": f"{registration.service} {registration.instance}: {text}",
             "PRIORITY": "6",
             "SYSLOG_IDENTIFIER": "sidekick",
             "OBJECT_SYSTEMD_UNIT": unit,

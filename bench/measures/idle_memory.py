@@ -36,7 +36,7 @@ def measure(session: Session) -> Iterator[Result]:
         samples=tuple(working_memory(session.client, one["container"]) for one in idle),
         limit=LIMIT,
         baselines=(session.baselines.memory,),
-        note="without page cache; etcd, fleet, docker, registry and router run on it",
+        note="without page cache; etcd, fleet, docker, announcer, registry and router run on it",
     )
     node = idle[0]["node"]
     yield Breakdown(

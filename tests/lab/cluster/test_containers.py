@@ -67,7 +67,7 @@ def test_logs_follow_the_app_its_sidekick_and_its_unit(stack: LabStack, tmp_path
             f"{unit(one)}: Scheduled restart job",
             f"Started {unit(one)}",
             f"serving on port 8080 as {one['n']}",
-            f"announce hello {one['release']}-{one['n']}: announced: ",
+            f"hello {one['release']}-{one['n']}: announced: ",
         ):
             eventually(lambda line=line: line in said(), line)  # type: ignore[misc]
 

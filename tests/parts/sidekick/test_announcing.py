@@ -58,7 +58,7 @@ def test_announcement_is_logged_in_the_sidekicks_journal(
     sidekick.start(replace(API, customer_of="shop"))
 
     entry = eventually(lambda: next(iter(announcer.says()), None), what="it says something")
-    assert entry["MESSAGE"].startswith("announced: {")
+    assert entry["MESSAGE"].startswith("api 0badcafe-1: announced: {")
     assert entry["OBJECT_SYSTEMD_UNIT"] == UNIT
     assert (entry["FLEET_SERVICE"], entry["FLEET_CUSTOMER_OF"]) == ("api", "shop")
 

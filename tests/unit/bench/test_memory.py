@@ -51,7 +51,7 @@ def test_the_biggest_programs_are_named_and_the_rest_is_one() -> None:
         ("python3 -m router", "router"),
         ("/usr/bin/python3 -u /srv/app.py --port 80", "app.py"),
         ("python3", "python3"),
-        ("bash /opt/bin/announce", "bash announce"),
+        ("bash /opt/bin/container-run", "bash container-run"),
         ("/usr/bin/docker run --rm --name router-1 image", "docker run"),
         ("", "?"),
     ],
