@@ -171,20 +171,20 @@ def _enter(node: ThisNode, seen: Observation, members: Members) -> Decision:
     if former:
         return Join(members=members, instead_of=tuple(former))
     if len(members.members) < node.size:
-        ailing = [m for m in others if not m.is_healthy]
-        if not ailing:
+        unhealthy = [m for m in others if not m.is_healthy]
+        if not unhealthy:
             return Join(members=members)
         # etcd refuses to grow while a member does not answer, for good reason
-        lost = _first_dead(ailing, seen)
+        lost = _first_dead(unhealthy, seen)
         if lost is not None:
             return Join(members=members, instead_of=(lost,))
-        return Wait(reason=f"waiting for {_states(ailing)} before this node joins")
+        return Wait(reason=f"waiting for {_states(unhealthy)} before this node joins")
     lost = _first_dead(others, seen)
     if lost is not None:
         return Join(members=members, instead_of=(lost,))
-    ailing = [m for m in others if not m.is_healthy]
-    if ailing:
-        return Wait(reason=f"waiting to see whether {_names(ailing)} comes back")
+    unhealthy = [m for m in others if not m.is_healthy]
+    if unhealthy:
+        return Wait(reason=f"waiting to see whether {_names(unhealthy)} comes back")
     return Wait(
         reason=(
             f"all {len(others)} members are healthy and the cluster should have {node.size}: "
