@@ -68,7 +68,7 @@ def _bare_node(client: docker.DockerClient) -> tuple[float, float]:
     """Seconds from `docker start` to `running`, and the memory at that time in MiB."""
     host = DockerHost(client, image=build.ensure_image("node"), container=NAME)
     with _network(client):
-        asyncio.run(host.create_vm(_machine()))
+        asyncio.run(host.create_vm(_vm()))
         try:
             began = time.monotonic()
             asyncio.run(host.start_vm(NAME))
@@ -79,7 +79,7 @@ def _bare_node(client: docker.DockerClient) -> tuple[float, float]:
             asyncio.run(host.remove_vm(NAME, keep_disks=False))
 
 
-def _machine() -> VmContainer:
+def _vm() -> VmContainer:
     """A VM with a user and nothing to run."""
     provisioning = {
         "computerName": "bare",

@@ -21,8 +21,8 @@ SHOWN = 10
 def measure(session: Session) -> Iterator[Result]:
     stack = session.stack
     busy = {one["machine"] for one in stack.instances()}
-    machines = shell.vms(find(session.client), stack.name)
-    idle = [one for one in machines if one["node"] not in busy]
+    vms = shell.vms(find(session.client), stack.name)
+    idle = [one for one in vms if one["node"] not in busy]
     if not idle:
         raise StepFailed(
             "Measuring an idle node",

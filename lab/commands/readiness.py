@@ -42,12 +42,12 @@ def _unready(stack_name: str, endpoints: Endpoints) -> list[str]:
 def unready(stack_name: str, status: dict[str, Any]) -> list[str]:
     """The stack's running nodes that a probe finds unhealthy or has not asked yet."""
     group = f"/resourcegroups/fleet-{stack_name}/"
-    machines = [one for one in status["vms"] if group in one["id"].lower()]
+    vms = [one for one in status["vms"] if group in one["id"].lower()]
     report = status["probes"].get("probes", {})
     probes = [found for id, found in report.items() if group in id.lower()]
     return [
         one["node"]
-        for one in machines
+        for one in vms
         if one["power"] == "running"
         and not (probes and all(probe.get(one["id"], {}).get("healthy") for probe in probes))
     ]

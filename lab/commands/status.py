@@ -21,8 +21,8 @@ def status(stack_name: str) -> str:
     """Nodes, platform, services and addresses of a stack as text."""
     endpoints = find(docker_daemon.find())
     outputs = Stack(stack_name, endpoints).outputs()
-    machines = shell.vms(endpoints, stack_name)
-    if not outputs and not machines:
+    vms = shell.vms(endpoints, stack_name)
+    if not outputs and not vms:
         return f"The stack {stack_name} is not up. Start it with: make up STACK={stack_name}"
     try:
         cluster = shell.ask_cluster(stack_name)
@@ -30,20 +30,18 @@ def status(stack_name: str) -> str:
     except (StepFailed, subprocess.TimeoutExpired) as error:
         cluster, trouble = {}, f"the cluster does not answer: {error}"
     return f"Stack {stack_name}: http://{outputs.get('publicIp', '?')}/\n\n" + picture(
-        machines, cluster, [trouble] if trouble else []
+        vms, cluster, [trouble] if trouble else []
     )
 
 
-def picture(
-    machines: list[dict[str, Any]], cluster: dict[str, Any], trouble: Iterable[str] = ()
-) -> str:
+def picture(vms: list[dict[str, Any]], cluster: dict[str, Any], trouble: Iterable[str] = ()) -> str:
     """Tables of the VMs as Azure reports them, and of `fleet-cluster status`. Trouble comes last,
     where a terminal shows it."""
     services = cluster.get("services", [])
     parts = [
         table(
             ("NODE", "ADDRESS", "POWER", "MODEL", "ETCD", "FLEET", "ROUTER"),
-            _machines(machines, cluster),
+            _nodes(vms, cluster),
         ),
         table(
             ("SERVICE", "CUSTOMER", "STATE", "READY", "RELEASE", "IMAGE", "REACHED BY"),
@@ -76,11 +74,11 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     )
 
 
-def _machines(machines: list[dict[str, Any]], cluster: dict[str, Any]) -> Iterable[tuple[str, ...]]:
+def _nodes(vms: list[dict[str, Any]], cluster: dict[str, Any]) -> Iterable[tuple[str, ...]]:
     in_fleet = {one["address"] for one in cluster.get("machines", [])}
     in_etcd = {one["address"] for one in cluster.get("etcd", []) if one["healthy"]}
     routers = {one["node"]: one for one in cluster.get("routers", [])}
-    for one in machines:
+    for one in vms:
         router = routers.get(one["node"])
         yield (
             one["node"],

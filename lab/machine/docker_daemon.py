@@ -124,7 +124,7 @@ def _start() -> docker.DockerClient:
         client = _answer(lambda: runs(interrupted, "dockerd"))
         if client is not None:
             return client
-    _forget_the_dead()
+    _remove_stale_pid_files()
     if not _saved_rules().exists():
         iptables.save(_saved_rules())
     log = new_log("docker-daemon")
@@ -165,7 +165,7 @@ def _our_daemon() -> int | None:
     return _running(_pid_file(), "dockerd")
 
 
-def _forget_the_dead() -> None:
+def _remove_stale_pid_files() -> None:
     """Remove the pid files of a daemon that died. If another process has such a number now, dockerd
     believes that a daemon runs and does not start, or waits for a containerd."""
     containerd = EXEC_ROOT / "containerd" / "containerd.pid"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import docker
+import psutil
 from docker.errors import DockerException
 from docker.models.resource import Model
 
@@ -105,31 +106,30 @@ def _mounts() -> frozenset[str]:
 
 def engine_processes(stack: str = "") -> frozenset[str]:
     """The lab's engines and all that they start; with a stack, those of its commands only."""
-    marks = {f"{ENGINE_MARK}={state_root()}".encode()}
+    marks = {ENGINE_MARK: str(state_root())}
     if stack:
-        marks.add(f"{STACK_MARK}={stack}".encode())
-    return _processes(lambda folder: marks <= set((folder / "environ").read_bytes().split(b"\0")))
+        marks[STACK_MARK] = stack
+    return _processes(lambda process: marks.items() <= process.environ().items())
 
 
 def _docker_processes() -> frozenset[str]:
     """Those of Docker daemons on this machine: a node's own are in its network."""
     here = os.readlink("/proc/self/ns/net")
     return _processes(
-        lambda folder: (
-            (folder / "comm").read_text().startswith(("dockerd", "containerd"))
-            and os.readlink(folder / "ns" / "net") == here
+        lambda process: (
+            process.name().startswith(("dockerd", "containerd"))
+            and os.readlink(f"/proc/{process.pid}/ns/net") == here
         )
     )
 
 
-def _processes(wanted: Callable[[Path], bool]) -> frozenset[str]:
+def _processes(wanted: Callable[[psutil.Process], bool]) -> frozenset[str]:
     found = set()
-    for folder in Path("/proc").glob("[0-9]*"):
+    for process in psutil.process_iter():
         try:
-            if wanted(folder):
-                command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-                found.add(f"{folder.name} {command}")
-        except OSError:
+            if wanted(process):
+                found.add(f"{process.pid} {' '.join(process.cmdline())}")
+        except (psutil.Error, OSError):
             continue  # it has just ended, or is another user's
     return frozenset(found)
 
