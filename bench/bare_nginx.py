@@ -6,7 +6,6 @@ router, so the difference is the router's own work.
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -15,7 +14,10 @@ from dataclasses import dataclass
 
 from clients.etcd import Etcd
 from clients.service_store import ServiceKeys
-from contract.keys import SERVICES
+from contract.codec import encode
+from contract.instance import Instance
+from contract.keys import instance_key, service_key
+from contract.route import Route
 from lab.scratch_stack import ScratchStack
 from tools.paths import PROJECT
 from tools.progress import StepFailed
@@ -27,7 +29,7 @@ BARE = 28080
 BODY = "x" * 1024
 WORKERS = 2
 """As in the router."""
-ROUTE = json.dumps({"hosts": [HOST], "http": True, "health": "/", "tcp": [], "udp": []})
+ROUTE = encode(Route(hosts=(HOST,), http=True, health="/"))
 FOLDER = "/run/bench"
 
 _FRAME = """
@@ -87,13 +89,13 @@ def running(stack: ScratchStack, node: str, address: str, etcd: Etcd) -> Iterato
         router.start_nginx("bench-bare", bare_config(router.read_log_directive()))
         keys.make_directories()
         for number, port in enumerate(BACK_ENDS, start=1):
-            instance = {"http": f"{address}:{port}", "tcp": {}, "udp": {}, "node": "bench"}
-            etcd.set(f"{SERVICES}/{NAME}/instances/bench-{number}", json.dumps(instance))
+            instance = Instance(http=f"{address}:{port}", node="bench")
+            etcd.set(instance_key(NAME, f"bench-{number}"), encode(instance))
         keys.write_route(ROUTE)
         yield Ways(back_end=f"{address}:{BACK_ENDS[0]}", bare=f"{address}:{BARE}", router=address)
     finally:
-        if etcd.find(f"{SERVICES}/{NAME}") is not None:
-            etcd.delete(f"{SERVICES}/{NAME}", recursive=True)
+        if etcd.find(service_key(NAME)) is not None:
+            etcd.delete(service_key(NAME), recursive=True)
         stack.node(node, "sudo docker rm --force bench-back-end bench-bare")
 
 

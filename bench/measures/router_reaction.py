@@ -6,7 +6,6 @@ The measurement announces and withdraws an instance of the running app under its
 from __future__ import annotations
 
 import http.client
-import json
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -18,7 +17,10 @@ from bench.session import Session
 from bench.tunnel import to_node
 from clients.etcd import Etcd
 from clients.service_store import ServiceKeys
-from contract.keys import SERVICES
+from contract.codec import encode
+from contract.instance import Instance
+from contract.keys import instance_key, service_key
+from contract.route import Route
 
 LIMIT = 1000.0
 """Milliseconds: "routers pick changes up within a second"."""
@@ -28,8 +30,8 @@ PAUSE = 1.5
 PATIENCE = 30.0
 INTERVAL = 0.005
 NAME, HOST = "bench-probe", "bench-probe.example"
-INSTANCE = f"{SERVICES}/{NAME}/instances/bench-1"
-ROUTE = json.dumps({"hosts": [HOST], "http": True, "health": "/health", "tcp": [], "udp": []})
+INSTANCE = instance_key(NAME, "bench-1")
+ROUTE = encode(Route(hosts=(HOST,), http=True, health="/health"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +66,7 @@ def react(session: Session) -> Reactions:
     """Announce an instance and withdraw it, several times."""
     stack = session.stack
     announced = next(one["address"] for one in stack.instances() if one["announced"])
-    instance = json.dumps({"http": announced, "tcp": {}, "udp": {}, "node": "bench"})
+    instance = encode(Instance(http=announced, node="bench"))
     routers = [session.address(node) for node in stack.nodes]
     appeared, vanished, beside = [], [], []
     with to_node(stack, stack.nodes[0]) as apis:
@@ -129,5 +131,5 @@ def _status(address: str, port: int, host: str) -> int | None:
 
 
 def _clean_up(etcd: Etcd) -> None:
-    if etcd.find(f"{SERVICES}/{NAME}") is not None:
-        etcd.delete(f"{SERVICES}/{NAME}", recursive=True)
+    if etcd.find(service_key(NAME)) is not None:
+        etcd.delete(service_key(NAME), recursive=True)

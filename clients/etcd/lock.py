@@ -5,7 +5,6 @@ The holder renews it whenever its work pauses. If the holder dies, the lock expi
 
 from __future__ import annotations
 
-import json
 import uuid
 from types import TracebackType
 
@@ -14,7 +13,9 @@ from clients.errors import ClusterError, Interrupted
 from clients.etcd import CompareFailed, Etcd, EtcdError, EtcdUnavailable, KeyExists, KeyNotFound
 from clients.progress import Progress
 from clients.waiting import wait_until
+from contract.codec import Malformed, decode, encode
 from contract.keys import LOCK_TTL, lock_key
+from contract.lock_holder import LockHolder
 
 _RENEW_AFTER = 15.0
 
@@ -47,10 +48,7 @@ class Lock:
         self._progress = progress
         self._patience = patience
         self._renewed = 0.0
-        # The id makes the value unique: a write whose answer was lost can be recognised.
-        self._value = json.dumps(
-            {"holder": holder, "since": timestamp(clock), "id": uuid.uuid4().hex}, sort_keys=True
-        )
+        self._value = encode(LockHolder(holder=holder, since=timestamp(clock), id=uuid.uuid4().hex))
 
     def __enter__(self) -> Lock:
         try:
@@ -150,7 +148,7 @@ class Lock:
 
 def _describe(value: str) -> str:
     try:
-        raw = json.loads(value)
-        return f"{raw['holder']} since {raw['since']}"
-    except (ValueError, KeyError, TypeError):
+        lock = decode(LockHolder, value)
+    except Malformed:
         return f"an unknown holder ({value[:60]})"
+    return f"{lock.holder} since {lock.since}"

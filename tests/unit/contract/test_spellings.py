@@ -15,6 +15,7 @@ from contract.certificate_source import CertificateSource
 from contract.failure import FailureNote
 from contract.instance import Instance
 from contract.ledger import LedgerEntry
+from contract.lock_holder import LockHolder
 from contract.requests import (
     ApplyService,
     Certificates,
@@ -104,6 +105,7 @@ def test_files_that_can_not_import_the_contract_agree_with_it(file: str, text: s
         (Problem, "- **Report**"),
         (Mark, "- **Mark**"),
         (Before, "- **Mark**"),
+        (LockHolder, "| `/locks/<name>`"),
         (WaitForCluster, "| `wait` |"),
         (Platform, "| `platform` |"),
         (Certificates, "| `certificates` |"),
