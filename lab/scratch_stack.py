@@ -110,7 +110,7 @@ class ScratchStack:
     def login(self, name: str | None) -> list[str]:
         """The ssh call that logs in to a node. Kept, because asking Pulumi takes a second."""
         if name not in self._logins:
-            self._logins[name] = shell.ssh_command(self.name, name, [])
+            self._logins[name] = shell.ssh_command(self.name, name, [], self.outputs)
         return self._logins[name]
 
 

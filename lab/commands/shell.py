@@ -8,7 +8,7 @@ import os
 import shlex
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -115,9 +115,19 @@ def vms(endpoints: Endpoints, stack_name: str) -> list[dict[str, Any]]:
     return [one for one in status["vms"] if group in one["scaleSet"].lower()]
 
 
-def ssh_command(stack_name: str, node: str | None, command: Sequence[str]) -> list[str]:
-    """The ssh call with the stack's own key and the nodes' one host key, pinned."""
-    outputs = Stack(stack_name, _endpoints()).outputs(show_secrets=True)
+def ssh_command(
+    stack_name: str,
+    node: str | None,
+    command: Sequence[str],
+    outputs: Mapping[str, Any] | None = None,
+) -> list[str]:
+    """The ssh call with the stack's own key and the nodes' one host key, pinned.
+
+    `outputs` are the stack's with secrets in plain text, if the caller has them: asking Pulumi
+    takes a second.
+    """
+    if outputs is None:
+        outputs = Stack(stack_name, _endpoints()).outputs(show_secrets=True)
     if "publicIp" not in outputs:
         raise StepFailed(
             f"Logging in to {stack_name}",
@@ -159,7 +169,7 @@ def forget_keys(stack_name: str) -> None:
     shutil.rmtree(_keys_folder(stack_name), ignore_errors=True)
 
 
-def _write_keys(stack_name: str, outputs: dict[str, Any]) -> tuple[Path, Path]:
+def _write_keys(stack_name: str, outputs: Mapping[str, Any]) -> tuple[Path, Path]:
     folder = _keys_folder(stack_name)
     folder.mkdir(parents=True, exist_ok=True)
     key, known_hosts = folder / "id_ed25519", folder / "known_hosts"

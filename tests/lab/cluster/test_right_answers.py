@@ -33,7 +33,7 @@ class Asked:
     wrong: list[str] = field(default_factory=list)
 
     def ask(self, address: str, service: str, stop: threading.Event) -> None:
-        while not stop.wait(0.02):
+        while not stop.wait(0.05):
             try:
                 answer = get(address, "/json", host=f"{service}.example", timeout=3)
             except (OSError, http.client.HTTPException):
