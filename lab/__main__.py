@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from typing import TypeAlias
 
 from docker.errors import DockerException
 
@@ -25,6 +26,7 @@ FAULTS = (
 
 Run = Callable[[argparse.Namespace], int | None]
 """What a command does; returns its exit code, or None for 0."""
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def main(arguments: list[str]) -> int:
@@ -47,59 +49,73 @@ def main(arguments: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m lab", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _declare_lifecycle(commands)
+    _declare_access(commands)
+    return parser
 
-    def command(name: str, run: Run, text: str) -> argparse.ArgumentParser:
-        declared = commands.add_parser(name, help=text, description=text)
-        declared.set_defaults(run=run)
-        return declared
 
-    def stack_command(name: str, run: Run, text: str) -> argparse.ArgumentParser:
-        declared = command(name, run, text)
-        declared.add_argument("stack", nargs="?", default="dev")
-        return declared
+def _declare_lifecycle(commands: Commands) -> None:
+    """The commands behind `make`: they take the stack as an argument."""
 
-    def cluster_command(name: str, run: Run, text: str) -> argparse.ArgumentParser:
-        declared = command(name, run, text)
-        declared.add_argument("--stack", default="dev")
-        return declared
+    def declare(name: str, run: Run, text: str) -> argparse.ArgumentParser:
+        command = _declare(commands, name, run, text)
+        command.add_argument("stack", nargs="?", default="dev")
+        return command
 
-    up_ = stack_command(
-        "up",
-        lambda given: up(given.stack, skip_preview=given.skip_preview),
-        "bring the stack up",
-    )
-    up_.add_argument(
+    command = declare("up", _up, "bring the stack up")
+    command.add_argument(
         "--skip-preview", action="store_true", help="run the program once, which halves the time"
     )
-    stack_command("preview", lambda given: preview(given.stack), "show what up would change")
-    stack_command("status", _status, "nodes, services and addresses")
-    stack_command("registry", _registry, "start the registry to push images to; print its address")
-    down_ = stack_command("down", _down, "destroy the stack; the last one removes the lab")
-    down_.add_argument(
+    declare("preview", lambda given: preview(given.stack), "show what up would change")
+    declare("status", _status, "nodes, services and addresses")
+    declare("registry", _registry, "start the registry to push images to; print its address")
+    command = declare("down", _down, "destroy the stack; the last one removes the lab")
+    command.add_argument(
         "--force", action="store_true", help="remove the whole lab without asking Pulumi"
     )
-    exec_ = command(
-        "exec", lambda given: shell.execute(given.words), "run a command with the lab as Azure"
-    )
-    exec_.add_argument("words", nargs="*", metavar="COMMAND")
-    ssh = cluster_command(
-        "ssh",
-        lambda given: shell.ssh(given.stack, given.node, given.words),
-        "open a shell on a node, or run a command there",
-    )
-    ssh.add_argument("node", nargs="?", help="core-0, …; without it, any node")
-    ssh.add_argument("words", nargs="*", metavar="COMMAND")
-    logs = cluster_command(
-        "logs",
-        lambda given: shell.logs(given.stack, given.service, given.follow),
-        "what a service prints, from all nodes",
-    )
-    logs.add_argument("--follow", "-f", action="store_true")
-    logs.add_argument("service")
-    fault = cluster_command("fault", _fault, "break something and watch the cluster heal")
-    fault.add_argument("kind", choices=FAULTS)
-    fault.add_argument("target", nargs="?", default="", help="a node, such as core-0")
-    return parser
+
+
+def _declare_access(commands: Commands) -> None:
+    """The ways into a running lab: they take the stack as an option."""
+
+    def declare(name: str, run: Run, text: str) -> argparse.ArgumentParser:
+        command = _declare(commands, name, run, text)
+        command.add_argument("--stack", default="dev")
+        return command
+
+    command = _declare(commands, "exec", _exec, "run a command with the lab as Azure")
+    command.add_argument("words", nargs="*", metavar="COMMAND")
+    command = declare("ssh", _ssh, "open a shell on a node, or run a command there")
+    command.add_argument("node", nargs="?", help="core-0, …; without it, any node")
+    command.add_argument("words", nargs="*", metavar="COMMAND")
+    command = declare("logs", _logs, "what a service prints, from all nodes")
+    command.add_argument("--follow", "-f", action="store_true")
+    command.add_argument("service")
+    command = declare("fault", _fault, "break something and watch the cluster heal")
+    command.add_argument("kind", choices=FAULTS)
+    command.add_argument("target", nargs="?", default="", help="a node, such as core-0")
+
+
+def _declare(commands: Commands, name: str, run: Run, text: str) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=text, description=text)
+    command.set_defaults(run=run)
+    return command
+
+
+def _up(options: argparse.Namespace) -> None:
+    up(options.stack, skip_preview=options.skip_preview)
+
+
+def _exec(options: argparse.Namespace) -> int:
+    return shell.execute(options.words)
+
+
+def _ssh(options: argparse.Namespace) -> int:
+    return shell.ssh(options.stack, options.node, options.words)
+
+
+def _logs(options: argparse.Namespace) -> int:
+    return shell.logs(options.stack, options.service, options.follow)
 
 
 def _status(options: argparse.Namespace) -> None:
