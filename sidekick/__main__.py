@@ -8,6 +8,7 @@ import shlex
 import signal
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from sidekick.docker import Docker
 from sidekick.journal import Journal
 from sidekick.node import Node
 
+_FIRST_STOPS = 1.0
+"""Seconds after SIGTERM in which sidekicks may still stop: a node stops all its units at once."""
 _LEARN_EVERY = 60.0
 """Seconds: nodes are replaced, and with them etcd's members."""
 
@@ -27,7 +30,9 @@ log = logging.getLogger("sidekick")
 
 
 def main() -> int:
-    """Announce until SIGTERM. Nothing is withdrawn then: another announcer follows."""
+    """Announce until SIGTERM, and until drains have ended; docker ends those that take too long.
+    Nothing else is withdrawn: another announcer follows, and repeats a drain that was cut short.
+    """
     logging.basicConfig(level=logging.INFO, format="announcer: %(message)s", stream=sys.stderr)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     stop = threading.Event()
@@ -67,6 +72,9 @@ def serve(environment: Mapping[str, str], stop: threading.Event) -> None:
     while not stop.is_set():
         _learn(members, access)
         stop.wait(_LEARN_EVERY)
+    time.sleep(_FIRST_STOPS)
+    control.shutdown()
+    control.server_close()  # when every sidekick that stops has its answer
 
 
 def _learn(members: Members, access: Access) -> None:

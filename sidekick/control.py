@@ -22,7 +22,7 @@ _PREFIX = "/sidekicks/"
 class Control(socketserver.ThreadingUnixStreamServer):
     """The server behind the socket."""
 
-    daemon_threads = True
+    daemon_threads = False  # closing waits for all answers
     request_queue_size = 128
 
     def __init__(self, path: Path, announcer: Announcer) -> None:

@@ -79,6 +79,23 @@ def test_stop_while_no_announcer_runs_drains_once_there_is_one(
     assert time.monotonic() - start >= 2
 
 
+def test_announcer_that_is_stopped_finishes_its_drains(
+    announcer: Announcer, sidekick: Sidekick, docker: FakeDocker, app: Backend
+) -> None:
+    """A node that shuts down stops the announcer together with the sidekicks."""
+    docker.runs({"8080/tcp": port_of(app)})
+    sidekick.start(replace(API, drain=3))
+    sidekick.is_announced()
+    sidekick.stop()
+    sidekick.is_withdrawn()
+    start = time.monotonic()
+
+    assert announcer.stop() == 0
+
+    assert time.monotonic() - start >= 2
+    assert sidekick.wait() == 0  # without another announcer
+
+
 def test_drain_begins_again_with_the_next_announcer(
     announcer: Announcer, sidekick: Sidekick, docker: FakeDocker, app: Backend
 ) -> None:
