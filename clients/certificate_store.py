@@ -9,7 +9,7 @@ from contract.router_report import Problem
 
 
 def read_sources(directory: Node | None) -> tuple[dict[str, CertificateSource], list[Problem]]:
-    """The certificates by name, and what is wrong with the others."""
+    """The valid certificates by name, and the problems of the others."""
     sources, problems = {}, []
     for node in directory.nodes if directory else ():
         try:

@@ -17,7 +17,7 @@ def silent(_line: str) -> None:
 
 
 class Lines:
-    """Writes every line at once, except one that repeats the line before."""
+    """Writes every line immediately, but no line twice in a row."""
 
     def __init__(self, out: TextIO = sys.stdout) -> None:
         self._out = out
@@ -31,7 +31,7 @@ class Lines:
 
 
 class WaitReport:
-    """Reports what a wait waits for: after a quiet start, and not at every change."""
+    """Reports the reason of a wait, but not at the start and not at every change."""
 
     def __init__(
         self, clock: Clock, progress: Progress, *, quiet: float = 5.0, every: float = 15.0

@@ -1,8 +1,8 @@
 """Reads and writes the keys /rollouts/<service>: the marks of unfinished changes.
 
-A mark holds what the service was before, down to its units, so any change can be undone as long as
-its mark exists. Deleting the mark is the moment from which the change counts. A mark without a
-lock belongs to a change that failed or was interrupted; the verb `settle` undoes it.
+A mark holds the service's previous state, units included, so a change can be undone as long as its
+mark exists. Deleting the mark is the moment from which the change counts. A mark without a lock
+belongs to a change that failed or was interrupted; the verb `settle` undoes it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from contract.codec import Malformed, decode, encode
 from contract.keys import ROLLOUTS, mark_key
 from contract.rollout_mark import Before, Mark, Verb
 
-# For the one request whose outcome must be known: etcd may have no leader for that long.
+# For the request whose outcome must be known: etcd may have no leader for that long.
 _COMMIT_PATIENCE = 300.0
 
 
@@ -38,7 +38,7 @@ class RolloutMark:
         return self._etcd.find(self._key) is not None
 
     def begin(self, verb: Verb, finished: Before | None) -> Before | None:
-        """Leave a mark. Returns what a failure goes back to: `finished`, which is what the service
+        """Write a mark. Returns what a failure goes back to: `finished`, which is what the service
         is now, or what it was before an earlier change that was interrupted."""
         found = self._etcd.find(self._key)
         before = _read(found.node, finished).before if found else finished
@@ -105,7 +105,7 @@ def unfinished_services(etcd: Etcd) -> list[str]:
 
 
 def _read(node: Node, finished: Before | None) -> Mark:
-    """A mark that can't be understood stands for what is finished now."""
+    """An unreadable mark is treated as a mark of the current finished state."""
     try:
         return decode(Mark, node.value)
     except Malformed:

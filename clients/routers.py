@@ -39,7 +39,8 @@ def parse_router(leaf: Node) -> Router:
 
 
 def have_applied(routers: Sequence[Router], index: int) -> bool:
-    """Whether every living router serves what was written at `index`. Without a router: no."""
+    """Whether every living router has applied the change with this `index`. Without a router:
+    no."""
     return bool(routers) and all(router.applied >= index for router in routers)
 
 

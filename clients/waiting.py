@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class TimedOut(ClusterError):
-    """A condition did not come to hold in time; the text says what is missing."""
+    """A condition was not met in time; the text says what is missing."""
 
 
 class Held(Protocol):

@@ -1,8 +1,8 @@
 """The verb `certificates`: writes for the routers where each certificate is, and waits for them.
 
 etcd only holds where a certificate is stored, never its content. If a router can't use one of them,
-the keys go back to what they were. Pulumi's state does not hold a failed change either, so going
-back in the config needs no command.
+the previous keys are restored. Pulumi's state does not hold a failed change either, so going back
+in the config needs no command.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _LOCK_PATIENCE = 30.0
 
 
 def certificates(wanted: Certificates, context: ClusterContext) -> None:
-    """Bring the keys to what is wanted, then wait until every living router serves with all of
-    them. Raises ClusterError with each router that could not load one."""
+    """Write the wanted keys, then wait until every living router serves all of them. Raises
+    ClusterError with each router that could not load one."""
     sources = {name: encode(source) for name, source in wanted.certificates.items()}
     lock = context.lock("certificates", patience=_LOCK_PATIENCE)
     with lock, _undone_on_failure(context):

@@ -1,4 +1,4 @@
-"""What a step on the cluster needs: the clients, time, and where it runs."""
+"""The context of a step: the clients, the clock, and the node."""
 
 from __future__ import annotations
 

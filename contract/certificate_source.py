@@ -1,4 +1,4 @@
-"""A certificate's key: which secret of which vault holds it, never what is in it.
+"""The etcd entry of a certificate: the vault and secret that hold it, never its content.
 
 `fleet-cluster certificates` writes it, routers fetch the certificate from there.
 """
@@ -28,7 +28,7 @@ class CertificateSource:
     secret: str = optional("")
     version: str = optional("")
     secret_id: str = optional("", formerly="secretId")
-    hosts: tuple[str, ...] = optional(())  # without any: those that the certificate itself names
+    hosts: tuple[str, ...] = optional(())  # empty: the hosts that the certificate names
 
     def __post_init__(self) -> None:
         if bool(self.secret) == bool(self.secret_id):

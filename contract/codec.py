@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class Malformed(Exception):
-    """A value that is not what it should be; the text says where and why."""
+    """A value is invalid; the text says where and why."""
 
 
 def optional(default: T, *, formerly: str = "") -> T:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(kw_only=True, frozen=True)
 class FailureNote:
-    """`reason` and `log` hold what the application said: make them printable first."""
+    """`reason` and `log` contain output of the application: make them printable first."""
 
     node: str = ""
     reason: str = ""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(kw_only=True, frozen=True)
 class LedgerEntry:
-    """One rollout of one release: enough to bring the release back as it was."""
+    """One rollout of one release, with everything needed to restore the release."""
 
     release: str
     image: str

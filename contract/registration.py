@@ -1,4 +1,4 @@
-"""What the unit of a sidekick tells the announcer of its node, as the fields of a form.
+"""The registration that a sidekick's unit sends to its node's announcer, as form fields.
 
 The program renders the form into the unit; `curl` sends it. An announcer ignores fields that it
 does not know, so a unit may be newer than the announcer.

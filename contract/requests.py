@@ -1,4 +1,4 @@
-"""What the program that runs `pulumi up` asks a node for: one dataclass for each verb.
+"""The requests that the Pulumi program sends to a node: one dataclass for each verb.
 
 They go as JSON to the standard input of `fleet-cluster VERB`.
 """

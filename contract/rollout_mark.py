@@ -13,7 +13,7 @@ Verb = Literal["apply", "remove"]
 
 @dataclass(kw_only=True, frozen=True)
 class Before:
-    """The release that was finished last, as it was, with the lines of its units."""
+    """The last finished release, with the lines of its units."""
 
     entry: LedgerEntry
     app: tuple[Option, ...] = ()
@@ -22,7 +22,7 @@ class Before:
 
 @dataclass(kw_only=True, frozen=True)
 class Mark:
-    """What an undone change goes back to; None: the service did not exist."""
+    """The state that an undo restores. None: the service did not exist."""
 
     verb: Verb
     since: str

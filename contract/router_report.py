@@ -1,4 +1,4 @@
-"""A router's report: how far it has followed etcd, and what it leaves out."""
+"""A router's report: the etcd index that it has applied, and the entries that it leaves out."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class RouterReport:
     node: str
     applied: int  # its nginx reflects /services up to this index
     error: str | None = None  # why it applies nothing new
-    problems: tuple[Problem, ...] = ()  # what it leaves out of what it has applied
+    problems: tuple[Problem, ...] = ()  # the entries that it leaves out
     boot: str = ""  # ids of the start of its node and of docker; "": unknown
     docker: str = ""
     kept: tuple[str, ...] = ()  # keys of instances that it serves although they are gone

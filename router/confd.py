@@ -21,7 +21,7 @@ _TIMEOUT = 15.0
 
 
 class RenderError(Exception):
-    """There is no new configuration. The one before is still in place."""
+    """There is no new configuration. The previous configuration is still in use."""
 
 
 def render(settings: Settings, services: Mapping[str, Served]) -> None:

@@ -50,7 +50,7 @@ class Announced:
 
 
 def read_announced(services: Node, asked: float) -> tuple[dict[str, Announced], list[Problem]]:
-    """Every announced instance below /services, by key, and what is wrong with other keys.
+    """Every announced instance below /services, by key, and the problems of other keys.
 
     `asked`: when the router sent its request to etcd, by the router's clock.
     """
@@ -79,8 +79,8 @@ def usable(
 ) -> tuple[dict[str, Announced], list[Problem]]:
     """The instances that may get requests, by key, and why others may not.
 
-    A node that has restarted runs no instance from before. An address that two keys name belongs to
-    the later one: the node has given it away, and clients of the first must not reach the second.
+    A restarted node runs none of its old instances. An address that two keys name belongs to the
+    later one: the node has given it away, and clients of the first must not reach the second.
     """
     problems = []
     present: dict[str, Announced] = {}

@@ -49,7 +49,7 @@ class CurrentStarts:
 
 
 def current_starts(observations: Iterable[Observation]) -> CurrentStarts:
-    """The current start of each node: of two boots, the one observed last."""
+    """The current start of each node. If there are two boots, the one observed last counts."""
     by_node = defaultdict(list)
     for observation in sorted(observations, key=lambda one: one.heard):
         by_node[observation.node].append(observation)

@@ -1,4 +1,4 @@
-"""What a router serves: the routes and instances below /services that it may use.
+"""The routes and instances below /services that a router serves.
 
 Pure: it takes etcd's answer and returns values. The same answer gives the same table on every
 router, except for instances that a router keeps through an outage of etcd.
@@ -26,7 +26,7 @@ Listener = tuple[Literal["tcp", "udp"], int]
 
 @dataclass(kw_only=True, frozen=True)
 class Served:
-    """What a router serves of a service: its own part of its route, and its instances."""
+    """The part of a service's route that a router serves, and the service's instances."""
 
     route: Route
     is_default_site: bool  # it takes the requests for hosts that no service names
@@ -40,7 +40,7 @@ class Served:
 
     @property
     def open_listeners(self) -> frozenset[Listener]:
-        """Those that lead to an instance: without any, nginx does not listen."""
+        """The ports that lead to an instance. Without an instance, nginx does not listen."""
         tcp: set[Listener] = {("tcp", port) for one in self.instances.values() for port in one.tcp}
         udp: set[Listener] = {("udp", port) for one in self.instances.values() for port in one.udp}
         return self.listeners & (tcp | udp)
@@ -52,7 +52,7 @@ class RouteTable:
 
     services: Mapping[str, Served] = field(default_factory=dict)
     usable: Mapping[str, Announced] = field(default_factory=dict)  # by key, of all services
-    kept: tuple[str, ...] = ()  # the keys of those that are not announced any more
+    kept: tuple[str, ...] = ()  # the keys of instances that are no longer announced
     problems: tuple[Problem, ...] = ()
 
     @property

@@ -47,7 +47,7 @@ class Settings:
     patience: float = 20
     # How often to look for a new version of a certificate.
     certificate_poll: float = 600
-    # How long a router that starts waits for certificates before it serves the stack's own.
+    # How long a starting router waits for certificates before it serves the stack's own.
     certificate_patience: float = 10
 
     @property

@@ -32,7 +32,7 @@ class Announcement:
         self.value: str | None = None  # of the key; None: it is not there
 
     def adopt(self, value: str) -> None:
-        """Go on with the key of the announcer before this one, if it says the same."""
+        """Continue with the previous announcer's key, if its value is the same."""
         found = self._etcd.ask(lambda etcd: etcd.find(self._key))
         if found is not None and _is_same(found.node.value, value):
             self.value = found.node.value

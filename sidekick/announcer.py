@@ -31,7 +31,7 @@ class Announcer:
         self._lock = threading.Lock()
 
     def restore(self) -> None:
-        """Go on where the announcer before this one ended."""
+        """Continue where the previous announcer ended."""
         self._folder.mkdir(parents=True, exist_ok=True)
         for file in sorted(self._folder.glob("*.service")):
             try:

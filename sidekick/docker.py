@@ -51,7 +51,7 @@ class Docker:
         return self._call("GET", f"/containers/{container}/json")
 
     def execute(self, container: str, command: str, *, timeout: float) -> Execution:
-        """Run a command line in the container's own shell. Raises DockerError."""
+        """Run a command line in the container's shell. Raises DockerError."""
         arguments = {
             "AttachStdout": True,
             "AttachStderr": True,
@@ -95,7 +95,7 @@ class Docker:
             time.sleep(min(0.05, _remaining(deadline)))
 
     def _kill(self, identifier: str) -> None:
-        """End the command and what it started: it leads a process group."""
+        """Kill the command and its children: it leads a process group."""
         process = self._call("GET", f"/exec/{identifier}/json")["Pid"]
         try:
             os.killpg(process, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""The node's journal: what a sidekick says as its unit, and the last lines of an instance."""
+"""The node's journal: messages under the sidekick's unit, and the last lines of an instance."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Journal:
             print(f"{unit}: {text} (not in the journal: {error})", file=sys.stderr)
 
     def last_lines(self, registration: Registration) -> str:
-        """What the container said, and what was said before it ran: no image, no secret."""
+        """The container's output, and messages before it ran, such as a missing image or secret."""
         command = [
             *self._journalctl,
             "--quiet",

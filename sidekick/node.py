@@ -1,4 +1,4 @@
-"""The node that the announcer runs on, and what the announcer reaches there."""
+"""The announcer's node, and the announcer's access to it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Node:
         return self._id("docker")
 
     def value(self, container: Container, docker_start: str) -> str:
-        """What the key of an instance holds."""
+        """The value of an instance's key."""
         return encode(
             Instance(
                 http=container.http,

@@ -1,4 +1,4 @@
-"""What a check means for its instance: announce, withdraw, report, and when to check again.
+"""Decides after a check: announce, withdraw or report the instance, and when to check again.
 
 Pure: no clock, no etcd. `Standing` is the state, `judge` the transition.
 """
@@ -61,7 +61,7 @@ def with_container(now: float, health: HealthCheck) -> Standing:
 
 
 def without_container(standing: Standing, now: float) -> Standing:
-    """The standing of an instance whose process has ended: to be reported at once."""
+    """The standing of an instance whose process has ended. It is reported immediately."""
     return replace(standing, passed=0, failed=0, next_report=now)
 
 

@@ -78,7 +78,7 @@ class Watch(threading.Thread):
         self._order(_End.LEAVE)
 
     def abandon(self) -> None:
-        """End at once; the key stays."""
+        """End immediately; the key stays."""
         self._order(_End.ABANDON)
 
     def run(self) -> None:
@@ -135,7 +135,7 @@ class Watch(threading.Thread):
         )
 
     def _meet_container(self) -> str | None:
-        """Find the container, after the one before it has ended. Why there is none, if so."""
+        """Find the new container after the previous one has ended. Why there is none, if so."""
         if self._process is not None:
             self._lose_process()
             self._standing = without_container(self._standing, time.monotonic())
@@ -148,7 +148,7 @@ class Watch(threading.Thread):
         return problem
 
     def _look_again(self) -> None:
-        """docker was restarted. The container has lived on, and its key shall say so."""
+        """docker was restarted, but the container survived: put docker's new start into the key."""
         known, container, value = self._process, self._container, self._value
         if self._find_container() is None and known is not None:
             known.close()

@@ -48,7 +48,8 @@ class Vault:
         )
 
     def fetch(self, source: CertificateSource) -> Secret:
-        """What the source names; the newest version if it names none. Raises VaultError."""
+        """The secret that the source names, in the newest version if it names none. Raises
+        VaultError."""
         url = source.secret_id or f"{self._url}/secrets/{source.secret}/{source.version}"
         if not self._url:
             raise VaultError("VAULT_URL is not set: start the router with the node's settings")

@@ -1,4 +1,5 @@
-"""etcd for programs that run on every node: the node's own member first, another while it is away.
+"""etcd for programs on nodes: the node's own member first, another member while that does not
+answer.
 
 A router that can't read etcd keeps sending requests to instances that a rollout has stopped, and
 an announcer that can't write to it loses its keys. So one etcd member that is down must cost

@@ -30,7 +30,7 @@ _PAUSE = 0.5
 
 
 class Etcd:
-    """One client for several endpoints: the one that last answered is asked first."""
+    """A client for several endpoints. It first asks the endpoint that answered last."""
 
     def __init__(
         self,

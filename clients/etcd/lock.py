@@ -21,7 +21,7 @@ _RENEW_AFTER = 15.0
 
 
 class LockLost(ClusterError):
-    """Another program may hold the lock now: stop at once, change nothing more."""
+    """Another program may hold the lock now: stop immediately and change nothing more."""
 
 
 class LockTaken(ClusterError):

@@ -113,8 +113,8 @@ class Membership:
         return True
 
     def add(self, through: str, address: str) -> Member:
-        """Add a voter through the member at `through`. It counts for the quorum at once, before it
-        has started."""
+        """Add a voter through the member at `through`. The new member counts for the quorum
+        immediately, even before it has started."""
         answer = self._change("POST", through, "", {"peerURLs": [peer_url(address)]})
         if answer.status_code != 201:
             raise MembershipError(f"etcd refuses to add {address}: {answer.text.strip()[:200]}")

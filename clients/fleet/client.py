@@ -4,8 +4,8 @@ fleet answers 500 without a reason, or 503, while it has trouble with etcd, whet
 request took effect. All its writes are safe to repeat, so they are repeated, with back-off
 (coreos/fleet#1250, #1211). Never call fleetctl: its exit codes say little.
 
-fleet keeps the text of every unit that ever existed, and reads all of them in every pass. So
-destroying units here deletes their texts from etcd, too.
+fleet keeps the text of every unit that ever existed, and reads all of them in every pass. So this
+client also deletes the texts of destroyed units from etcd.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Unit:
 
 @dataclass(kw_only=True, frozen=True)
 class UnitState:
-    """The state of a unit in systemd on one machine."""
+    """The state of a unit in systemd on one node."""
 
     name: str
     machine_id: str

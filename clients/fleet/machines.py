@@ -16,8 +16,8 @@ _MACHINES = "/_coreos.com/fleet/machines"
 def alive_addresses(etcd: Etcd) -> frozenset[str]:
     """Addresses of the machines with a heartbeat in fleet, read through the quorum.
 
-    Empty if fleet has never run. Raises EtcdError if etcd does not answer: that must never look
-    like a machine that is silent.
+    Empty if fleet has never run. Raises EtcdError if etcd does not answer: an outage must never
+    look like a silent node.
     """
     found = etcd.find(_MACHINES, recursive=True)
     if found is None:

@@ -48,7 +48,7 @@ def parse(text: str, *, origin: str) -> tuple[Option, ...]:
         if not stripped:
             continue
         if stripped[0] in "#;":
-            # go-systemd: a comment ending in a backslash swallows the next line, too
+            # go-systemd: a comment that ends in a backslash includes the next line
             while line.rstrip(" ").endswith("\\"):
                 _, line = next(lines, (0, ""))
             continue

@@ -1,4 +1,5 @@
-"""What a node without etcd data must do next, from what it sees. Pure: no clock, no network.
+"""Decides what a node without etcd data must do next, from its observations. Pure: no clock, no
+network.
 
 Every rule is here (docs/architecture.md, "Failure modes of a bootstrap", has the table). A wrong
 join splits or stops the cluster, so a node waits in every unclear situation.
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from clients.etcd.members import Member, Members
 from cluster.bootstrap.record import Record
 
-# fleet's agent_ttl on our nodes: a machine that is silent for less still counts as alive.
+# fleet's agent_ttl on nodes: fleet counts a node as alive until it has been silent that long.
 DEAD_AFTER = 120.0
 # How long an added member may take to start for the first time.
 JOIN_PATIENCE = 300.0

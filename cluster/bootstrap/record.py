@@ -22,7 +22,7 @@ class RecordError(ClusterError):
 
 @dataclass(kw_only=True, frozen=True)
 class Record:
-    """What the nodes agreed on.
+    """The members that the nodes agreed on.
 
     While `formed` is false, `members` is the list of first members and etcd holds nothing of
     value: `fleet-cluster wait` sets it before the first unit is submitted. After that, `members`

@@ -22,7 +22,8 @@ class GlobalUnit:
 
     @property
     def programs(self) -> list[str]:
-        """The node's own programs that it starts. A node with an older bundle may lack some."""
+        """The programs of the node that the unit starts. A node with an older bundle may lack
+        some."""
         lines = (option.value for option in self.options if option.name.startswith("Exec"))
         return sorted({found for line in lines for found in re.findall(r"/opt/bin/[\w-]+", line)})
 

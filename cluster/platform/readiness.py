@@ -1,4 +1,4 @@
-"""What a unit of the platform must do, beyond running, before the rollout continues."""
+"""The conditions, beyond running, that a platform unit must meet before the rollout continues."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def current_index(context: ClusterContext) -> int:
 
 
 def missing_on_node(context: ClusterContext, key: str, machine_id: str, index: int) -> str | None:
-    """What the unit on one node still lacks to replace the one before it."""
+    """The condition that the unit on one node does not meet yet; None if it meets all."""
     if key != "router":
         return None
     # a router that has just started reports 0

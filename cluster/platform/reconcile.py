@@ -1,8 +1,8 @@
 """The next step in the rollout of a global unit. Pure; every rule of it is here.
 
-fleet starts and stops a global unit on all nodes at once. So the new release is only loaded, then
-the nodes switch over one after another, and at last fleet is ordered to do what is done already.
-Asked again after each step, `next_step` finishes an interrupted rollout, too.
+fleet starts and stops a global unit on all nodes together. So the new release is only loaded, then
+the nodes switch over one after another, and at the end fleet's desired state is set to match.
+Called after each step, `next_step` also finishes an interrupted rollout.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class ObservedUnit:
         return all(state.is_dead for state in self.states if state.name in names)
 
     def nodes_without(self, condition: Callable[[UnitState], bool]) -> str:
-        """Nodes on which the unit's state is another, and what it is there. Empty if none."""
+        """The nodes where the unit has another state, with that state. Empty if none."""
         states = {state.machine_id: state for state in self.states if state.name == self.unit}
         lacking = []
         for machine in self.machines:

@@ -1,6 +1,6 @@
-"""The switchover of one node from an old global unit to a new one, as a unit of its own. Pure.
+"""A unit that switches one node from an old global unit to a new one. Pure.
 
-fleet can only start and stop a global unit on all nodes at once. But a unit tied to one node may
+fleet can only start and stop a global unit on all nodes together. But a unit tied to one node may
 ask that node's systemd to stop the old unit (with all of its ExecStop=, so it drains) and to start
 the new one, which fleet has loaded everywhere before.
 """

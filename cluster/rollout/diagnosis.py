@@ -47,7 +47,7 @@ def why_not_ready(view: ObservedService, instance_id: InstanceId) -> str:
 
 
 def why_unscheduled(view: ObservedService, unit: Unit) -> str | None:
-    """The constraint that no machine meets, or None if one of them could take the unit."""
+    """The constraint that no node meets, or None if a node could run the unit."""
     if not view.machines:
         return "fleet has no machine"
     obstacles = {}

@@ -1,7 +1,7 @@
 """Carries out the steps of `reconcile`: starts instances, waits for them, drains and stops them.
 
-Neither fleet's exit codes nor its desired state count, only what is announced, applied by the
-routers, or dead in systemd. An instance's sidekick drains: it deletes its key and waits before it
+A step is done when instances are announced, applied by the routers, or dead in systemd; fleet's
+desired state proves nothing. An instance's sidekick drains: it deletes its key and waits before it
 ends. So the sidekick is always stopped first, the application after it.
 """
 
@@ -63,7 +63,7 @@ class Executor:
         self._rescues = 0
 
     def look(self) -> ObservedService:
-        """The service as it is now."""
+        """The current state of the service."""
         return self._observer.look()
 
     def routers(self) -> tuple[Router, ...]:
@@ -108,7 +108,7 @@ class Executor:
         self._fleet.destroy([name for name in names if name in units])
 
     def withdraw_route(self) -> None:
-        """No new requests reach the service; open requests and connections go on."""
+        """No new requests reach the service; open requests and connections continue."""
         self.store.delete_route()
         self._await_routers(self.store.touch(), needs_router=False)
 

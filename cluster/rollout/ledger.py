@@ -1,4 +1,4 @@
-"""What a rollout writes into its service's ledger, and when."""
+"""Writes a rollout's entry into its service's ledger."""
 
 from __future__ import annotations
 

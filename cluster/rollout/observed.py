@@ -1,4 +1,4 @@
-"""What is true of one service now: its units in fleet, its keys in etcd, its instances.
+"""The current state of one service: its units in fleet, its keys in etcd, its instances.
 
 A rollout decides from this alone and never from memory, so it can be run again after any
 interruption.
@@ -139,7 +139,7 @@ class ObservedService:
         return self.instances.get(instance_id) or Instance(id=instance_id)
 
     def present(self) -> tuple[Instance, ...]:
-        """Those that run, should run, or are still announced."""
+        """The instances that run, should run, or are still announced."""
         return tuple(instance for instance in self.instances.values() if not instance.is_stopped)
 
     def node(self, machine_id: str) -> str:

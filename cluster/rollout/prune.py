@@ -1,6 +1,6 @@
 """Keeps the last releases of a service in fleet, inactive, for a rollback; destroys older ones.
 
-It never fails a rollout: what it can't destroy now, the next rollout destroys.
+It never fails a rollout: the next rollout destroys the units that can't be destroyed now.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The next step of a rollout, from what is true now. Pure; every rule of a rollout is here.
+"""Decides the next step of a rollout from the current state. Pure; every rule of a rollout is here.
 
 Asked again after each step, it leads from any state to the target:
 - a new instance must be ready (healthy, announced, applied by the routers) before an old one stops;
@@ -40,7 +40,7 @@ class WriteRoute:
 
 @dataclass(kw_only=True, frozen=True)
 class Start:
-    """Start these, all at once."""
+    """Start these instances together."""
 
     instances: tuple[InstanceId, ...]
 
@@ -54,7 +54,7 @@ class Await:
 
 @dataclass(kw_only=True, frozen=True)
 class Stop:
-    """Drain and stop these, all at once."""
+    """Drain and stop these instances together."""
 
     instances: tuple[InstanceId, ...]
     is_replaced: bool = False  # others replace them, and must still be ready after the drain
@@ -103,7 +103,7 @@ def _is_time_for_route(view: ObservedService, route: str, is_proved: bool) -> bo
 
 
 def _stopping_order(instance: Instance) -> tuple[bool, int]:
-    """First those that serve no client, then the highest number."""
+    """Instances that serve no client come first, then the highest number."""
     return (instance.is_ready, -instance.id.n)
 
 

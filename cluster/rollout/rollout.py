@@ -99,7 +99,7 @@ class ServiceRollout:
                 raise
 
     def _resolve(self, wanted: ApplyService) -> tuple[Release, Target]:
-        """What the image's tag means now. Raises RegistryError, UnitFileError."""
+        """The digest that the image's tag has now. Raises RegistryError, UnitFileError."""
         release = make_release(wanted, self._context.registry.resolve(wanted.image_name))
         return release, Target(
             service=wanted.name,
@@ -135,7 +135,7 @@ class ServiceRollout:
 
     @contextmanager
     def _undone_on_failure(self, before: Before | None, ledger: RolloutLedger) -> Iterator[None]:
-        """Go back to `before` if the rollout fails. Raises ClusterError with both outcomes."""
+        """Restore `before` if the rollout fails. Raises ClusterError with both outcomes."""
         try:
             yield
         except RolloutFailed as failure:

@@ -1,4 +1,4 @@
-"""Undoes a change that failed or was interrupted: the service is what it was before it."""
+"""Undoes a change that failed or was interrupted, and restores the state before it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def take_away(executor: Executor) -> None:
 
 
 def finished_state(view: ObservedService) -> Before | None:
-    """What a change starts from, by the ledger. None if nothing was ever finished."""
+    """The state that a change starts from, by the ledger. None if nothing was ever finished."""
     current = view.record.current
     if not current:
         return None

@@ -17,7 +17,7 @@ START_TIMEOUT = 45.0
 
 
 def apply(wanted: ApplyService, context: ClusterContext) -> None:
-    """Bring a service to the wanted state, or leave it as it was. Raises ClusterError."""
+    """Roll a service out; if this fails, restore the previous state. Raises ClusterError."""
     ServiceRollout(
         context, wanted.name, drain=wanted.drain, start_timeout=wanted.start_timeout
     ).apply(wanted)

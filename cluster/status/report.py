@@ -20,7 +20,7 @@ from contract.keys import CERTIFICATES, LOCKS, SERVICES
 
 
 def status(context: ClusterContext, membership: Membership, *, address: str) -> dict[str, Any]:
-    """What is true now. Reads only."""
+    """The current state of the cluster. Reads only."""
     etcd, fleet = context.etcd, context.fleet
     machines, units, states = fleet.machines(), fleet.units(), fleet.states()
     routers = read_routers(etcd)
@@ -113,8 +113,8 @@ def _certificates(etcd: Etcd, routers: Sequence[Router]) -> Iterator[dict[str, A
 
 
 def _routers_trouble(routers: Sequence[Router]) -> Iterator[str]:
-    """Routers that apply nothing new. What a router leaves out is listed with the service or the
-    certificate."""
+    """Routers that apply nothing new. A problem of a router is listed with the service or
+    certificate that the router leaves out."""
     if not routers:
         yield "no router is alive"
     for router in routers:

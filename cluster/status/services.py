@@ -50,7 +50,7 @@ def service_status(
 
 
 def _route(view: ObservedService) -> tuple[Route, list[str]]:
-    """The route, and what is wrong with it."""
+    """The route and its problems."""
     text = view.record.route
     if text is None:
         return Route(), []
