@@ -98,7 +98,7 @@ class ScratchStack:
             raise StepFailed(
                 f"Running `{command}` on {name or 'a node'}",
                 why=f"it ended with {done.returncode}: {done.stdout}{done.stderr}".strip(),
-                advice=f"Look there: .venv/bin/python -m lab ssh --stack {self.name} {name or ''}",
+                advice=f"Look inside: .venv/bin/python -m lab ssh --stack {self.name} {name or ''}",
             )
         return done.stdout
 

@@ -118,7 +118,10 @@ class Agent:
         self._load(found, certificates)
         self._certificates.drop_old()
         if found.kept and found.kept != self._table.kept:
-            log.info("etcd was away: kept until they are announced again: %s", found.kept)
+            log.info(
+                "after an outage of etcd, still serving instances that are not announced yet: %s",
+                found.kept,
+            )
         self._table = found
         self._index = index
         self._heartbeat.applied(index, problems, found.kept, self._certificates.expired)

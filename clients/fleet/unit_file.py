@@ -61,7 +61,9 @@ def parse(text: str, *, origin: str) -> tuple[Option, ...]:
         if not section:
             raise UnitFileError(f"{origin} line {number}: {stripped!r} stands before any [Section]")
         if not equals:
-            raise UnitFileError(f"{origin} line {number}: {stripped!r} is no option (no '=')")
+            raise UnitFileError(
+                f"{origin} line {number}: {stripped!r} is not an option: it has no '='"
+            )
         value = line.partition("=")[2]
         while line.endswith("\\") and number < last:
             number, line = next(lines)
@@ -91,7 +93,7 @@ def _check(options: list[Option], origin: str) -> None:
     if not {"Unit", "Service"} <= sections:
         raise UnitFileError(f"{origin}: needs a [Unit] and a [Service] section")
     if "Install" in sections:
-        raise UnitFileError(f"{origin}: [Install] makes systemd start the unit behind fleet's back")
+        raise UnitFileError(f"{origin}: [Install] would make systemd start the unit without fleet")
     for option in options:
         if option.section == "X-Fleet" and option.name not in _FLEET_KEYS:
             raise UnitFileError(

@@ -182,7 +182,7 @@ class Executor:
         self._rescues += 1
         if self._rescues > RESCUES:
             raise RolloutFailed(f"{target.service}: new instances do not stay ready")
-        self._progress(f"{', '.join(map(str, needed))}: needed again, others have failed meanwhile")
+        self._progress(f"{', '.join(map(str, needed))}: needed again, because others failed")
         self._launch(needed)
         return tuple(instance for instance in drained if instance not in needed)
 

@@ -1,7 +1,7 @@
 """Runs all tests of the lab: groups that do not disturb each other side by side, then the rest.
 
-The lab mostly waits, for VMs that boot, for leases that expire, for rollouts; and a machine with
-two cores carries several clusters. Tests that take the whole lab down run alone, last.
+Lab tests mostly wait (for booting VMs, expiring leases, rollouts), so two cores can run several
+clusters in parallel. Tests that take the whole lab down run alone, last.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ UNTOUCHED = "FLEET_TESTS_UNTOUCHED"
 """Environment variable: a file that says what was on this machine before the lab's first start."""
 
 SIDE_BY_SIDE = (("users",), ("cluster",), ("interruptions",))
-"""Folders of tests/lab. Each group is one run of pytest, with stacks of its own."""
+"""Folders of tests/lab. Each group is one run of pytest with separate stacks."""
 ALONE = ("alone",)
 SHARED = ("cluster",)
 """Groups whose stack stays up for the tests that run alone."""

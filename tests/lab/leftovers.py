@@ -1,4 +1,4 @@
-"""What a lab could leave behind on its machine: Docker objects, loop devices, mounts, routes, …"""
+"""The things that a lab could leave behind: Docker objects, loop devices, mounts, routes, …"""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Machine:
         file.write_text(json.dumps({kind: sorted(found) for kind, found in vars(self).items()}))
 
     def since(self, before: Machine) -> list[str]:
-        """What has come since then."""
+        """The things that are new since then."""
         return sorted(
             f"{kind}: {one}"
             for kind in vars(self)

@@ -27,7 +27,7 @@ from tests.lab.leftovers import STACK_MARK
 from tools.paths import PROJECT
 
 eventually = partial(waiting.eventually, patience=300.0, every=0.5)
-"""A cluster takes its time: fleet gives up a machine after half a minute and more."""
+"""Long, because fleet takes its time to declare a node dead."""
 RUN_TIMEOUT = 1800.0
 """Seconds for one run of a command of the lab."""
 DRAIN = 2
@@ -46,7 +46,7 @@ class LabStack(ScratchStack):
 
     @contextmanager
     def changed(self, *changes: Change) -> Iterator[None]:
-        """The config with changes, for the length of a block; then up again as it was before."""
+        """The config with changes for a block; afterwards `up` with the original config."""
         self.configure(*changes)
         try:
             yield
@@ -227,7 +227,7 @@ class Answer:
 
 @dataclass
 class Answers:
-    """What a steady stream of requests met."""
+    """The results of a steady stream of requests."""
 
     served_by: list[dict[str, str]] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
@@ -255,7 +255,7 @@ def get(
     tls: ssl.SSLContext | None = None,
     timeout: float = 30,
 ) -> Answer:
-    """One request on a connection of its own. With `tls`, `host` is who the server must be."""
+    """One request on a new connection. With `tls`, `host` is who the server must be."""
     connection = http.client.HTTPConnection(address, 443 if tls else 80, timeout=timeout)
     try:
         connection.connect()

@@ -18,7 +18,7 @@ from lab.pulumi import sample_secrets
 from tests.lab.stack import LabStack
 
 TIMEOUT = 30.0
-"""Seconds for a request. Longer than a connection can wait for a machine that is off."""
+"""Seconds for a request. Longer than a connection can wait for a stopped node."""
 PAUSE = 0.2
 """Seconds between two requests of one visitor."""
 

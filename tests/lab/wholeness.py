@@ -10,7 +10,7 @@ NODES = ["core-0", "core-1", "core-2"]
 
 
 def is_whole(stack: LabStack, nodes: list[str], *, instances: int) -> bool:
-    """Whether the cluster is complete with these machines: etcd, fleet, routers, instances."""
+    """Whether the cluster is complete with these nodes: etcd, fleet, routers, instances."""
     found = stack.cluster()
     known = next(one["instances"] for one in found["services"] if one["name"] == "hello")
     serving = [one for one in known if one["announced"]]
@@ -28,7 +28,7 @@ def _is_content(router: dict[str, Any]) -> bool:
 
 
 def answers_well(stack: LabStack) -> bool:
-    """Whether forty requests in a row are answered: enough to meet every machine."""
+    """Whether forty requests in a row are answered: enough to reach every node."""
     return all(stack.get("/json", timeout=5).status == 200 for _ in range(40))
 
 

@@ -25,7 +25,7 @@ CLIENT_ID = "11111111-2222-3333-4444-555555555555"
 
 @dataclass(kw_only=True)
 class Azure:
-    """What Azure answers, and what it was asked."""
+    """The answers of a simulated Azure, and the requests that it got."""
 
     instance: dict[str, object] = field(default_factory=dict)
     blobs: dict[str, bytes] = field(default_factory=dict)
@@ -113,7 +113,7 @@ class NodeFolder:
 
     @contextmanager
     def running(self, script: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-        """A script of the node at work; it is ended if it does not end by itself."""
+        """A running script of the node; it is killed if it does not end on its own."""
         process = subprocess.Popen(
             [self.file(f"/opt/bin/{script}"), *arguments],
             stdin=subprocess.PIPE,

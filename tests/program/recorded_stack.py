@@ -89,7 +89,7 @@ def _program() -> None:
 
 
 class _NoEngine:
-    """Nobody here would ever call a hook of a resource."""
+    """Without an engine, no resource hook is ever called."""
 
     def register_resource_hook(self, hook: pulumi.ResourceHook) -> None:
         assert callable(hook.callback)

@@ -85,7 +85,7 @@ class VoiceClient:
         self.welcome = ""
         self.heard: list[Heard] = []
         self.ended: str | None = None
-        """Why the call is over; None while it goes on."""
+        """Why the call has ended; None while it continues."""
         self._users: dict[int, str] = {}
         self._crypt: Crypt | None = None
         self._readable = time.monotonic()
@@ -132,7 +132,7 @@ class VoiceClient:
         return [one for one in self.heard if one.name == other.name and one.at > since]
 
     def change_port(self) -> None:
-        """Go on from another port, as behind a router that has forgotten this client."""
+        """Continue from another port, as behind a router that has forgotten this client."""
         before, self._media = self._media, self._open_media()
         before.close()
 

@@ -1,4 +1,5 @@
-"""What may die under a running lab: its containers, its Docker daemon, the whole machine."""
+"""The deaths that a running lab must survive: of its containers, its Docker daemon, or the whole
+machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything dies at once, and `make up` brings it back."""
+"""Everything dies together, and `make up` restores it."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def test_an_app_reaches_the_other_instances(stack: LabStack) -> None:
 
 
 def greeting(address: str, *, source: str) -> bytes:
-    """What the SSH port says first; nothing if it hangs up."""
+    """The greeting of the SSH port; empty if it closes the connection."""
     try:
         with socket.create_connection(
             (address, PUBLIC_SSH), timeout=10, source_address=(source, 0)

@@ -90,7 +90,8 @@ def test_each_line_of_a_container_is_in_the_journal_once(stack: LabStack) -> Non
 
 
 def test_a_noisy_container_costs_no_line(stack: LabStack) -> None:
-    """The default limit of the journal takes two thirds of these, and then none of the others."""
+    """With its default limit, the journal accepts two thirds of these lines, and then none of other
+    containers."""
     one = stack.instances()[0]
     image = f"$(docker inspect --format '{{{{.Image}}}}' {container(one)})"
     options = "--log-driver journald --log-opt cache-disabled=true --entrypoint seq"

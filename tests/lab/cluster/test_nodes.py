@@ -1,4 +1,4 @@
-"""What stands behind the public address: real machines, etcd, fleet, registries."""
+"""The nodes behind the public address: etcd, fleet, registries."""
 
 from __future__ import annotations
 

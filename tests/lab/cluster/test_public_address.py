@@ -1,4 +1,4 @@
-"""What somebody on the Internet sees of the cluster."""
+"""The cluster as a client on the Internet sees it."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ OUTAGE = 30.0
 
 @dataclass
 class Asked:
-    """What the services answered when they were asked for their own names."""
+    """The answers of the services when they were asked for their names."""
 
     right: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
@@ -116,7 +116,7 @@ def test_docker_restarts_on_a_node(nine: LabStack) -> None:
 
 
 def test_instances_crash_while_others_start(nine: LabStack) -> None:
-    """Two of the same machine at once: each may get the port that the other one had."""
+    """Two instances on the same node: each may get the port that the other one had."""
     machines = {one: nine.instances(one)[0]["machine"] for one in SERVICES}
     [(crowded, _)] = Counter(machines.values()).most_common(1)
     victims = [service for service in SERVICES if machines[service] == crowded]

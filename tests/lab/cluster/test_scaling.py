@@ -1,4 +1,4 @@
-"""More or fewer instances: just the difference is started or stopped, and nobody notices."""
+"""More or fewer instances: only the difference is started or stopped, and no request fails."""
 
 from __future__ import annotations
 

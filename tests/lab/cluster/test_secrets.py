@@ -15,7 +15,7 @@ KEYS = ("admin", "host", "tls")
 
 @pytest.fixture(scope="module")
 def secrets(stack: LabStack) -> dict[str, list[str]]:
-    """The lines of each private key that nobody could write by chance."""
+    """The lines of each private key that can't occur by chance."""
     texts = {
         "admin": stack.outputs["sshPrivateKey"],
         "host": stack.node("core-0", "sudo cat /etc/ssh/ssh_host_ed25519_key"),

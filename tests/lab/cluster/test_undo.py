@@ -1,4 +1,4 @@
-"""Changes that fail or are killed half-way: the cluster goes back, and Pulumi's state is right."""
+"""Changes that fail or are killed: the cluster undoes them, and matches Pulumi's state."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def test_up_interrupted_repeatedly_ends_in_the_same_state(gone: LabStack) -> Non
 
 
 def test_up_after_two_ctrl_c_ends_in_the_same_state(standing: LabStack) -> None:
-    """The second one ends pulumi at once, whatever it was doing."""
+    """The second Ctrl-C ends pulumi immediately."""
     release = standing.served_by()["release"]
 
     standing.configure(hello(env={"A": "b"}))
@@ -64,8 +64,8 @@ def test_up_after_two_ctrl_c_ends_in_the_same_state(standing: LabStack) -> None:
 
 
 def test_a_killed_update_can_be_undone(standing: LabStack) -> None:
-    """Pulumi's state says that nothing was changed, so going back is no change to it: the cluster
-    goes back by itself."""
+    """Pulumi's state does not contain the killed change, so reverting the config sends nothing: the
+    cluster must undo it on its own."""
     before, update = hello(env={"A": "b"}), hello(env={"A": "c"})
     standing.configure(before)
     standing.up()
@@ -97,7 +97,7 @@ def test_an_interrupted_down_can_be_run_again(standing: LabStack) -> None:
 
 
 def assert_is_complete(small: LabStack) -> None:
-    """One machine in fleet and in etcd, one instance that answers; nothing more, nothing twice."""
+    """One node in fleet and in etcd and one instance that answers, without duplicates."""
     found = small.cluster()
     assert [one["node"] for one in found["machines"]] == ["core-0"]
     assert [one["healthy"] for one in found["etcd"]] == [True]

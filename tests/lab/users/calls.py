@@ -1,4 +1,4 @@
-"""Voice calls between two clients, and whether they go on."""
+"""Voice calls between two clients, and checks that they continue."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class Call:
     def __init__(self, stack: LabStack, one: VoiceClient, other: VoiceClient, source: str) -> None:
         self.one, self.other = one, other
         self.instance, self.node = place(one)["instance"], place(one)["node"]
-        """Which instance has the call, and on which machine."""
+        """The instance of the call, and its node."""
         self.entrance = next(
             node
             for node in stack.nodes
             if stack.node(node, f"ss -Htn state established sport = :{PORT} dst {seen_as(source)}")
         )
-        """The machine whose router has the clients' connections."""
+        """The node whose router has the clients' connections."""
 
     def goes_on(self) -> None:
         """Fails unless each hears the other from now on, by UDP and without a gap."""

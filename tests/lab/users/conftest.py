@@ -10,7 +10,7 @@ from tests.lab.stack import LabStack, kept_up
 
 @pytest.fixture(scope="package")
 def toktv(request: pytest.FixtureRequest, untouched: Machine) -> Iterator[LabStack]:  # noqa: ARG001
-    """Tok.tv's stack: a web API on three machines, a voice server on two of them."""
+    """Tok.tv's stack: a web API on three nodes, a voice server on two of them."""
     with kept_up(LabStack("labtoktv", vnet="10.79.0.0/16", sample="toktv"), request) as stack:
         yield stack
 

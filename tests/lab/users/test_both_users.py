@@ -1,4 +1,4 @@
-"""Both users at once: calls and web traffic go on while everything around them changes."""
+"""Both users in parallel: calls and web traffic continue while everything around them changes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ VICTIM = "core-2"
 
 
 def test_calls_and_visitors_are_not_affected_by_changes(toktv: LabStack, docebo: LabStack) -> None:
-    """A customer comes, a customer goes, a certificate changes, a machine of each stack dies."""
+    """One customer is added and one removed, a certificate changes, and a node of each stack
+    dies."""
     renewed = certificate("*.docebo.example", "*.acme.example")
     docebo.trusted.append(renewed)
     with (

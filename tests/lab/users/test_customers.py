@@ -115,7 +115,7 @@ def customers(**added: dict[str, Any]) -> Change:
 
 
 def changes(stack: LabStack) -> dict[str, str]:
-    """What a preview would do to which resource."""
+    """The planned operations of a preview, by resource."""
     steps = json.loads(succeeded(stack.pulumi("preview", "--json")))["steps"]
     return {step["urn"].split("::")[-1]: step["op"] for step in steps if step["op"] != "same"}
 

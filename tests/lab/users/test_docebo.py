@@ -1,4 +1,4 @@
-"""Docebo's stack: every customer has a site of its own, and nobody sees another's."""
+"""Docebo's stack: every customer has a separate site, and sees no other customer's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A push goes where the one who pushes thinks: each stack has a registry of its own."""
+"""A push reaches the right stack: each stack has a separate registry."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from tests.visitors.dokuwiki import sign_in
 
 @pytest.fixture(scope="module")
 def secrets(docebo: LabStack, toktv: LabStack) -> dict[str, list[str]]:
-    """Every secret of both stacks, known by what nobody could write by chance."""
+    """Every secret of both stacks, by lines that can't occur by chance."""
     values = {**sample_secrets.made_up(docebo.name), **sample_secrets.made_up(toktv.name)}
     assert len(values) == 5
     return {

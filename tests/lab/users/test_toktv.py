@@ -80,7 +80,7 @@ def test_every_router_takes_a_client_to_the_same_instance(toktv: LabStack) -> No
 
 @pytest.fixture
 def talk(toktv: LabStack) -> Iterator[Call]:
-    """A call that comes in by another machine than that where its instance runs."""
+    """A call that enters through another node than that of its instance."""
     with call_where(toktv, lambda call: call.entrance != call.node) as found:
         yield found
 

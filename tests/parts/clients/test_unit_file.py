@@ -91,7 +91,7 @@ def test_continued_lines_stay_one_value() -> None:
         ("[Unit]\nA=1\n", r"needs a \[Unit\] and a \[Service\]"),
         ("[Unit]\nA=1\n[Service]\nB=1\n[Install]\nWantedBy=x\n", "Install"),
         ("[Unit]\nA=1\n[Service]\nB=1\n[X-Fleet]\nConflict=x\n", "does not know 'Conflict'"),
-        ("[Unit]\nA=1\n[Service]\nnonsense\n", "line 4: 'nonsense' is no option"),
+        ("[Unit]\nA=1\n[Service]\nnonsense\n", "line 4: 'nonsense' is not an option"),
         ("[Unit]\nA=1\n[Service] x\nB=1\n", "garbage after section"),
         ("[Unit]\nA=1\n[Service]\nB=" + "x" * 2046 + "\n", "line 4: 2048 bytes"),
         ("[Unit]\nA=1\n[Service]\nB=x \\\n" + "x" * 2048 + "\n", "line 5: 2048 bytes"),
