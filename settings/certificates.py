@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives.asymmetric.types import (
 )
 from pydantic import Field, model_validator
 
-from settings.fields import SecretName, Section, VaultSecretId, is_host
+from settings.fields import SecretName, Section, VaultSecretId
+from settings.host_names import is_host
 
 WARNING = datetime.timedelta(days=30)
 """Preview warns of a certificate that expires within this time."""

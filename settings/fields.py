@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, SecretStr
 from pydantic.alias_generators import to_camel
 
+from settings.host_names import host
+
 DOCKER_BRIDGE = ipaddress.IPv4Network("172.17.0.0/16")
 """docker's default bridge on every node. https://docs.docker.com/engine/network/drivers/bridge/"""
 PRIVATE_NETWORKS = tuple(
@@ -195,43 +197,6 @@ def _secret_value(value: SecretStr) -> SecretStr:
     return value
 
 
-_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-
-
-def is_host(name: str) -> bool:
-    """Whether routers can serve a name. RFC 1123, in lower case."""
-    return len(name) <= 253 and re.fullmatch(rf"{_LABEL}(\.{_LABEL})*", name) is not None
-
-
-def _host(value: str) -> str:
-    if is_host(value):
-        return value
-    hint = ""
-    if "*" in value:
-        hint = (
-            ". Routers can't match wildcards: name each host, or omit `hosts`, and the service "
-            "answers for every host that no other service names"
-        )
-    elif is_host(value.lower()):
-        hint = f": write {value.lower()}"
-    elif not value.isascii():
-        hint = f": write {_punycode(value) or 'its form in ASCII, which starts with xn--'}"
-    elif "_" in value:
-        hint = ": host names can't contain _"
-    raise ValueError(f"must be a DNS name in lower case, like api.tok.tv{hint}")
-
-
-def _punycode(name: str) -> str:
-    """The ASCII form of a name, or empty where Python's IDNA 2003 might be wrong."""
-    if any(character in name for character in "ßς\u200c\u200d"):
-        return ""
-    try:
-        ascii_form = name.lower().encode("idna").decode()
-    except UnicodeError:
-        return ""
-    return ascii_form if is_host(ascii_form) else ""
-
-
 Name = Annotated[
     str,
     _matches(
@@ -242,7 +207,7 @@ Name = Annotated[
 """The name of a service or customer. It becomes part of unit, container and etcd key names."""
 Image = Annotated[str, AfterValidator(_image)]
 Memory = Annotated[str, AfterValidator(_memory)]
-Host = Annotated[str, AfterValidator(_host)]
+Host = Annotated[str, AfterValidator(host)]
 HealthPath = Annotated[
     str,
     Field(max_length=200),
