@@ -135,7 +135,7 @@ class Agent:
             self._heartbeat.failed(str(error))
             return _INTERVAL_AFTER_FAILURE
         except Exception as error:
-            # A bug of the agent must not end an nginx that serves: report it and try again.
+            # A bug in the agent must not stop a serving nginx: report it and try again.
             log.exception("this pass failed unexpectedly")
             self._heartbeat.failed(repr(error))
             return _INTERVAL_AFTER_FAILURE

@@ -50,7 +50,7 @@ _KEPT_LOADED = Option(section="Install", name="WantedBy", value="fleet-units.tar
 
 @dataclass(kw_only=True, frozen=True)
 class Unit:
-    """A unit in fleet's store. A global unit has no current state and no machine of its own."""
+    """A unit in fleet's store. A global unit has no current state, and no single machine."""
 
     name: str
     desired: DesiredState

@@ -34,7 +34,7 @@ from cluster.rollout.release import InstanceId, Release
 from contract.keys import instance_key
 
 MOST_REPEATS = 5  # of one step in a row
-STOP_MARGIN = 60.0  # a container's own time to stop, and fleet's loops
+STOP_MARGIN = 60.0  # a container's time to stop, plus the delay of fleet's loops
 RESCUES = 3  # of drained instances whose replacements failed
 ROUTERS_PATIENCE = 30.0  # the report of a router that hangs expires after 15 s
 
@@ -213,8 +213,8 @@ class Executor:
     def _await(
         self, instances: tuple[InstanceId, ...], condition: Callable[[Instance], bool]
     ) -> None:
-        """Wait until instances have stopped, as `condition` says. One that has not in time costs
-        no client anything: no router knows it any more, and fleet stops it when it can."""
+        """Wait until `condition` says that the instances have stopped. A slower instance does no
+        harm: no router uses it any more, and fleet stops it when it can."""
         patience = self._drain + STOP_MARGIN
         stopped = self._until(instances, condition, patience=patience)
         for instance in instances:

@@ -16,7 +16,7 @@ from cluster.rollout.release import InstanceId
 
 @dataclass(kw_only=True, frozen=True)
 class Target:
-    """What should serve. Without a release: nothing."""
+    """The state that should serve. Without a release: nothing."""
 
     service: str
     release: str = ""

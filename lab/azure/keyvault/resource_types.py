@@ -6,7 +6,7 @@ VAULT = "azure-native:keyvault:Vault"
 SECRET = "azure-native:keyvault:Secret"
 
 VAULT_SUFFIX = ".vault.azure.net"
-"""What follows the vault's name in its host name."""
+"""The part of a vault's host name after its name."""
 
 VAULT_AUDIENCE = "https://vault.azure.net"
 """What a token must be for."""

@@ -55,7 +55,7 @@ def test_a_secrets_file_is_for_its_containers_users_and_in_memory(docebo: LabSta
     assert content == value
 
 
-def test_pulumi_keeps_them_encrypted_and_shows_none(
+def test_pulumi_encrypts_secrets_and_shows_none(
     docebo: LabStack, toktv: LabStack, secrets: dict[str, list[str]]
 ) -> None:
     files = [path for path in (state_root() / "stacks").rglob("*") if path.is_file()]

@@ -82,7 +82,7 @@ def test_range_without_a_free_port_is_an_error(node: NodeFolder) -> None:
 
 
 @pytest.mark.parametrize("left", [None, "", "x\n", "80\n", "99999\n"])
-def test_without_a_counter_it_starts_somewhere(node: NodeFolder, left: str | None) -> None:
+def test_without_a_counter_the_first_port_is_random(node: NodeFolder, left: str | None) -> None:
     """A node whose disk was made anew gives out other ports than the one before it."""
     starts = set()
     for _ in range(4):

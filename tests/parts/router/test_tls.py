@@ -43,7 +43,7 @@ def test_tls_1_2_is_the_oldest_that_is_spoken(secure_router: Router) -> None:
             handshake(secure_router, most=ssl.TLSVersion.TLSv1_1)
 
 
-def test_http_2_is_spoken(secure_router: Router) -> None:
+def test_http_2_is_supported(secure_router: Router) -> None:
     with running(secure_router):
         assert handshake(secure_router, protocols=("h2", "http/1.1"))[2] == "h2"
 

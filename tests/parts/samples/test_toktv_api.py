@@ -113,7 +113,7 @@ def test_a_room_says_where_it_talks(api: Container) -> None:
         ("PUT", "/session", 400),
     ],
 )
-def test_what_cannot_be_done_is_refused_with_a_reason(
+def test_invalid_requests_are_refused_with_a_reason(
     api: Container, method: str, path: str, status: int
 ) -> None:
     with api.browser() as browser:

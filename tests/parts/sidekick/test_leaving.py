@@ -180,7 +180,7 @@ def test_start_during_a_drain_announces_the_instance_again(
 
 
 @pytest.mark.usefixtures("docker")
-def test_sidekick_that_is_not_known_has_stopped(sidekick: Sidekick) -> None:
+def test_stop_of_an_unknown_sidekick_succeeds(sidekick: Sidekick) -> None:
     sidekick.stop()
 
     assert sidekick.wait() == 0

@@ -147,7 +147,7 @@ def test_claim_of_any_live_key_ends_it(how: str) -> None:
     assert addresses(after(globex=globex(**{how: claim, "node": "core-1"}))) == []
 
 
-def test_claim_in_another_protocol_does_not_end_it() -> None:
+def test_claim_in_another_protocol_does_not_end_keeping() -> None:
     found = after(globex=globex(udp={"7000": "10.0.0.5:32770"}, **BOOT))
 
     assert addresses(found) == ["10.0.0.5:32770"]

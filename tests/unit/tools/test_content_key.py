@@ -16,7 +16,7 @@ def tree(tmp_path: Path) -> Path:
     return root
 
 
-def test_the_border_between_parts_counts() -> None:
+def test_the_border_between_parts_changes_the_key() -> None:
     assert key_of("ab", "c") != key_of("a", "bc")
 
 

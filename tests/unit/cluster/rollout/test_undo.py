@@ -105,7 +105,7 @@ def test_reason_of_a_failed_first_release_is_kept_for_a_day(world: World) -> Non
     assert "/services/api" not in world.etcd.entries
 
 
-def test_service_that_came_up_in_the_end_is_not_forgotten(world: World) -> None:
+def test_service_that_came_up_late_is_not_removed(world: World) -> None:
     world.cluster.unhealthy.add(V1.release)
     with pytest.raises(ClusterError):
         world.apply(V1)

@@ -74,7 +74,7 @@ def test_ports_and_the_default_site_are_addresses_too(world: World) -> None:
     assert only_service(world)["reached"] == ["http://*", "tcp:64738", "udp:64739"]
 
 
-def test_failed_release_is_trouble_of_a_service_that_serves(world: World) -> None:
+def test_failed_release_of_a_serving_service_is_listed_as_trouble(world: World) -> None:
     world.apply(Wanted())
     world.cluster.unhealthy.add(Wanted(version="1.1").release)
     with pytest.raises(ClusterError):

@@ -62,7 +62,7 @@ class TestSecrets:
         assert app_unit(FULL, changed) != app_unit(FULL, REFERENCES)
         assert app_unit(WEB, changed) == app_unit(WEB, REFERENCES)
 
-    def test_a_service_without_any_asks_for_none(self) -> None:
+    def test_a_service_without_secrets_requests_none(self) -> None:
         unit = app_unit(WEB, {})
 
         assert "secret" not in unit
@@ -132,7 +132,7 @@ class TestHealth:
         command = words(_value(app_unit(service, {}), "ExecStart"), {})
         assert command[3 : command.index("--")] == ["8080/tcp", "9000/tcp"]
 
-    def test_a_command_exactly_as_it_is_written(self) -> None:
+    def test_a_command_arrives_exactly_as_written(self) -> None:
         assert FULL.health.command
         assert self.of(FULL) == {
             "kind": "command",
@@ -149,7 +149,7 @@ class TestHealth:
             (replace(VOICE, tcp=()), {"kind": "container", **TIMES}),
         ],
     )
-    def test_times_alone_leave_the_kind_to_the_services_ports(
+    def test_without_a_kind_of_check_the_services_ports_decide(
         self, service: InstanceSet, expected: dict[str, str]
     ) -> None:
         health = Health.model_validate({"interval": 5, "unhealthyThreshold": 9})
@@ -174,7 +174,7 @@ class TestHealth:
     def test_the_announcer_understands_what_a_sidekick_tells_it(self, service: InstanceSet) -> None:
         assert read_registration(form_of(service)) == registration(service, 10)
 
-    def test_a_sidekick_leaves_under_the_name_by_which_it_registered(self) -> None:
+    def test_a_sidekick_unregisters_with_the_name_of_its_registration(self) -> None:
         unit = announce_unit(WEB, 10)
         start, stop = (words(_value(unit, name), {}) for name in ("ExecStart", "ExecStop"))
 
@@ -229,7 +229,7 @@ def test_a_container_does_not_outlive_its_unit() -> None:
         ]
 
 
-def test_a_customers_container_knows_whose_it_is() -> None:
+def test_a_customers_container_gets_the_customers_name() -> None:
     assert "--env CUSTOMER=acme " in app_unit(FULL, REFERENCES)
     assert "CUSTOMER" not in app_unit(WEB, {})
 

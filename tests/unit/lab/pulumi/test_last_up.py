@@ -40,7 +40,7 @@ def stack(project: Path) -> Stack:  # noqa: ARG001 (it is made there)
     return Stack("dev", None)  # type: ignore[arg-type]  # it makes no call here
 
 
-def test_an_up_is_repeated_while_nothing_changes(stack: Stack) -> None:
+def test_an_unchanged_up_is_recognised_as_a_repetition(stack: Stack) -> None:
     assert not last_up.is_repeated(stack)
 
     last_up.remember(stack)

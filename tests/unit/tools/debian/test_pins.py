@@ -135,7 +135,7 @@ def test_images_of_nodes_install_packages_only_through_the_lock(name: str) -> No
     assert "apt-get" not in IMAGES[name].dockerfile
 
 
-def test_apt_prefers_the_locked_version_also_to_a_newer_one() -> None:
+def test_apt_prefers_the_locked_version_even_to_a_newer_one() -> None:
     lock = pins.Lock(time=LATER, versions={"nginx": "1.26"})
 
     assert lock.preferences == "Package: nginx\nPin: version 1.26\nPin-Priority: 1001\n"

@@ -72,7 +72,7 @@ async def test_without_a_limit_only_the_timeout_ends_it(engine: Engine, closed_p
     assert engine.log.statuses()[0] == "Dial 1/inf failed: retrying"
 
 
-async def test_ctrl_c_ends_it_between_dials(engine: Engine, closed_port: int) -> None:
+async def test_ctrl_c_ends_a_command_between_dials(engine: Engine, closed_port: int) -> None:
     dialling = asyncio.create_task(
         run(engine, {"host": HOST, "port": closed_port, "dialErrorLimit": -1})
     )

@@ -153,7 +153,7 @@ async def test_the_status_names_vms_and_services(azure: Azure, call: Caller) -> 
     assert body["publicIps"][0]["fqdn"] == "fleet.westeurope.cloudapp.azure.com"
 
 
-async def test_vms_are_no_resources_of_pulumis(azure: Azure, call: Caller) -> None:
+async def test_pulumi_has_no_resources_for_vms(azure: Azure, call: Caller) -> None:
     await azure.create_all(*EVERYTHING_BUT_VMS, "compute:VirtualMachineScaleSet")
 
     _, listed = await call("GET", "/resources")

@@ -81,5 +81,5 @@ def all_kinds(azure: Azure) -> list[Kind]:
         (True, True),
     ],
 )
-def test_what_azure_would_get(value: object, sent: object) -> None:
+def test_properties_are_sent_in_azures_form(value: object, sent: object) -> None:
     assert as_sent(value) == sent

@@ -46,7 +46,7 @@ async def test_a_fresh_identity_is_found_only_with_its_type(azure: Azure, princi
         ({"condition": "@Resource"}, "NotModelled"),
     ],
 )
-async def test_what_azure_refuses(
+async def test_invalid_resources_are_refused_as_by_azure(
     azure: Azure, principal: str, changes: dict[str, Any], code: str
 ) -> None:
     inputs = {"principalId": principal, "principalType": "ServicePrincipal"} | changes

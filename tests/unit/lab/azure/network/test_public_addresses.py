@@ -40,7 +40,9 @@ def test_an_address_is_always_the_same_for_the_same_id() -> None:
         ({"publicIPAddressVersion": "IPv6"}, "NotModelled"),
     ],
 )
-async def test_what_azure_refuses(azure: Azure, changes: dict[str, object], code: str) -> None:
+async def test_invalid_resources_are_refused_as_by_azure(
+    azure: Azure, changes: dict[str, object], code: str
+) -> None:
     await azure.create("resources:ResourceGroup")
 
     error = await refusal(azure.create("network:PublicIPAddress", **changes))
