@@ -9,7 +9,9 @@ with the announcer, its ExecStop returns when the instance is drained.
     standing      what a check means for the instance: a state machine, pure
     checks        http, tcp, command and container
     container     what docker's description says about an instance, pure
+    process       the container's main process; its end wakes the watch
     docker        docker's API
+    node          the node's name, address and ids, and what the announcer reaches there
     announcement  the instance's keys in etcd
     departure     out of routing, and drained
     journal       what a sidekick says, and an instance's last log lines
