@@ -6,9 +6,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 from contract.ledger import LedgerEntry
-from contract.unit_option import Option
 
 Verb = Literal["apply", "remove"]
+
+
+@dataclass(kw_only=True, frozen=True)
+class Option:
+    """One line of a unit, `name=value` below `[section]`, as fleet's API has it, too."""
+
+    section: str
+    name: str
+    value: str
 
 
 @dataclass(kw_only=True, frozen=True)

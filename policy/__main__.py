@@ -66,7 +66,7 @@ def no_public_blobs(type_: str, _name: str, props: Props) -> Iterator[str]:
 
 
 def no_account_keys(type_: str, name: str, props: Props) -> Iterator[str]:
-    """An account's key permits everything and identifies nobody."""
+    """An account's key permits everything and does not say who uses it."""
     if (
         type_ == "storage:StorageAccount"
         and name != ARTEFACTS_ACCOUNT

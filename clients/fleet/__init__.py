@@ -10,7 +10,7 @@ from clients.fleet.client import (
     Unit,
     UnitState,
 )
-from contract.unit_option import Option
+from contract.rollout_mark import Option
 
 __all__ = [
     "SOCKET",

@@ -24,7 +24,7 @@ import httpx
 from clients.clock import Clock, SystemClock
 from clients.errors import ClusterError
 from clients.etcd import Etcd, KeyNotFound
-from contract.unit_option import Option
+from contract.rollout_mark import Option
 
 SOCKET = "/var/run/fleet.sock"
 # coreos/fleet v1.0.0: registry/job.go (<name>/object names the text by its hash), registry/unit.go

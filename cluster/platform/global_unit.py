@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from clients.errors import ClusterError
 from clients.fleet.unit_file import check_name, parse
-from contract.unit_option import Option
+from contract.rollout_mark import Option
 
 
 @dataclass(kw_only=True, frozen=True)

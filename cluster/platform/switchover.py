@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from contract.unit_option import Option
+from contract.rollout_mark import Option
 
 SYSTEMCTL = "/usr/bin/systemctl"
 

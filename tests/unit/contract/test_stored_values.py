@@ -10,9 +10,8 @@ from contract.certificate_source import CertificateSource
 from contract.codec import Malformed, decode, encode
 from contract.instance import Instance
 from contract.ledger import LedgerEntry
-from contract.rollout_mark import Mark
+from contract.rollout_mark import Mark, Option
 from contract.route import PublicPort, Route
-from contract.unit_option import Option
 
 ROUTE = (
     '{"customer": "acme", "health": "/up", "hosts": ["acme.test"], "http": true, '
