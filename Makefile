@@ -40,7 +40,7 @@ test:  ## linters, unit tests, tests of the parts, and clusters in the lab: all 
 	@$(MAKE) --no-print-directory test-parts
 	@$(MAKE) --no-print-directory test-lab
 
-test-unit: prepare-test  ## pure tests, in two minutes
+test-unit: prepare-test  ## pure tests, in a few minutes
 	$(PYTHON) -m pytest tests/unit -n 3 --dist worksteal --durations 5
 
 test-parts: prepare-test  ## tests with real etcd, nginx, Docker, shells and Pulumi engine
